@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class MammoganError(Exception):
-    """A failure with a message for the user: the value in quotes, where it stands, what is allowed, what to do."""
+    """A failure told to the user: the value in quotes, where it stands, what is allowed, what to do."""
 
     exit_code = 2
 

@@ -1,0 +1,170 @@
+"""What is learned: ladder, networks, loss, supervision, optimiser, schedule, scoring and sampling."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from mammogan.config.settings import Settings, load, nearest
+from mammogan.errors import ConfigError
+
+Positive = Annotated[int, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class About(Settings):
+    """Name and purpose of the method, and the seed that everything random follows from."""
+
+    name: str
+    summary: str
+    seed: Annotated[int, Field(ge=0)] = 1000
+
+
+class Ladder(Settings):
+    """The resolutions: `base_px` (height, width) doubled `stages` - 1 times."""
+
+    base_px: tuple[Positive, Positive] = (5, 4)
+    stages: Annotated[int, Field(ge=1, le=12)]
+
+
+class Network(Settings):
+    """Channels at stage s: min(channels_base / 2^s, channels_max), as PGGAN's nf(s) with s counted from 1."""
+
+    latent_size: Positive = 512
+    channels_base: Positive = 8192
+    channels_max: Positive = 512
+    stddev_group: Positive = 4
+
+
+class Loss(Settings):
+    """The adversarial objective and its weights (PGGAN: penalty 10 towards norm 1, drift 0.001)."""
+
+    objective: Literal["wgan-gp"] = "wgan-gp"
+    penalty_weight: NonNegative = 10.0
+    penalty_target: Annotated[float, Field(gt=0)] = 1.0
+    drift_weight: NonNegative = 0.001
+
+
+class Supervision(Settings):
+    """The label that generator and critic are told of, and how."""
+
+    kind: Literal["auxiliary", "none"] = "auxiliary"
+    label: Literal["view"] = "view"
+    weight: NonNegative = 1.0
+
+
+class Optimiser(Settings):
+    """Adam of both networks."""
+
+    learning_rate: Annotated[float, Field(gt=0)]
+    beta1: Fraction = 0.0
+    beta2: Fraction = 0.99
+    epsilon: Annotated[float, Field(gt=0)] = 1e-8
+
+
+class Schedule(Settings):
+    """How long each stage lasts, in thousands of real images shown to the critic, and its global batch.
+
+    Lists have one entry a stage; the last entry serves all later stages.
+    """
+
+    fade_kimg: Annotated[tuple[NonNegative, ...], Field(min_length=1)]
+    stable_kimg: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
+    batch: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    tick_kimg: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
+
+
+class Ema(Settings):
+    """The averaged generator that is scored and sampled: weights decay by `decay` a critic step."""
+
+    decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
+
+
+class Engine(Settings):
+    """How the arithmetic is done: precision, ZeRO stage, and the most images a rank takes at once, by stage."""
+
+    precision: Literal["fp32", "bf16"] = "fp32"
+    zero_stage: Literal[0, 1, 2] = 0
+    micro_batch: Annotated[tuple[Positive, ...], Field(min_length=1)]
+
+
+class Scoring(Settings):
+    """Sliced Wasserstein distance: how many images and checkpoints, and how the projections are drawn."""
+
+    images: Positive = 16384
+    checkpoints: Annotated[int, Field(ge=1, description="scored checkpoints a stage")] = 4
+    checkpoints_per_task: Positive = 1
+    patches_per_image: Positive = 128
+    directions: Positive = 128
+    repeats: Positive = 4
+    seeds: Positive = 3
+
+
+class Selection(Settings):
+    """Which scored checkpoint of the last stage is chosen."""
+
+    rule: Literal["lowest-swd"] = "lowest-swd"
+    tie_sd: NonNegative = 2.0
+
+
+class Sampling(Settings):
+    """The pool that a finished run draws from its chosen checkpoint."""
+
+    images_per_view: Positive = 1000
+    images_per_task: Positive = 500
+
+
+class Method(Settings):
+    """Everything that decides what is learned; with the dataset it identifies a run."""
+
+    method: About
+    ladder: Ladder
+    network: Network = Network()
+    loss: Loss = Loss()
+    supervision: Supervision = Supervision()
+    optimiser: Optimiser
+    schedule: Schedule
+    ema: Ema = Ema()
+    engine: Engine
+    scoring: Scoring = Scoring()
+    selection: Selection = Selection()
+    sampling: Sampling = Sampling()
+
+    @model_validator(mode="after")
+    def _whole_groups(self) -> Self:
+        group = self.network.stddev_group
+        for table, key in (("schedule", "batch"), ("engine", "micro_batch")):
+            for value in getattr(getattr(self, table), key):
+                if value % group:
+                    raise ValueError(
+                        f"{table}.{key} {value} is not a multiple of network.stddev_group {group}: a group "
+                        "split between ranks would make the result depend on their number"
+                    )
+        return self
+
+
+def methods() -> dict[str, Path]:
+    """Find the methods that come with the package, by name."""
+    folder = Path(str(resources.files("mammogan") / "methods"))
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def load_method(name: str, overrides: tuple[str, ...] = ()) -> Method:
+    """Load a method by its name, or from the user's own TOML file.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such method, or it holds a wrong key or value.
+    """
+    known = methods()
+    if name in known:
+        return load(Method, known[name], overrides)
+    path = Path(name)
+    if path.suffix == ".toml":
+        return load(Method, path, overrides)
+    raise ConfigError(f"There is no method '{name}'.{nearest(name, known)} Or give the path of a TOML file.")

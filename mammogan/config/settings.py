@@ -1,0 +1,120 @@
+"""Frozen settings read from TOML; what is wrong is answered with file, key and the nearest valid one."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mammogan.errors import ConfigError
+
+Tree = dict[str, Any]
+Model = TypeVar("Model", bound="Settings")
+
+
+class Settings(BaseModel):
+    """A table of settings: immutable, and closed to keys that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def read_toml(path: Path) -> Tree:
+    """Parse a TOML file.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing or is not TOML; the message names the file and the line.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"There is no settings file '{path}'.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"'{path}' is not valid TOML: {error}.") from None
+
+
+def validate(model: type[Model], tree: Mapping[str, Any], where: str) -> Model:
+    """Turn a tree of plain values into `model`; `where` names the file in messages.
+
+    Raises
+    ------
+    ConfigError
+        With file, key, the value found and what is allowed: every mistake of the tree at once.
+    """
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        lines = [_explain(model, problem) for problem in error.errors()]
+        raise ConfigError(f"{where}: " + "\n".join(lines)) from None
+
+
+def load(model: type[Model], path: Path, overrides: Iterable[str] = ()) -> Model:
+    """Read `path` as `model`, after `overrides` of the form ``table.key=value``."""
+    tree = read_toml(path)
+    for text in overrides:
+        override(tree, text)
+    return validate(model, tree, str(path))
+
+
+def override(tree: Tree, text: str) -> None:
+    """Set one ``table.key=value`` in `tree`, in place."""
+    keys, value = parse_override(text)
+    for key in keys[:-1]:
+        tree = tree.setdefault(key, {})
+    tree[keys[-1]] = value
+
+
+def parse_override(text: str) -> tuple[list[str], Any]:
+    """Split ``table.key=value``; the value is read as TOML, and as text where it is not TOML."""
+    key, equals, raw = text.partition("=")
+    keys = key.strip().split(".")
+    if not equals or len(keys) < 2 or not all(keys):
+        raise ConfigError(f"--set '{text}' is not of the form table.key=value, as in schedule.batch=16.")
+    try:
+        return keys, tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        return keys, raw.strip()
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """Say which of `words` was probably meant, and list them all."""
+    words = sorted(words)
+    close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
+    hint = f" Did you mean '{close[0]}'?" if close else ""
+    return f"{hint} Valid: {', '.join(words)}."
+
+
+def canonical_json(value: Any) -> str:
+    """Render `value` as JSON with one spelling only, so that it can be hashed."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def _explain(model: type[BaseModel], problem: Mapping[str, Any]) -> str:
+    location = [str(part) for part in problem["loc"]]
+    key = ".".join(location)
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key '{key}'.{nearest(location[-1], _fields_at(model, location[:-1]))}"
+    if problem["type"] == "missing":
+        return f"key '{key}' is missing."
+    return f"key '{key}' is '{problem['input']}': {problem['msg'][:1].lower() + problem['msg'][1:]}."
+
+
+def _fields_at(model: type[BaseModel], location: list[str]) -> list[str]:
+    """List the keys of the table at `location`, through mappings of tables where there are any."""
+    annotation: Any = model
+    for part in location:
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            annotation = annotation.model_fields[part].annotation
+        else:  # dict[str, Table] or list[Table]
+            annotation = getattr(annotation, "__args__", (None,))[-1]
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [field.alias or name for name, field in annotation.model_fields.items()]
+    arguments = [a for a in getattr(annotation, "__args__", ()) if isinstance(a, type)]
+    tables = [a for a in arguments if issubclass(a, BaseModel)]
+    return list(tables[-1].model_fields) if tables else []

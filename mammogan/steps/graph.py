@@ -1,0 +1,85 @@
+"""The job graph of a run: shards -> train -> score -> select -> sample -> report, as plain data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from mammogan import schedule
+from mammogan.config.method import Method
+
+# The resource classes that a site's profile must define, and what asks for them.
+RESOURCES = ("login", "cpu_array", "gpu_one", "gpu_nodes")
+
+
+@dataclass(frozen=True)
+class Node:
+    """One job of the graph: an array of `tasks` tasks of one step, ready once all of `needs` succeeded.
+
+    Attributes
+    ----------
+    name : str
+        Unique in the graph, as ``train-3``.
+    step : str
+        Key into `mammogan.steps.STEPS`, as ``train``.
+    stage : int or None
+        Progressive stage, where the step has one.
+    tasks : int
+        Array size; 1 is an ordinary job.
+    resource : str
+        Resource class of the site's profile (one of `RESOURCES`); ``gpu_nodes`` is one process group.
+    needs : tuple of str
+        Names of the nodes that must have succeeded.
+    """
+
+    name: str
+    step: str
+    stage: int | None
+    tasks: int
+    resource: str
+    needs: tuple[str, ...]
+
+
+def graph(method: Method) -> tuple[Node, ...]:
+    """List the nodes of a run in an order in which every node follows what it needs."""
+    nodes = [Node("shards", "shards", None, 1, "cpu_array", ())]
+    before = "shards"
+    for stage in schedule.plan(method):
+        train, score = f"train-{stage.index}", f"score-{stage.index}"
+        tasks = math.ceil(len(stage.checkpoints()) / method.scoring.checkpoints_per_task)
+        nodes.append(Node(train, "train", stage.index, 1, "gpu_nodes", (before,)))
+        nodes.append(Node(score, "score", stage.index, tasks, "gpu_one", (train,)))
+        before = train
+    scores = tuple(node.name for node in nodes if node.step == "score")
+    pool = method.sampling.images_per_view * 2
+    nodes.append(Node("select", "select", None, 1, "login", scores))
+    nodes.append(
+        Node(
+            "sample",
+            "sample",
+            None,
+            math.ceil(pool / method.sampling.images_per_task),
+            "gpu_one",
+            ("select",),
+        )
+    )
+    nodes.append(Node("report", "report", None, 1, "login", ("sample",)))
+    return tuple(nodes)
+
+
+def until(nodes: tuple[Node, ...], last: str) -> tuple[Node, ...]:
+    """Keep the node `last` and all that it needs, directly or not.
+
+    Raises
+    ------
+    KeyError
+        If there is no node of that name.
+    """
+    by_name = {node.name: node for node in nodes}
+    wanted, queue = set(), [last]
+    while queue:
+        name = queue.pop()
+        if name not in wanted:
+            wanted.add(name)
+            queue.extend(by_name[name].needs)
+    return tuple(node for node in nodes if node.name in wanted)
