@@ -1,8 +1,8 @@
 """The progressive schedule as pure functions of one counter: real images shown to the critic in a stage.
 
 Resolution, fade, batch, ticks and checkpoints follow from the method and that counter alone, so that resuming
-is running the same command again. Source of the scheme: Karras et al. 2018 (PGGAN), section 2; each stage here
-is one job that fades its new resolution in first and trains it stably afterwards.
+is running the same command again. After Karras et al. 2018 (PGGAN), section 2; here each stage is one job: it
+fades its new resolution in first and trains it stably afterwards.
 """
 
 from __future__ import annotations
@@ -51,11 +51,10 @@ class Stage:
         return (self.images_before + images) / 1000
 
     def checkpoints(self) -> tuple[int, ...]:
-        """Counters at which a checkpoint is kept to be scored: evenly over the stable phase, the end included."""
+        """Counters whose checkpoints are scored: evenly over the stable phase, the end included."""
         steps = self.stable_images // self.batch
-        marks = {
-            math.ceil(steps * i / self.scored_checkpoints) for i in range(1, self.scored_checkpoints + 1)
-        }
+        parts = self.scored_checkpoints
+        marks = {math.ceil(steps * part / parts) for part in range(1, parts + 1)}
         return tuple(self.fade_images + self.batch * mark for mark in sorted(marks))
 
     def saves(self) -> tuple[int, ...]:
@@ -98,7 +97,7 @@ def split_batch(batch: int, micro_batch: int, ranks: int, group: int) -> tuple[i
     Raises
     ------
     ValueError
-        If `ranks` does not divide the batch into whole groups of `group` images (minibatch standard deviation).
+        If `ranks` does not divide the batch into whole groups of `group` images (minibatch stddev).
     """
     share, rest = divmod(batch, ranks)
     if rest or share % group:
@@ -107,9 +106,8 @@ def split_batch(batch: int, micro_batch: int, ranks: int, group: int) -> tuple[i
             f"a global batch of {batch} can't be split on {ranks} ranks into whole groups of {group}; "
             f"numbers of ranks that can: {', '.join(map(str, allowed))}"
         )
-    micro = max(
-        size for size in range(group, min(share, max(group, micro_batch)) + 1, group) if share % size == 0
-    )
+    sizes = range(group, min(share, max(group, micro_batch)) + 1, group)
+    micro = max(size for size in sizes if share % size == 0)
     return micro, share // micro
 
 

@@ -85,7 +85,7 @@ class Ema(Settings):
 
 
 class Engine(Settings):
-    """How the arithmetic is done: precision, ZeRO stage, and the most images a rank takes at once, by stage."""
+    """How the arithmetic is done: precision, ZeRO stage, most images a rank takes at once (by stage)."""
 
     precision: Literal["fp32", "bf16"] = "fp32"
     zero_stage: Literal[0, 1, 2] = 0

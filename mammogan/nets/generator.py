@@ -1,0 +1,71 @@
+"""The generator: latent and label to a greyscale image of the current stage's resolution.
+
+Shape suffixes: N images, C channels, H x W pixels, Z latent, L labels.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from mammogan.nets.layers import EqualConv, EqualLinear, activate, channels, pixel_norm, upscale
+
+
+class Generator(nn.Module):
+    """PGGAN's generator for a base of h x w doubled `stage` times, one channel, label beside the latent.
+
+    Parameters
+    ----------
+    stage : int
+        Rung of the ladder that is drawn, from 0.
+    base_px : (int, int)
+        Height and width of rung 0.
+    latent_size, labels : int
+        Sizes of the two inputs; `labels` may be 0.
+    channels_base, channels_max : int
+        See `mammogan.nets.channels`.
+    """
+
+    def __init__(
+        self,
+        stage: int,
+        base_px: tuple[int, int],
+        latent_size: int,
+        labels: int,
+        channels_base: int,
+        channels_max: int,
+    ) -> None:
+        super().__init__()
+        self.stage, self.base_px, self.labels = stage, base_px, labels
+        widths = [channels(s, channels_base, channels_max) for s in range(stage + 1)]
+        pixels = base_px[0] * base_px[1]
+        # The first layer's fan-in counts its base positions too, as in PGGAN (sqrt(2)/4 for 4x4).
+        gain = math.sqrt(2 / pixels)
+        self.dense = EqualLinear(latent_size + labels, widths[0] * pixels, gain, bias=False)
+        self.bias = nn.Parameter(torch.zeros(widths[0], 1, 1))
+        self.first = EqualConv(widths[0], widths[0], 3)
+        self.blocks = nn.ModuleList(
+            nn.ModuleList([EqualConv(below, width, 3), EqualConv(width, width, 3)])
+            for below, width in pairwise(widths)
+        )
+        self.to_image = nn.ModuleList(EqualConv(width, 1, 1, gain=1.0) for width in widths)
+
+    def forward(self, latents_NZ: Tensor, labels_NL: Tensor, fade: float = 1.0) -> Tensor:
+        """Draw images (N, 1, H, W), about [-1, 1]; `fade` is the weight of the newest resolution."""
+        height, width = self.base_px
+        x = pixel_norm(torch.cat([latents_NZ, labels_NL], dim=1)) if self.labels else pixel_norm(latents_NZ)
+        x = pixel_norm(activate(self.dense(x).view(len(x), -1, height, width) + self.bias))
+        x = pixel_norm(activate(self.first(x)))
+        below = x
+        for block in self.blocks:
+            below = x
+            x = upscale(x)
+            for convolution in block:
+                x = pixel_norm(activate(convolution(x)))
+        images_NCHW: Tensor = self.to_image[self.stage](x)
+        if self.stage and fade < 1:
+            images_NCHW = torch.lerp(upscale(self.to_image[self.stage - 1](below)), images_NCHW, fade)
+        return images_NCHW

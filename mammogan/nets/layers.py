@@ -1,0 +1,85 @@
+"""Layers that both networks share: equalised weights, pixel norm, minibatch standard deviation.
+
+Shape suffixes: N images, C channels, H x W pixels, F features, L labels.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+SLOPE = 0.2  # of every leaky ReLU
+GAIN = math.sqrt(2)  # He et al. 2015, for layers that a leaky ReLU follows
+
+
+def channels(stage: int, base: int, most: int) -> int:
+    """Count the feature maps at `stage`: PGGAN's nf(s) = min(base / 2^s, most), with s = stage + 1."""
+    return min(base >> (stage + 1), most)
+
+
+class EqualConv(nn.Module):
+    """Convolution whose weights are N(0, 1) and scaled by gain / sqrt(fan_in) at run time (PGGAN 4.1)."""
+
+    def __init__(self, inputs: int, outputs: int, size: int, gain: float = GAIN) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, size, size))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.scale = gain / math.sqrt(inputs * size * size)
+        self.padding = size // 2
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Convolve (N, inputs, H, W) to (N, outputs, H, W)."""
+        return functional.conv2d(x_NCHW, self.weight * self.scale, self.bias, padding=self.padding)
+
+
+class EqualLinear(nn.Module):
+    """Dense layer with the run-time scaling of `EqualConv`."""
+
+    def __init__(self, inputs: int, outputs: int, gain: float = GAIN, *, bias: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs))
+        self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
+        self.scale = gain / math.sqrt(inputs)
+
+    def forward(self, x_NF: Tensor) -> Tensor:
+        """Map (N, inputs) to (N, outputs)."""
+        return functional.linear(x_NF, self.weight * self.scale, self.bias)
+
+
+def activate(x: Tensor) -> Tensor:
+    """Apply the leaky ReLU of both networks."""
+    return functional.leaky_relu(x, SLOPE)
+
+
+def pixel_norm(x: Tensor, epsilon: float = 1e-8) -> Tensor:
+    """Divide each pixel's feature vector by its root mean square (PGGAN 4.2)."""
+    return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + epsilon)
+
+
+def upscale(x_NCHW: Tensor) -> Tensor:
+    """Double height and width by repeating pixels."""
+    return functional.interpolate(x_NCHW, scale_factor=2, mode="nearest")
+
+
+def downscale(x_NCHW: Tensor) -> Tensor:
+    """Halve height and width by 2x2 means."""
+    return functional.avg_pool2d(x_NCHW, 2)
+
+
+def minibatch_stddev(x_NCHW: Tensor, group: int) -> Tensor:
+    """Append one map: the mean standard deviation over each run of `group` consecutive images (PGGAN 3).
+
+    Groups are consecutive images, so that a batch split between ranks into whole groups gives the same result
+    as the batch in one place.
+    """
+    n, c, h, w = x_NCHW.shape
+    size = min(group, n)
+    if n % size:
+        raise ValueError(f"a batch of {n} images does not divide into groups of {size}")
+    x = x_NCHW.float().view(n // size, size, c, h, w)
+    deviation = (x.var(dim=1, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))
+    maps = deviation.repeat_interleave(size).view(n, 1, 1, 1).expand(n, 1, h, w).to(x_NCHW.dtype)
+    return torch.cat([x_NCHW, maps], dim=1)
