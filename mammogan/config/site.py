@@ -1,0 +1,157 @@
+"""Where a run runs: scheduler, what each class of job asks for, container, environment, storage, tracking."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from mammogan.config.settings import Settings, load, nearest
+from mammogan.errors import ConfigError
+
+Positive = Annotated[int, Field(gt=0)]
+Natural = Annotated[int, Field(ge=0)]
+
+
+class Place(Settings):
+    """The site's name, who answers for it, and how its scheduler treats a job that must stop.
+
+    `stop_notice_s` before a job's time is up it is told to save and stop; it is then queued again, at most
+    `requeues` times.
+    """
+
+    name: str
+    summary: str
+    contact: str = ""
+    scheduler: Literal["local", "slurm"]
+    stop_notice_s: Annotated[int, Field(ge=60)] = 180
+    requeues: Natural = 20
+
+
+class Resource(Settings):
+    """What a job of one class asks for; empty text leaves the choice to the scheduler.
+
+    `cpus_per_task` 0 stands for every core of the machine (scheduler ``local`` only); `array_parallelism` is
+    the most tasks of one array that run at once.
+    """
+
+    nodes: Positive = 1
+    tasks_per_node: Positive = 1
+    cpus_per_task: Natural = 1
+    mem_gb: Annotated[float, Field(gt=0)] | None = None
+    gpus_per_node: Natural = 0
+    device: Literal["cpu", "cuda"] = "cpu"
+    time_min: Positive = 60
+    array_parallelism: Positive = 8
+    partition: str = ""
+    account: str = ""
+    qos: str = ""
+
+    @property
+    def ranks(self) -> int:
+        """Processes of the job's process group."""
+        return self.nodes * self.tasks_per_node
+
+
+class Resources(Settings):
+    """The four classes of job that the graph knows."""
+
+    login: Resource
+    cpu_array: Resource
+    gpu_one: Resource
+    gpu_nodes: Resource
+
+    def of(self, name: str) -> Resource:
+        """Look up a class by the name that a graph node gives."""
+        resource: Resource = getattr(self, name)
+        return resource
+
+
+class Container(Settings):
+    """The Apptainer image of every job; an empty `image` runs the jobs in the launching Python instead."""
+
+    image: str = ""
+    binds: tuple[str, ...] = ()
+    nv: bool = False
+
+
+class Environment(Settings):
+    """Shell lines that each batch script runs first, and variables that it exports."""
+
+    setup: tuple[str, ...] = ()
+    variables: dict[str, str] = Field(default_factory=dict)
+
+
+class Storage(Settings):
+    """`scratch` is a folder on the node's own disk for temporary files; it may hold shell variables."""
+
+    scratch: str = ""
+
+
+class Tracking(Settings):
+    """MLflow's tracking URI; empty means an SQLite file in the run's own folder."""
+
+    uri: str = ""
+
+
+class Site(Settings):
+    """Everything that differs between places, and nothing that changes what is learned."""
+
+    site: Place
+    resources: Resources
+    container: Container = Container()
+    environment: Environment = Environment()
+    storage: Storage = Storage()
+    tracking: Tracking = Tracking()
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        for name in Resources.model_fields:
+            problem = _impossible(self.site, self.resources.of(name))
+            if problem:
+                raise ValueError(f"resources.{name}.{problem}")
+        return self
+
+
+def _impossible(place: Place, resource: Resource) -> str:
+    """Say what the scheduler can't do about `resource`, as ``key is 'value', why: what to do``."""
+    if place.scheduler == "local":
+        if resource.nodes > 1:
+            return f"nodes is '{resource.nodes}', but the scheduler 'local' has one machine: set it to 1"
+        return ""
+    if resource.cpus_per_task == 0:
+        return "cpus_per_task is '0' (every core), which only the scheduler 'local' knows: give a number"
+    if resource.device == "cuda" and resource.gpus_per_node == 0:
+        return "device is 'cuda', but gpus_per_node is '0': ask for a GPU, or set device to 'cpu'"
+    if (
+        resource.time_min * 60 < place.stop_notice_s + 120
+    ):  # Slurm may signal a minute early, and saving takes time
+        return f"time_min is '{resource.time_min}', too short for site.stop_notice_s '{place.stop_notice_s}'"
+    return ""
+
+
+def sites() -> dict[str, Path]:
+    """Find the profiles that come with MammoGAN, by name: of the checkout, or of the installed package."""
+    checkout = Path(__file__).parents[2] / "slurm" / "profiles"
+    installed = Path(sys.prefix) / "share" / "mammogan" / "profiles"
+    folder = checkout if checkout.is_dir() else installed
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def load_site(name: str, overrides: tuple[str, ...] = ()) -> Site:
+    """Load a site by its name, or from the user's own TOML file.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such site, or it holds a wrong key or value.
+    """
+    known = sites()
+    if name in known:
+        return load(Site, known[name], overrides)
+    path = Path(name)
+    if path.suffix == ".toml":
+        return load(Site, path, overrides)
+    raise ConfigError(f"There is no site '{name}'.{nearest(name, known)} Or give the path of a TOML file.")

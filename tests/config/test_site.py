@@ -1,0 +1,71 @@
+"""Profiles load; wrong ones are answered with the key, the value and what to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from mammogan.config.method import Method
+from mammogan.config.settings import read_toml, validate
+from mammogan.config.site import Resources, Site, load_site, sites
+from mammogan.errors import ConfigError
+from mammogan.steps.graph import RESOURCES
+
+
+@pytest.mark.parametrize("name", sorted(sites()))
+def test_every_profile_loads_under_its_own_name(name):
+    assert load_site(name).site.name == name
+
+
+def test_local_and_devcluster_come_with_the_package():
+    assert {"local", "devcluster"} <= set(sites())
+
+
+def test_classes_of_job_are_those_of_the_graph():
+    assert tuple(Resources.model_fields) == RESOURCES
+
+
+def test_no_table_of_a_site_is_also_a_table_of_a_method():
+    assert not set(Site.model_fields) & set(Method.model_fields)
+
+
+def test_unknown_site_lists_the_known_ones():
+    with pytest.raises(ConfigError, match=r"no site 'devcluste'.*'devcluster'.*example-a100"):
+        load_site("devcluste")
+
+
+def test_a_file_of_ones_own_is_a_site(tmp_path):
+    own = tmp_path / "own.toml"
+    own.write_text(sites()["local"].read_text().replace('name = "local"', 'name = "own"'))
+    assert load_site(str(own)).site.name == "own"
+
+
+def test_overrides_change_single_keys():
+    site = load_site("devcluster", ("resources.gpu_nodes.nodes=4", "tracking.uri=http://x"))
+    assert (site.resources.gpu_nodes.ranks, site.tracking.uri) == (4, "http://x")
+
+
+@pytest.mark.parametrize(
+    ("name", "override", "message"),
+    [
+        ("local", "resources.gpu_nodes.nodes=2", r"gpu_nodes.nodes is '2'.*set it to 1"),
+        ("devcluster", "resources.login.cpus_per_task=0", r"cpus_per_task is '0'.*give a number"),
+        ("devcluster", "resources.login.device=cuda", r"gpus_per_node is '0': ask for a GPU"),
+        (
+            "devcluster",
+            "resources.login.time_min=2",
+            r"time_min is '2', too short for site.stop_notice_s '60'",
+        ),
+        ("devcluster", "resources.gpu_one.tim_min=2", r"resources.gpu_one.tim_min'.*Did you mean 'time_min'"),
+        ("devcluster", "site.scheduler=pbs", r"site.scheduler' is 'pbs'.*'local' or 'slurm'"),
+    ],
+)
+def test_impossible_settings_are_explained(name, override, message):
+    with pytest.raises(ConfigError, match=message):
+        load_site(name, (override,))
+
+
+def test_all_four_classes_are_required():
+    tree = read_toml(sites()["local"])
+    del tree["resources"]["gpu_one"]
+    with pytest.raises(ConfigError, match=r"'resources.gpu_one' is missing"):
+        validate(Site, tree, "x.toml")
