@@ -1,0 +1,1 @@
+"""One progressive stage: its loop, DeepSpeed engines, checkpoints and process group."""

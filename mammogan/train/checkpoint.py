@@ -1,0 +1,122 @@
+"""Checkpoints of a stage: tensors without pickle, hashed, written whole or not at all, and found again.
+
+A checkpoint is a folder ``<run>/stages/<stage>/<images>`` of safetensors files beside a ``state.json`` that lists
+their sizes and SHA-256. It does not depend on the number of ranks or the ZeRO stage that wrote it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from mammogan.errors import DataError
+from mammogan.files import replacing_folder, sha256
+from mammogan.schedule import Stage
+
+log = logging.getLogger(__name__)
+STATE = "state.json"
+KEPT_TO_RESUME = 2
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A saved state of stage `stage` after `images` real images of it."""
+
+    folder: Path
+    stage: int
+    images: int
+
+    def tensors(self, part: str) -> dict[str, Tensor]:
+        """Read ``generator``, ``average``, ``critic``, ``generator_adam`` or ``critic_adam``."""
+        return load_file(self.folder / f"{part}.safetensors")
+
+    def problem(self) -> str | None:
+        """Say what is wrong with the files, if anything."""
+        try:
+            files = json.loads((self.folder / STATE).read_text(encoding="utf-8"))["files"]
+        except (OSError, ValueError, KeyError) as error:
+            return f"{STATE} can't be read ({error})"
+        for name, digest in files.items():
+            path = self.folder / name
+            if not path.is_file():
+                return f"{name} is missing"
+            if sha256(path) != digest:
+                return f"{name} is damaged: its SHA-256 is not the recorded one"
+        return None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the averaged generator, which names what is scored and sampled."""
+        files = json.loads((self.folder / STATE).read_text(encoding="utf-8"))["files"]
+        return str(files["average.safetensors"])
+
+
+def stage_folder(run: Path, stage: int) -> Path:
+    """Where the checkpoints of `stage` are."""
+    return run / "stages" / str(stage)
+
+
+def at(run: Path, stage: int, images: int) -> Checkpoint:
+    """Name the checkpoint of `stage` after `images`, there or not."""
+    return Checkpoint(stage_folder(run, stage) / f"{images:09d}", stage, images)
+
+
+def saved(run: Path, stage: int) -> Iterator[Checkpoint]:
+    """List the checkpoints of `stage`, the newest first, unverified."""
+    folders = sorted(stage_folder(run, stage).glob("[0-9]*"), reverse=True)
+    return (Checkpoint(folder, stage, int(folder.name)) for folder in folders)
+
+
+def newest_valid(run: Path, stage: int) -> Checkpoint | None:
+    """Find the newest undamaged checkpoint of `stage`; damaged ones are reported and passed over."""
+    for checkpoint in saved(run, stage):
+        problem = checkpoint.problem()
+        if problem is None:
+            return checkpoint
+        log.warning("checkpoint '%s' is passed over: %s", checkpoint.folder, problem)
+    return None
+
+
+def verified(checkpoint: Checkpoint) -> Checkpoint:
+    """Give `checkpoint` back if its files are whole.
+
+    Raises
+    ------
+    DataError
+        Naming the file and the way out.
+    """
+    problem = checkpoint.problem()
+    if problem:
+        raise DataError(
+            f"Checkpoint '{checkpoint.folder}' can't be used: {problem}. Launch the run again to train stage "
+            f"{checkpoint.stage} anew from the last good state."
+        )
+    return checkpoint
+
+
+def save(run: Path, stage: int, images: int, parts: Mapping[str, Mapping[str, Tensor]]) -> Checkpoint:
+    """Write `parts` (name to tensors) as the checkpoint of `stage` after `images`."""
+    checkpoint = at(run, stage, images)
+    with replacing_folder(checkpoint.folder) as folder:
+        files = {}
+        for name, tensors in parts.items():
+            path = folder / f"{name}.safetensors"
+            save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, path)
+            files[path.name] = sha256(path)
+        state = {"stage": stage, "images": images, "files": files}
+        (folder / STATE).write_text(json.dumps(state, indent=1), encoding="utf-8")
+    return checkpoint
+
+
+def prune(run: Path, stage: Stage) -> None:
+    """Delete what is neither to be scored nor among the last checkpoints to resume from."""
+    for old in list(saved(run, stage.index))[KEPT_TO_RESUME:]:
+        if old.images not in stage.checkpoints():
+            shutil.rmtree(old.folder, ignore_errors=True)

@@ -1,0 +1,68 @@
+"""The process group of a stage, from the environment that torch's own launchers set."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+from mammogan.train import device
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """One process among those that train together."""
+
+    rank: int
+    count: int
+
+    @property
+    def leads(self) -> bool:
+        """Whether this rank writes what is written once."""
+        return self.rank == 0
+
+    def any(self, flag: bool) -> bool:
+        """Tell all ranks whether any of them raised `flag`."""
+        votes = torch.tensor([float(flag)], device=device.local_device())
+        dist.all_reduce(votes)
+        return bool(votes.item() > 0)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Average `values` over the ranks."""
+        values = values.clone()
+        dist.all_reduce(values)
+        return values / self.count
+
+    def wait(self) -> None:
+        """Wait for all ranks."""
+        self.any(False)
+
+
+@contextmanager
+def process_group() -> Iterator[Ranks]:
+    """Join the ranks that RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT name; without them, be a group of one."""
+    alone = {
+        "RANK": "0",
+        "WORLD_SIZE": "1",
+        "LOCAL_RANK": "0",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": "0",
+    }
+    for name, value in alone.items():
+        os.environ.setdefault(name, value)
+    import deepspeed
+
+    logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
+    # DeepSpeed compiles this op at the first start; gloo serves a CPU, and an image then needs no compiler.
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    deepspeed.init_distributed(dist_backend=device.collectives(), auto_mpi_discovery=False, verbose=False)
+    try:
+        yield Ranks(dist.get_rank(), dist.get_world_size())
+    finally:
+        dist.destroy_process_group()
