@@ -1,0 +1,102 @@
+"""What a real archive holds beside good mammograms, and what a pipeline should do with each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from pydicom import uid
+
+from mammogan.data.phantom import dicom, edits, identity
+from mammogan.data.phantom.files import Made, make_file
+from mammogan.data.phantom.findings import Finding
+from mammogan.data.phantom.render import render
+
+FIRST_PATIENT = 1_000_000  # defective patients are numbered from here, whatever the size of the clean cohort
+BOTH = (("L", "CC"), ("L", "MLO"))
+
+
+@dataclass(frozen=True)
+class Defect:
+    """One kind of trouble.
+
+    Attributes
+    ----------
+    expected
+        "accept", or the family of reasons for which a pipeline refuses the file.
+    views
+        The (laterality, view) that are made.
+    edit
+        Changes the header, and the pixels if need be.
+    damage
+        Changes the finished file's bytes.
+    again
+        Adds a second file, a "duplicate" of the first: a "copy" of its bytes, or "resent" with the same
+        SOP Instance UID in another series.
+    """
+
+    kind: str
+    expected: str = "accept"
+    views: tuple[tuple[str, str], ...] = (("L", "CC"),)
+    findings: tuple[str, ...] = ()
+    edit: edits.Edit | None = None
+    syntax: uid.UID = dicom.DEFAULT_SYNTAX
+    damage: Callable[[bytes], bytes] | None = None
+    again: str = ""
+
+
+DEFECTS = (
+    Defect("implant_tagged", "implant", BOTH, ("implant",), edits.tags(BreastImplantPresent="YES")),
+    Defect("implant_untagged", "implant", BOTH, ("implant",), edits.tags(BreastImplantPresent=None)),
+    Defect("pacemaker", "foreign_body", (("L", "MLO"),), ("pacemaker",)),
+    Defect("surgical_clips", "foreign_body", (("R", "CC"),), ("clips",)),
+    Defect("localisation_wire", "foreign_body", (("R", "CC"),), ("wire",)),
+    Defect("monochrome1", views=BOTH, edit=edits.monochrome1),
+    Defect("voi_lut", edit=edits.voi_lut),
+    Defect("for_processing", "intent", BOTH, edit=edits.for_processing),
+    Defect("spot_by_code", "modifier", edit=edits.modifier("399055006", "Spot compression")),
+    Defect("magnification_by_code", "modifier", edit=edits.modifier("399163009", "Magnification")),
+    Defect("spot_by_paddle", "modifier", edit=edits.tags(PaddleDescription="9CM SPOT CONTACT")),
+    Defect(
+        "magnification_by_factor",
+        "modifier",
+        edit=edits.tags(EstimatedRadiographicMagnificationFactor="1.8"),
+    ),
+    Defect("xccl", "view", edit=edits.view("399265004", "cranio-caudal exaggerated laterally", "XCCL")),
+    Defect("tomosynthesis", "tomosynthesis", edit=edits.tomosynthesis, syntax=uid.ExplicitVRLittleEndian),
+    Defect("ct", "modality", edit=edits.ct, syntax=uid.ExplicitVRLittleEndian),
+    Defect("secondary_capture", "modality", edit=edits.secondary_capture, syntax=uid.ExplicitVRLittleEndian),
+    Defect("truncated", "unreadable", damage=lambda data: data[: len(data) // 2]),
+    Defect("empty", "unreadable", damage=lambda data: b""),
+    Defect("not_dicom", "not_dicom", damage=lambda data: b"Index of the export, page 1 of 1\n" * 20),
+    Defect("byte_copy", again="copy"),
+    Defect("same_uid", again="resent"),
+    Defect("missing_view", views=(("R", "CC"), ("L", "CC"), ("R", "MLO"))),
+    Defect("implicit_little_endian", syntax=uid.ImplicitVRLittleEndian),
+    Defect("explicit_big_endian", syntax=uid.ExplicitVRBigEndian),
+    Defect("rle", syntax=uid.RLELossless),
+    Defect("jpeg_lossless", syntax=uid.JPEGLosslessSV1),
+    Defect("jpeg_ls", syntax=uid.JPEGLSLossless),
+    Defect("jpeg_2000", syntax=uid.JPEG2000Lossless),
+)
+
+
+def make_defect(seed: int, number: int, frame_scale: float) -> Iterator[Made]:
+    """Make the files of one row of the table, as a patient of their own."""
+    defect, patient = DEFECTS[number], FIRST_PATIENT + number
+    findings = tuple(Finding(kind) for kind in defect.findings)
+    for laterality, view_name in defect.views:
+        view = render(seed, patient, view_name, laterality, frame_scale=frame_scale, findings=findings)
+        ds = dicom.build(view, seed, patient)
+        pixels = defect.edit(ds, view.pixels) if defect.edit else view.pixels
+        made = make_file(ds, pixels, view, defect.kind, defect.expected, defect.syntax)
+        if defect.damage:
+            made = made.with_data(defect.damage(made.data))
+        yield made
+        if defect.again == "resent":
+            # The archive got it twice: other series, other day, same object.
+            ds.SeriesInstanceUID = identity.uid(seed, patient, "resent")
+            ds.StudyDescription = "Mammography, outside copy"
+            made = make_file(ds, pixels, view, defect.kind, "duplicate", defect.syntax)
+        if defect.again:
+            yield made.as_duplicate()
