@@ -19,7 +19,7 @@ class Place(Settings):
     """The site's name, who answers for it, and how its scheduler treats a job that must stop.
 
     `stop_notice_s` before a job's time is up it is told to save and stop; it is then queued again, at most
-    `requeues` times.
+    `requeues` times. `slurm_conf` is only for a Slurm that the shell does not know; the variable SLURM_CONF wins.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Place(Settings):
     scheduler: Literal["local", "slurm"]
     stop_notice_s: Annotated[int, Field(ge=60)] = 180
     requeues: Natural = 20
+    slurm_conf: str = ""
 
 
 class Resource(Settings):
@@ -85,7 +86,7 @@ class Environment(Settings):
 
 
 class Storage(Settings):
-    """`scratch` is a folder on the node's own disk for temporary files; it may hold shell variables."""
+    """`scratch` is a folder that exists on every node's own disk; it may be written with shell variables."""
 
     scratch: str = ""
 

@@ -1,0 +1,150 @@
+"""A site and a graph node as submitit understands them: parameters of a job, and the batch script's two ends."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from submitit import LocalExecutor, SlurmExecutor
+from submitit.slurm.slurm import _make_sbatch_string
+
+from mammogan.cluster import ledger
+from mammogan.config.run import Run
+from mammogan.config.site import Site
+from mammogan.errors import StopRequestedError
+from mammogan.steps.graph import Node
+
+# bash runs a trap only between commands, so srun goes to the background and is waited for again after a signal.
+SRUN = """srun() {
+  command srun "$@" &
+  local pid=$! rc
+  while :; do wait $pid; rc=$?; kill -0 $pid 2>/dev/null || break; done
+  wait $pid
+}"""
+
+# Other ranks may not know the first node by its Slurm name: its address is looked up here, where Slurm is.
+MASTER = r"""first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+address=$(scontrol -o show node "$first" | grep -o 'NodeAddr=[^ ]*' | cut -d= -f2)
+numeric=$(getent ahostsv4 "$address" | awk 'NR==1 {print $1}' || true)
+export MAMMOGAN_MASTER_ADDR=${numeric:-$address}"""
+
+
+def job_name(run: Run, node: str) -> str:
+    """Name a node's jobs so that a later launch finds them in the queue."""
+    return f"mammogan-{run.run_id}-{node}"
+
+
+def python(run: Run, folder: Path, node: Node) -> str:
+    """Command that starts Python in a job: the launching one, or the image's inside Apptainer.
+
+    The run's folder has the same path inside and out, since submitit stores absolute paths. The user's own
+    packages, PYTHONPATH and working directory stay out of the image; only the step that builds shards may
+    write to them.
+    """
+    container = run.site.container
+    if not container.image:
+        return shlex.quote(sys.executable)
+    shards = run.shards if node.step == "shards" else f"{run.shards}:{run.shards}:ro"
+    scratch = run.site.storage.scratch
+    binds = ",".join([str(folder), shards, *container.binds, *([scratch] if scratch else [])])
+    words = ["apptainer", "-s", "exec", *(["--nv"] if container.nv else []), "--no-home"]
+    words += ["--pwd", shlex.quote(str(folder))]
+    words += ["--env", "PYTHONNOUSERSITE=1,PYTHONSAFEPATH=1,PYTHONPATH="]
+    return " ".join([*words, "--bind", f'"{binds}"', shlex.quote(container.image), "python3"])
+
+
+def parameters(run: Run, folder: Path, node: Node, dependency: str = "") -> dict[str, Any]:
+    """Parameters of the node's batch script, in submitit's names for Slurm's options."""
+    site, resource = run.site, run.site.resources.of(node.resource)
+    optional = {
+        "partition": resource.partition,
+        "account": resource.account,
+        "qos": resource.qos,
+        "gpus_per_node": resource.gpus_per_node,
+        "dependency": dependency,
+    }
+    return {
+        "job_name": job_name(run, node.name),
+        "time": resource.time_min,
+        "nodes": resource.nodes,
+        "ntasks_per_node": resource.tasks_per_node,
+        "cpus_per_task": resource.cpus_per_task,
+        "array_parallelism": resource.array_parallelism,
+        "stderr_to_stdout": True,
+        "wckey": None,
+        "additional_parameters": {
+            "signal": f"B:USR2@{site.site.stop_notice_s}",  # to the batch shell alone: Apptainer dies of it
+            "kill-on-invalid-dep": "yes",
+            "requeue": True,
+            **({"mem": f"{resource.mem_gb * 1024:.0f}M"} if resource.mem_gb else {}),
+        },
+        # Slurm 22.05 and later no longer hand --cpus-per-task on from sbatch to srun.
+        "srun_args": ["--kill-on-bad-exit=1", f"--cpus-per-task={resource.cpus_per_task}"],
+        "setup": _setup(site, folder, node),
+        "teardown": _teardown(site),
+        **{name: value for name, value in optional.items() if value},
+    }
+
+
+def slurm(run: Run, folder: Path, node: Node, dependency: str = "") -> SlurmExecutor:
+    """Executor that submits the node's tasks with sbatch."""
+    executor = SlurmExecutor(ledger.logs(folder, node.name), python=python(run, folder, node))
+    executor.update_parameters(**parameters(run, folder, node, dependency))
+    return executor
+
+
+def script(run: Run, folder: Path, node: Node, tasks: int, dependency: str = "", start: str = "") -> str:
+    """Text of the batch script that `slurm` would submit for so many tasks; needs no Slurm."""
+    logs = ledger.logs(folder, node.name)
+    values = parameters(run, folder, node, dependency)
+    command = f"{start or python(run, folder, node)} -u -m submitit.core._submit {shlex.quote(str(logs))}"
+    array = {"map_count": tasks} if tasks > 1 else {}
+    return str(_make_sbatch_string(command=command, folder=logs, **values, **array)) + "\n"
+
+
+def local(run: Run, folder: Path, node: Node) -> LocalExecutor:
+    """Executor that runs one task of the node, all its ranks, as processes of this machine."""
+    resource = run.site.resources.of(node.resource)
+    executor = LocalExecutor(ledger.logs(folder, node.name), python=python(run, folder, node))
+    executor.update_parameters(
+        tasks_per_node=resource.tasks_per_node,
+        gpus_per_node=resource.gpus_per_node,
+        timeout_min=60 * 24 * 365,  # nobody else waits for this machine
+        stderr_to_stdout=True,
+        **({"setup": list(run.site.environment.setup)} if run.site.environment.setup else {}),
+    )
+    return executor
+
+
+def _setup(site: Site, folder: Path, node: Node) -> list[str]:
+    variables = {"MAMMOGAN_CPUS": str(site.resources.of(node.resource).cpus_per_task)}
+    variables |= site.environment.variables
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    scratch = [f'export MAMMOGAN_SCRATCH="{site.storage.scratch}"'] if site.storage.scratch else []
+    stop = f'{shlex.quote(str(folder / "stop"))}/{node.name}."$SLURM_JOB_ID"'
+    return [
+        "set -e",
+        *site.environment.setup,
+        *exports,
+        *scratch,
+        MASTER,
+        f"export MAMMOGAN_STOP_FILE={stop}",
+        'mkdir -p "${MAMMOGAN_STOP_FILE%/*}" && rm -f "$MAMMOGAN_STOP_FILE"',
+        "trap 'touch \"$MAMMOGAN_STOP_FILE\"' USR2",
+        SRUN,
+        "set +e",
+    ]
+
+
+def _teardown(site: Site) -> list[str]:
+    """End the script with the exit code of srun, or else a failed stage would release the next one."""
+    return [
+        "rc=$?",
+        'rm -f "$MAMMOGAN_STOP_FILE"',
+        f'if [ $rc -eq {StopRequestedError.exit_code} ] && [ "${{SLURM_RESTART_COUNT:-0}}" -lt {site.site.requeues} ]; then',
+        '  scontrol requeue "$SLURM_JOB_ID"',
+        "fi",
+        "exit $rc",
+    ]

@@ -1,0 +1,109 @@
+"""What every job runs: enter the process group, run one task of one step, leave with an honest exit code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mammogan.cluster import ledger, ranks
+from mammogan.config.run import Run
+from mammogan.errors import ClusterError, MammoganError, StopRequestedError
+from mammogan.files import write_text
+from mammogan.steps.graph import graph
+
+log = logging.getLogger(__name__)
+
+
+def main(run: str, node: str, task: int) -> None:
+    """Run task `task` of `node`; submitit calls this in each process of a job.
+
+    A step that finds the file MAMMOGAN_STOP_FILE saves and raises `StopRequestedError` in every rank; the
+    batch script knows its exit code and queues the job again.
+
+    Raises
+    ------
+    SystemExit
+        With a code other than 0 if the step failed; its message stands in the log and in RUN/failures.
+    """
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(levelname)s %(message)s", force=True
+    )
+    # submitit ignores TERM and answers USR2 with a checkpoint of its own; here a cancelled job dies at once.
+    for name in (signal.SIGTERM, signal.SIGCONT, signal.SIGUSR2):
+        signal.signal(name, signal.SIG_DFL)
+    os.environ.update(ranks.variables(os.environ))
+    note = ledger.failure(Path(run), node, task)
+    try:
+        with _scratch():
+            perform(Path(run), node, task)
+    except StopRequestedError as error:
+        log.info("%s", error)
+        # srun ends the step once one rank has left: the others shall be on their way out with the same code.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(2 if os.environ["WORLD_SIZE"] != "1" else 0)
+        raise SystemExit(error.exit_code) from None
+    except MammoganError as error:
+        _fail(note, str(error), error.exit_code)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the traceback goes to the log and the job fails
+        log.exception("%s task %d failed", node, task)
+        _fail(note, f"{type(error).__name__}: {error}", 1)
+
+
+def perform(run: Path, name: str, task: int) -> None:
+    """Run a task in this process once what it needs is verified; one that is done already is left alone.
+
+    Raises
+    ------
+    ClusterError
+        If what the node needs isn't there: a scheduler may start a job whose dependency it has forgotten.
+    """
+    from mammogan import steps
+
+    nodes = {node.name: node for node in graph(Run.load(run).method)}
+    node = nodes[name]
+    if steps.is_done(run, node, task):
+        log.info("%s task %d is done already", name, task)
+        return
+    for need in node.needs:
+        missing = [i for i in range(nodes[need].tasks) if not steps.is_done(run, nodes[need], i)]
+        if missing:
+            raise ClusterError(
+                f"'{name}' needs '{need}', of which {len(missing)} of {nodes[need].tasks} tasks are not done "
+                f"(task {missing[0]} for one). Launch the run again: it fills in what is missing."
+            )
+    log.info("%s task %d starts as rank %s of %s", name, task, os.environ["RANK"], os.environ["WORLD_SIZE"])
+    steps.run(run, name, task)
+
+
+def _fail(note: Path, message: str, code: int) -> None:
+    log.error("%s", message)
+    write_text(note, message + "\n")
+    if os.environ["WORLD_SIZE"] != "1":  # an ordinary exit may wait for peers in a collective, for ever
+        logging.shutdown()
+        os._exit(code)
+    raise SystemExit(code)
+
+
+@contextmanager
+def _scratch() -> Iterator[None]:
+    """Keep temporary files and compilers' caches in a folder of the task's own on the node's disk."""
+    root = os.environ.get("MAMMOGAN_SCRATCH")
+    if not root:
+        yield
+        return
+    folder = tempfile.mkdtemp(prefix="mammogan-", dir=root)
+    for name in ("TMPDIR", "TRITON_CACHE_DIR", "TORCH_EXTENSIONS_DIR"):
+        os.environ[name] = folder
+    tempfile.tempdir = None  # forget the folder that was found before
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,109 @@
+"""Running a job graph on this machine: processes, started in the graph's order as cores become free."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from submitit.core.utils import environment_variables
+from submitit.local.local import LocalJob
+
+from mammogan.cluster import executor, job, ledger, ranks
+from mammogan.cluster.state import LIVE, NodeState, Watcher
+from mammogan.config.run import Run
+from mammogan.steps.graph import Node
+
+# How long the ranks of a failed job get to follow the first one by themselves.
+GRACE_S = 5.0
+
+Task = tuple[str, int]
+Jobs = dict[Task, LocalJob[None]]
+
+
+def run_graph(folder: Path, wanted: Sequence[Node], poll_s: float = 0.5) -> Iterator[tuple[NodeState, ...]]:
+    """Run the `wanted` nodes to their end, telling every `poll_s` seconds where the run stands.
+
+    A task that fails blocks what needs it and nothing else. Closing the iterator ends all processes.
+    """
+    watcher = Watcher(folder)
+    names = {node.name for node in wanted}
+    jobs: Jobs = {}
+    try:
+        while True:
+            running = {task for task, process in jobs.items() if not process.done()}
+            states = watcher.read()
+            starting = list(_startable(watcher.run, states, names, set(jobs), running))
+            for node, task in starting:
+                jobs[node.name, task] = _start(watcher.run, folder, node, task)
+            yield states
+            if not starting and not running:
+                return
+            _end_broken_groups(folder, jobs)
+            time.sleep(poll_s)
+    finally:
+        _stop(jobs)
+
+
+def _startable(
+    run: Run, states: Sequence[NodeState], names: set[str], tried: set[Task], running: set[Task]
+) -> Iterator[tuple[Node, int]]:
+    """Choose the tasks that can start now: what they need is done, and the cores they ask for are free."""
+    by_name = {state.node.name: state for state in states}
+    machine = len(os.sched_getaffinity(0))
+    cost = {state.node.name: _cores(run, state.node, machine) for state in states}
+    free = machine - sum(cost[name] for name, _ in running)
+    for state in states:
+        node = state.node
+        if node.name not in names or any(by_name[need].state != "done" for need in node.needs):
+            continue
+        places = run.site.resources.of(node.resource).array_parallelism
+        places -= sum(name == node.name for name, _ in running)
+        for task in range(node.tasks):
+            waits = state.tasks[task] not in (*LIVE, "done") and (node.name, task) not in tried
+            if waits and places > 0 and free >= cost[node.name]:
+                places, free = places - 1, free - cost[node.name]
+                yield node, task
+
+
+def _cores(run: Run, node: Node, machine: int) -> int:
+    resource = run.site.resources.of(node.resource)
+    return min(machine, (resource.cpus_per_task or machine) * resource.tasks_per_node)
+
+
+def _start(run: Run, folder: Path, node: Node, task: int) -> LocalJob[None]:
+    ledger.failure(folder, node.name, task).unlink(missing_ok=True)
+    resource, machine = run.site.resources.of(node.resource), len(os.sched_getaffinity(0))
+    variables = {
+        "MAMMOGAN_CPUS": resource.cpus_per_task or max(1, machine // resource.tasks_per_node),
+        "MAMMOGAN_MASTER_ADDR": "127.0.0.1",
+        "MAMMOGAN_MASTER_PORT": ranks.free_port(),
+        "MAMMOGAN_SCRATCH": os.path.expandvars(run.site.storage.scratch),
+        **run.site.environment.variables,
+    }
+    with environment_variables(**variables):
+        process: LocalJob[None] = executor.local(run, folder, node).submit(
+            job.main, str(folder), node.name, task
+        )
+    ledger.append(folder, node.name, process.job_id, (task,), "local")
+    return process
+
+
+def _end_broken_groups(folder: Path, jobs: Jobs) -> None:
+    """End the jobs of which one rank has failed: the others would wait for it in a collective."""
+    for (name, task), process in jobs.items():
+        note = ledger.failure(folder, name, task)
+        if not process.done() and note.exists() and time.time() - note.stat().st_mtime > GRACE_S:
+            process.cancel()
+
+
+def _stop(jobs: Jobs) -> None:
+    """End all processes, and wait for them: submitit kills a task a second after it asked it to stop."""
+    left = [process for process in jobs.values() if not process.done()]
+    for process in left:
+        process.cancel()
+    end = time.monotonic() + 10
+    while left and time.monotonic() < end:
+        left = [process for process in left if not process.done()]
+        time.sleep(0.1)

@@ -1,0 +1,184 @@
+"""Where a run stands: the steps' own outputs say what is done, the queue and the ledger say the rest."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mammogan import steps
+from mammogan.cluster import ledger, slurm
+from mammogan.cluster.ledger import Submission
+from mammogan.config.run import Run
+from mammogan.errors import ClusterError
+from mammogan.steps.graph import Node, graph
+
+# A node shows the first of these that one of its tasks is in.
+STATES = ("running", "queued", "failed", "cancelled", "blocked", "waiting", "done")
+LIVE = ("running", "queued")
+LOST = ("failed", "cancelled")
+
+
+@dataclass(frozen=True)
+class NodeState:
+    """One node: its state, the state and the job of each task, and why it is as it is."""
+
+    node: Node
+    state: str
+    tasks: tuple[str, ...]
+    jobs: dict[int, str]
+    reason: str
+    progress: steps.Progress | None
+
+    @property
+    def done(self) -> int:
+        """Tasks that are done."""
+        return self.tasks.count("done")
+
+    def among(self, *states: str) -> tuple[int, ...]:
+        """Tasks that are in one of `states`."""
+        return tuple(task for task, state in enumerate(self.tasks) if state in states)
+
+
+class Watcher:
+    """Reads a run's state again and again; what was verified once is not verified again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.run = Run.load(folder)
+        self.nodes = graph(self.run.method)
+        self._done: set[tuple[str, int]] = set()
+        self._outcomes: dict[str, str] = {}
+
+    def read(self) -> tuple[NodeState, ...]:
+        """Work out the state of every node, in the order of the graph."""
+        records = ledger.read(self.folder)
+        live = self._live(records)
+        last = ledger.latest(records)
+        found: dict[str, NodeState] = {}
+        for node in self.nodes:
+            found[node.name] = self._node(node, last, live, found)
+        return tuple(found.values())
+
+    def is_done(self, node: Node, task: int) -> bool:
+        """Ask the step whether the task's outputs exist and verify."""
+        key = (node.name, task)
+        if key not in self._done and steps.is_done(self.folder, node, task):
+            self._done.add(key)
+        return key in self._done
+
+    def _live(self, records: list[Submission]) -> dict[str, tuple[str, str]]:
+        """Map the ids of jobs that are in the queue, or running here, to (state, reason)."""
+        live = {}
+        if any(record.scheduler == "slurm" for record in records) or self.run.site.site.scheduler == "slurm":
+            slurm.use(self.run.site)
+            for job in slurm.queue(f"mammogan-{self.run.run_id}-").values():
+                live[job.job_id] = ("queued" if job.state == "PENDING" else "running", job.reason)
+        for record in records:
+            if record.scheduler == "local" and alive(record.job_id, ledger.logs(self.folder, record.node)):
+                live[record.job_id] = ("running", "")
+        return live
+
+    def _node(
+        self,
+        node: Node,
+        last: dict[tuple[str, int], Submission],
+        live: dict[str, tuple[str, str]],
+        before: dict[str, NodeState],
+    ) -> NodeState:
+        states, reasons, jobs = [], [], {}
+        stuck = any(before[need].state in (*LOST, "blocked") for need in node.needs)
+        for task in range(node.tasks):
+            record = last.get((node.name, task))
+            if record:
+                jobs[task] = record.task_id(task)
+            if task in jobs and jobs[task] in live:
+                state, reason = live[jobs[task]]
+            elif self.is_done(node, task):
+                state, reason = "done", ""
+            elif stuck:
+                state, reason = "blocked", f"needs {' and '.join(node.needs)}"
+            elif record:
+                state, reason = self._lost(record, task)
+            else:
+                state, reason = "waiting", ""
+            states.append(state)
+            reasons.append(reason)
+        state = min(states, key=STATES.index)
+        progress = steps.progress(self.folder, node) if state == "running" else None
+        return NodeState(node, state, tuple(states), jobs, reasons[states.index(state)], progress)
+
+    def _lost(self, record: Submission, task: int) -> tuple[str, str]:
+        """Say how a task that is neither done nor in the queue was lost: (state, reason)."""
+        job_id, note = record.task_id(task), ledger.failure(self.folder, record.node, task)
+        if job_id not in self._outcomes:
+            self._outcomes[job_id] = slurm.outcome(job_id) if record.scheduler == "slurm" else ""
+        outcome = self._outcomes[job_id]
+        if note.exists():
+            return "failed", note.read_text(encoding="utf-8").strip()
+        if outcome.startswith("CANCELLED"):
+            return "cancelled", outcome
+        return "failed", outcome or f"job {job_id} is gone and left no output"
+
+
+def alive(pid: str, folder: Path) -> bool:
+    """Tell whether the process is one that submitit started for jobs logging into `folder`."""
+    try:
+        return os.fsencode(folder) in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def log_of(folder: Path, state: NodeState, task: int | None = None) -> Path:
+    """Locate the newest log of a node: of `task`, or else of the task that explains the node's state.
+
+    Raises
+    ------
+    ClusterError
+        If no job of the node, or no such task, was ever submitted.
+    """
+    name = state.node.name
+    last = {t: record for (node, t), record in ledger.latest(ledger.read(folder)).items() if node == name}
+    if task is None:
+        telling = [t for t in state.among(state.state) if t in last] or sorted(last)
+        task = telling[0] if telling else 0
+    if task not in last:
+        raise ClusterError(f"No job of '{name}' task {task} was submitted yet in '{folder}', so there is no log.")
+    return last[task].log(folder, task)
+
+
+def summary(states: tuple[NodeState, ...]) -> Counter[str]:
+    """Count nodes by state."""
+    return Counter(state.state for state in states)
+
+
+def follow(watcher: Watcher, poll_s: float = 5.0) -> Iterator[tuple[NodeState, ...]]:
+    """Tell every `poll_s` seconds where a submitted run stands, until nothing of it is queued or runs.
+
+    It looks once more before it ends: on a shared disk, outputs may be seen later than the queue is empty.
+    """
+    idle = 0
+    while idle < 2:
+        states = watcher.read()
+        yield states
+        idle = 0 if any(state.among(*LIVE) for state in states) else idle + 1
+        if idle < 2:
+            time.sleep(poll_s)
+
+
+def cancel(folder: Path) -> int:
+    """Cancel all jobs of a run; gives their number."""
+    watcher = Watcher(folder)
+    states = watcher.read()
+    records = ledger.latest(ledger.read(folder))
+    live = {(state.node.name, task): state.jobs[task] for state in states for task in state.among(*LIVE)}
+    local = [job_id for key, job_id in live.items() if records[key].scheduler == "local"]
+    slurm.cancel(job_id for key, job_id in live.items() if records[key].scheduler == "slurm")
+    launcher = ledger.launcher(folder)
+    for pid in [launcher] if launcher and local else [int(job_id) for job_id in local]:
+        os.kill(pid, signal.SIGINT)
+    return len(live)

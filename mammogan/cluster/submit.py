@@ -1,0 +1,102 @@
+"""Submitting a run to Slurm: what is done is left out, what is queued is kept, the rest depends on both."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from submitit.core.utils import FailedJobError
+
+from mammogan.cluster import executor, job, ledger, slurm
+from mammogan.cluster.ledger import Submission
+from mammogan.cluster.state import LIVE, NodeState, Watcher
+from mammogan.config.run import Run
+from mammogan.errors import ClusterError
+from mammogan.steps.graph import Node
+
+
+def submit(folder: Path, wanted: Sequence[Node]) -> list[Submission]:
+    """Submit those of the `wanted` nodes' tasks that are neither done nor queued, after what they need.
+
+    Raises
+    ------
+    ClusterError
+        If Slurm refuses a job. What was submitted before stays, and the next launch goes on from there.
+    """
+    watcher = Watcher(folder)
+    slurm.use(watcher.run.site)
+    preflight(watcher.run, folder, wanted)
+    states = {state.node.name: state for state in watcher.read()}
+    largest = slurm.max_array_size()
+    submitted: dict[str, list[Submission]] = {}
+    for node in wanted:
+        state = states[node.name]
+        kept = set(state.among(*LIVE))
+        if any(need in submitted for need in node.needs):  # it waits for a job that has failed: it never starts
+            waits = state.among("queued")
+            slurm.cancel(state.jobs[task] for task in waits)
+            kept -= set(waits)
+        tasks = [task for task in range(node.tasks) if task not in kept and state.tasks[task] != "done"]
+        if not tasks:
+            continue
+        before = [job_id for need in node.needs for job_id in _awaited(states[need], submitted.get(need, []))]
+        dependency = "afterok:" + ":".join(before) if before else ""
+        submitted[node.name] = [
+            _sbatch(watcher.run, folder, node, chunk, dependency) for chunk in _chunks(tasks, largest)
+        ]
+    return [record for records in submitted.values() for record in records]
+
+
+def preflight(run: Run, folder: Path, wanted: Sequence[Node]) -> None:
+    """Ask Slurm whether a job of each class could ever run, before any is submitted.
+
+    Raises
+    ------
+    ClusterError
+        If the image is missing, or no node could run the job.
+    """
+    image = run.site.container.image
+    if image and not Path(image).exists():
+        raise ClusterError(
+            f"container.image '{image}' of the site '{run.site.site.name}' does not exist: build it "
+            "(containers/README.md), or correct the profile."
+        )
+    for node in {node.resource: node for node in wanted}.values():
+        with tempfile.NamedTemporaryFile("w", suffix=".sbatch") as file:
+            file.write(executor.script(run, folder, node, 1))
+            file.flush()
+            try:
+                slurm.preflight(Path(file.name))
+            except ClusterError as error:
+                raise ClusterError(
+                    f"Slurm could never run a job of [resources.{node.resource}] of the site "
+                    f"'{run.site.site.name}': {error}"
+                ) from None
+
+
+def _awaited(state: NodeState, new: Sequence[Submission]) -> Iterator[str]:
+    """Name the jobs that hold a needed node's unfinished tasks: new ones, and those that were kept."""
+    yield from (record.job_id for record in new)
+    renewed = {task for record in new for task in record.tasks}
+    yield from (state.jobs[task] for task in state.among(*LIVE) if task not in renewed)
+
+
+def _chunks(tasks: list[int], largest: int) -> Iterator[tuple[int, ...]]:
+    for start in range(0, len(tasks), largest):
+        yield tuple(tasks[start : start + largest])
+
+
+def _sbatch(run: Run, folder: Path, node: Node, tasks: tuple[int, ...], dependency: str) -> Submission:
+    for task in tasks:
+        ledger.failure(folder, node.name, task).unlink(missing_ok=True)
+    several = len(tasks)
+    try:
+        jobs = executor.slurm(run, folder, node, dependency).map_array(
+            job.main, [str(folder)] * several, [node.name] * several, tasks
+        )
+    except FailedJobError as error:
+        for orphan in ledger.logs(folder, node.name).glob("[0-9a-f]" * 32 + ".pkl"):
+            orphan.unlink()
+        raise ClusterError(f"Slurm refused '{node.name}': {error}") from None
+    return ledger.append(folder, node.name, jobs[0].job_id.split("_")[0], tasks, "slurm")
