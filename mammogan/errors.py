@@ -25,3 +25,9 @@ class RunFailedError(MammoganError):
     """A run's own work failed: a job died, training diverged, a disk filled up."""
 
     exit_code = 1
+
+
+class StopRequestedError(MammoganError):
+    """A job saved its state and stopped because the scheduler asked it to; the batch script queues it again."""
+
+    exit_code = 85

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mammogan.config.dataset import VIEWS
 from mammogan.config.method import Method
 from mammogan.losses import OBJECTIVES, SUPERVISIONS
 from mammogan.losses.wgan_gp import gradient_norms
 from mammogan.nets import Critic, Generator
 from mammogan.train.device import compute_in
 
-VIEWS = 2
 CRITIC_TERMS = ("wasserstein", "penalty", "drift", "label_real", "label_fake", "score_real", "score_fake")
 GENERATOR_TERMS = ("adversarial", "label")
 Net = TypeVar("Net", bound=nn.Module)
@@ -30,7 +30,7 @@ Net = TypeVar("Net", bound=nn.Module)
 
 def label_count(method: Method) -> int:
     """Count the label's classes as the networks see them."""
-    return VIEWS if method.supervision.kind == "auxiliary" else 0
+    return len(VIEWS) if method.supervision.kind == "auxiliary" else 0
 
 
 def build_generator(method: Method, stage: int) -> Generator:

@@ -1,0 +1,7 @@
+"""Distances between image sets: stream images in, merge parts, compute; arrays in, numbers out."""
+
+from mammogan.metrics.swd import SlicedWasserstein
+
+METRICS = {"swd": SlicedWasserstein}
+
+__all__ = ["METRICS", "SlicedWasserstein"]

@@ -1,0 +1,53 @@
+"""The pipeline's steps, and what the scheduler's side asks of them: run one, is it done, how far is it.
+
+A step's module defines a frozen `Step` whose call does the work of one task and gives the files that it made.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mammogan.config.run import Run
+from mammogan.errors import ConfigError
+from mammogan.steps import done, report, sample, score, select, shards, train
+from mammogan.steps.graph import Node, graph
+from mammogan.steps.progress import Progress, progress
+from mammogan.steps.step import Step
+
+__all__ = ["STEPS", "Node", "Progress", "Step", "graph", "is_done", "progress", "run"]
+
+STEPS: dict[str, type[Step]] = {
+    "shards": shards.BuildShards,
+    "train": train.TrainStage,
+    "score": score.ScoreCheckpoints,
+    "select": select.SelectCheckpoint,
+    "sample": sample.SamplePool,
+    "report": report.WriteReport,
+}
+
+
+def run(run_dir: Path, node: str, task: int = 0) -> None:
+    """Do one task of the graph's node `node` in this process, and mark it as done.
+
+    Raises
+    ------
+    ConfigError
+        If the run has no such node or task.
+    """
+    settings = Run.load(run_dir)
+    nodes = {item.name: item for item in graph(settings.method)}
+    if node not in nodes:
+        raise ConfigError(f"This run has no step '{node}'. Its steps: {', '.join(nodes)}.")
+    if not 0 <= task < nodes[node].tasks:
+        raise ConfigError(f"Step '{node}' has no task '{task}': it has {nodes[node].tasks}, counted from 0.")
+    files = STEPS[nodes[node].step](run_dir, nodes[node], task)(settings)
+    if os.environ.get("RANK", "0") == "0":
+        done.mark(run_dir, node, task, files)
+
+
+def is_done(run_dir: Path, node: Node, task: int) -> bool:
+    """Whether this task has ended well and its files are what it left."""
+    if node.step == "shards":
+        return shards.is_built(run_dir)
+    return done.holds(run_dir, node.name, task)

@@ -1,0 +1,137 @@
+"""Sliced Wasserstein distance of a stage's checkpoints to held-out reals, beside the real-against-real floor."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mammogan import schedule
+from mammogan.config.run import Run
+from mammogan.errors import DataError
+from mammogan.files import write_text
+from mammogan.schedule import Stage
+from mammogan.steps.step import Step
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from mammogan.data.shardset import Rung
+
+
+def score_path(run: Path, stage: int, images: int) -> Path:
+    """Where the score of a checkpoint is."""
+    return run / "scores" / str(stage) / f"{images:09d}.json"
+
+
+class ScoreCheckpoints(Step):
+    """Score one task's share of the stage's checkpoints."""
+
+    def __call__(self, run: Run) -> list[Path]:
+        """Compare each checkpoint's images with the validation reals, and those with reals of other patients."""
+        import numpy as np
+
+        from mammogan.data.shardset import ShardSet
+        from mammogan.train import checkpoint, device
+        from mammogan.train.growth import load_average
+
+        stage, scoring = schedule.plan(run.method)[self.stage], run.method.scoring
+        device.prepare(here := device.local_device())
+        shard_set = ShardSet(Path(run.shards))
+        validation, others = (
+            shard_set.rung(stage.height_px, stage.width_px, split) for split in ("validation", "train")
+        )
+        count = min(scoring.images, len(validation), len(others))
+        if not count:
+            raise DataError(
+                f"The shard set '{run.shards}' has no validation images to score against: plan it with a larger "
+                "splits.validation, or more patients."
+            )
+        reals = list(_sets(run, stage))
+        rivals = list(_sets(run, stage))
+        for real, rival in zip(reals, rivals, strict=True):
+            for images_NHW in _read(validation, count):
+                real.update(images_NHW)
+            for images_NHW in _read(others, count):
+                rival.update(images_NHW)
+        floors = np.array([real.distance(rival) for real, rival in zip(reals, rivals, strict=True)])
+
+        mine = stage.checkpoints()[self.task * scoring.checkpoints_per_task :][: scoring.checkpoints_per_task]
+        files = []
+        for number, images in enumerate(mine):
+            source = checkpoint.at(self.folder, stage.index, images)
+            generator = load_average(run.method, source).to(here)
+            fakes = list(_sets(run, stage))
+            for image_HW in _as_reals(generator, run, validation.views_N[:count]):
+                for fake in fakes:
+                    fake.update([image_HW])
+            distances = np.array([fake.distance(real) for fake, real in zip(fakes, reals, strict=True)])
+            path = score_path(self.folder, stage.index, images)
+            score = _score(stage, images, count, reals[0].levels, distances, floors) | {
+                "checkpoint": source.digest
+            }
+            write_text(path, json.dumps(score, indent=1))
+            files.append(path)
+            self.progress(number + 1, len(mine), "checkpoints")
+        return files
+
+
+def _sets(run: Run, stage: Stage) -> Iterator[Any]:
+    """Make an empty descriptor set for every seed."""
+    from mammogan.metrics import SlicedWasserstein
+
+    scoring = run.method.scoring
+    for seed in range(scoring.seeds):
+        yield SlicedWasserstein(
+            stage.height_px,
+            stage.width_px,
+            scoring.patches_per_image,
+            scoring.directions,
+            scoring.repeats,
+            run.method.method.seed + seed,
+        )
+
+
+def _read(rung: Rung, count: int, at_once: int = 64) -> Iterator[np.ndarray]:
+    for first in range(0, count, at_once):
+        yield rung.read(range(first, min(first + at_once, count)))
+
+
+def _as_reals(generator: Any, run: Run, views_N: np.ndarray) -> Iterator[np.ndarray]:
+    """Draw one image for each real, of its view."""
+    from mammogan.train.draw import draw
+
+    for view in (0, 1):
+        yield from draw(
+            generator, run.method, run.method.method.seed, range(int((views_N == view).sum())), view
+        )
+
+
+def _score(
+    stage: Stage,
+    images: int,
+    count: int,
+    levels: tuple[tuple[int, int], ...],
+    distances: np.ndarray,
+    floors: np.ndarray,
+) -> dict[str, Any]:
+    """Put a score together; `distances` and `floors` are (seeds, levels)."""
+    averages = distances.mean(axis=1)
+    return {
+        "stage": stage.index,
+        "height_px": stage.height_px,
+        "width_px": stage.width_px,
+        "images": images,
+        "kimg": stage.kimg(images),
+        "compared": count,
+        "levels": [
+            {"height_px": h, "width_px": w, "swd": float(d), "sd": float(s), "floor": float(f)}
+            for (h, w), d, s, f in zip(
+                levels, distances.mean(axis=0), distances.std(axis=0), floors.mean(axis=0), strict=True
+            )
+        ],
+        "swd": float(averages.mean()),
+        "sd": float(averages.std()),
+        "floor": float(floors.mean()),
+    }

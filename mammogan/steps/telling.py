@@ -1,0 +1,68 @@
+"""What the tracking server is told of a run, put together from the files that the steps have left."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from mammogan import schedule, tracking
+from mammogan.config.run import Run
+from mammogan.steps.graph import graph
+from mammogan.steps.select import FILE_NAME, scores
+
+log = logging.getLogger(__name__)
+
+
+def tell_tracking(run_dir: Path, run: Run, finished: str = "") -> None:
+    """Sync the run's journals, scores, choice and report; a server that fails is a warning, never a failure."""
+    try:
+        tracking.sync(run_dir, run.site.tracking.uri, story(run_dir, run, finished))
+    except Exception as error:  # noqa: BLE001 - whatever tracking does, the run goes on; its journal keeps all
+        log.warning("tracking was not told (%s); `mammogan sync %s` does it later", error, run_dir)
+
+
+def story(run_dir: Path, run: Run, finished: str = "") -> tracking.Story:
+    """Put together what is known of the run; `finished` is the node that says so before it is marked."""
+    from mammogan.steps import is_done
+    from mammogan.train import checkpoint
+
+    stages = schedule.plan(run.method)
+    ended = {node.name for node in graph(run.method) if node.name == finished or is_done(run_dir, node, 0)}
+    result = tracking.Story(
+        name=f"{run.method.method.name} {run_dir.name}",
+        params=_flat(run.method.model_dump(mode="json")),
+        tags={
+            "run_id": run.run_id,
+            "mammogan": run.mammogan,
+            "data": run.data_identity,
+            "site": run.site.site.name,
+        },
+        stages={f"train-{s.index}": f"stage {s.index}: {s.height_px}x{s.width_px}" for s in stages},
+        finished=ended,
+    )
+    for stage in stages:
+        for score in scores(run_dir, stage):
+            name, step = f"swd/{stage.height_px}x{stage.width_px}", round(score["kimg"])
+            result.scores += [(f"{name}/mean", score["swd"], step), (f"{name}/floor", score["floor"], step)]
+            result.scores += [
+                (f"{name}/level_{level['height_px']}", level["swd"], step) for level in score["levels"]
+            ]
+    choice = run_dir / FILE_NAME
+    report = run_dir / "report" / "index.html"
+    result.files += [path for path in (run_dir / "run.json", choice, report) if path.exists()]
+    if choice.exists() and "report" in ended:
+        chosen: dict[str, Any] = json.loads(choice.read_text(encoding="utf-8"))
+        result.model = checkpoint.at(run_dir, chosen["stage"], chosen["images"]).folder
+    return result
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    flat = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = str(value)
+    return flat

@@ -1,0 +1,1 @@
+"""What people look at: sheets of images, curves, and the report."""

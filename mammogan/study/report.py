@@ -1,0 +1,76 @@
+"""The report of a run: one HTML page that needs nothing else, pictures and curves inside it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+
+from mammogan.study.curves import loss_curves, swd_curves
+from mammogan.study.sheet import Image, png, sheet
+
+SHEET_COLUMNS = 8
+SHEET_WIDTH_PX = 1100
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the report shows.
+
+    Attributes
+    ----------
+    title, facts
+        Of the run: a line, and pairs of name and value.
+    views
+        Names of the views, in the order of `real` and `synthetic`.
+    real, synthetic
+        For each view images, uint16 (H, W).
+    losses
+        (stage name, metrics of its ticks) for each stage.
+    scores
+        For each stage the scores of its checkpoints, as `mammogan.steps.score` writes them.
+    choice
+        As `mammogan.steps.select` writes it.
+    conditions
+        What the data's licences demand.
+    """
+
+    title: str
+    facts: Sequence[tuple[str, str]]
+    views: Sequence[str]
+    real: Sequence[Sequence[Image]]
+    synthetic: Sequence[Sequence[Image]]
+    losses: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]
+    scores: Sequence[Sequence[Mapping[str, Any]]]
+    choice: Mapping[str, Any]
+    conditions: Sequence[str] = ()
+
+
+def page(findings: Findings) -> str:
+    """Write the report as HTML."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("mammogan.study"), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.get_template("report.html").render(
+        findings=findings,
+        sheets=[
+            (view, inlined(contact(real)), inlined(contact(synthetic)))
+            for view, real, synthetic in zip(findings.views, findings.real, findings.synthetic, strict=True)
+        ],
+        losses=loss_curves(findings.losses),
+        swd=[(scores[0], swd_curves(scores), scores) for scores in findings.scores if scores],
+    )
+
+
+def contact(images: Sequence[Image]) -> bytes:
+    """Lay images out for the page, enlarged by a whole factor where they are small."""
+    enlarge = max(1, SHEET_WIDTH_PX // (SHEET_COLUMNS * images[0].shape[1]))
+    return png(sheet(images, SHEET_COLUMNS, enlarge))
+
+
+def inlined(picture: bytes) -> str:
+    """Encode a PNG as a data URI."""
+    return "data:image/png;base64," + base64.b64encode(picture).decode()
