@@ -1,0 +1,1 @@
+"""From folders of DICOM files to shards, and from shards to batches."""

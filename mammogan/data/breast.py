@@ -1,0 +1,71 @@
+"""Finding the breast: a low threshold above the background, and the largest connected region."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+WORKING_PX = 320
+"""Height at which the breast is looked for: skin and labels are told apart there, film grain is not."""
+BRIDGE_PX = 13
+"""Width there of what is too thin to be breast: letters, the strip along the edge of a scan."""
+
+
+def find_breast(image_HW: Image, threshold: float) -> Mask:
+    """Outline the breast in a picture from 0 (black) to 1 (white).
+
+    Otsu's threshold would keep dense tissue only and lose the skin line; it serves here merely to know where
+    the background is, whose most frequent grey is the level that `threshold` counts from. Labels, scan
+    borders and specks are other components than the largest, once thin bridges are opened.
+    """
+    height, width = image_HW.shape
+    scale = WORKING_PX / height
+    size = (max(round(width * scale), 1), WORKING_PX)
+    small = cv2.GaussianBlur(cv2.resize(image_HW, size, interpolation=cv2.INTER_AREA), (5, 5), 0)
+    above = (small > background(small) + threshold).astype(np.uint8)
+    # Outside the frame is empty: a scan's border strip along an edge is then as thin as it looks, and goes.
+    opened = cv2.morphologyEx(
+        above, cv2.MORPH_OPEN, _disc(BRIDGE_PX), borderType=cv2.BORDER_CONSTANT, borderValue=0
+    )
+    region = _fill_holes(_largest(opened))
+    # The opening rounded off corners and the skin's haze: give back what hangs together with the region
+    # nearby.
+    region = cv2.dilate(region, _disc(BRIDGE_PX)) & cv2.morphologyEx(
+        above | region, cv2.MORPH_CLOSE, _disc(5)
+    )
+    smooth = cv2.resize(
+        cv2.GaussianBlur(_largest(region).astype(np.float32), (5, 5), 0),
+        (width, height),
+        interpolation=cv2.INTER_LINEAR,
+    )
+    return np.asarray(smooth > 0.25)  # generous by a pixel or two: a ragged mask would cut skin
+
+
+def background(image_HW: Image) -> float:
+    """Find the most frequent grey of the dark part of a picture from 0 to 1."""
+    levels = np.clip(np.rint(image_HW * 255), 0, 255).astype(np.uint8)
+    split, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    counts = np.bincount(levels.ravel(), minlength=256)[: int(split) + 1]
+    return float(counts.argmax()) / 255
+
+
+def _disc(diameter_px: int) -> NDArray[np.uint8]:
+    return np.asarray(
+        cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (diameter_px, diameter_px)), dtype=np.uint8
+    )
+
+
+def _largest(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
+    if count < 2:
+        return np.zeros_like(mask)
+    return np.asarray(labels == 1 + stats[1:, cv2.CC_STAT_AREA].argmax()).astype(np.uint8)
+
+
+def _fill_holes(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return np.asarray(cv2.drawContours(mask.copy(), outlines, -1, 1, cv2.FILLED), dtype=np.uint8)

@@ -1,0 +1,141 @@
+"""One mammogram as training sees it: windowed, chest wall on the left, on a black background, aspect-true.
+
+Everything here is a pure function of the file and the recipe.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset as Dicom
+
+from mammogan.config.dataset import Pixels
+from mammogan.data.breast import Image, Mask, background, find_breast
+from mammogan.data.decode import Stored, decode
+from mammogan.data.grey import grey_table
+from mammogan.data.screening import Measures
+
+WHITE = 65535
+SATURATED = 0.995
+SMOOTH_FROM, SMOOTH_SD = 0.97, 0.01
+
+
+@dataclass(frozen=True)
+class Placing:
+    """How the frame came into the picture: `scale` picture pixels a detector pixel, then margins."""
+
+    scale: float
+    crop_px: int
+    trim_px: int
+    pad_top_px: int
+    pad_right_px: int
+    pad_bottom_px: int
+    mirrored: bool
+
+
+@dataclass(frozen=True)
+class Picture:
+    """`image_HW` runs from 0 to 65535, not yet rounded."""
+
+    image_HW: Image
+    placing: Placing
+    measures: Measures
+
+
+def take(dicom: Dicom, laterality: str, pixels: Pixels, top_px: tuple[int, int]) -> Picture:
+    """Decode, window, orient, clean and place one mammogram.
+
+    Raises
+    ------
+    UnreadableError
+        With the reason's name, if it can't be decoded or has no window.
+    """
+    stored = decode(dicom)
+    table, windowed = grey_table(dicom, pixels)
+    crop_px = round(pixels.border_crop * min(stored.shape))
+    inside = (slice(crop_px, stored.shape[0] - crop_px), slice(crop_px, stored.shape[1] - crop_px))
+    frame, scale = _fit(_look_up(table, stored[inside]), top_px)
+    mirrored = laterality == "R"  # as hung for reading, a right breast has its chest wall on the right
+    if mirrored:
+        frame = np.ascontiguousarray(frame[:, ::-1])
+    mask = find_breast(frame, pixels.breast_threshold)
+    trim_px = _empty_strip(mask, round(pixels.chest_wall_trim * frame.shape[1]))
+    frame, mask = frame[:, trim_px:], mask[:, trim_px:]
+    if not windowed and pixels.fallback == "breast-range":
+        frame = _stretch(frame, mask, pixels.white_percentile)
+    frame = np.where(mask, np.clip(frame, 0, 1), np.float32(0))
+    measures = _measure(frame, mask, constant=bool(stored.min() == stored.max()))
+    padded, top, right, bottom = _pad(frame, top_px)
+    placing = Placing(round(scale, 6), crop_px, trim_px, top, right, bottom, mirrored)
+    return Picture(padded * np.float32(WHITE), placing, measures)
+
+
+def pyramid(image_HW: Image, rungs: tuple[tuple[int, int], ...]) -> list[NDArray[np.uint16]]:
+    """Average 2 x 2 pixels again and again: one uint16 picture a rung, lowest first, each rounded once."""
+    pictures = []
+    for height, width in reversed(rungs):
+        if image_HW.shape != (height, width):
+            image_HW = image_HW.reshape(height, 2, width, 2).mean(axis=(1, 3), dtype=np.float32)
+        pictures.append(np.rint(image_HW).astype(np.uint16))
+    return pictures[::-1]
+
+
+def _look_up(table: NDArray[np.float32], stored: Stored) -> Image:
+    unsigned = stored.view(np.dtype(f"u{stored.dtype.itemsize}"))
+    return np.take(table, unsigned)
+
+
+def _fit(image_HW: Image, top_px: tuple[int, int]) -> tuple[Image, float]:
+    height, width = image_HW.shape
+    scale = min(top_px[0] / height, top_px[1] / width)
+    size = (min(round(width * scale), top_px[1]), min(round(height * scale), top_px[0]))
+    # Any other filter aliases when it shrinks, and a generator would learn the aliases.
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return cv2.resize(image_HW, size, interpolation=method), scale
+
+
+def _empty_strip(mask: Mask, widest_px: int) -> int:
+    """Measure the strip without breast at the left edge; 0 where it is wider than `widest_px`."""
+    columns = mask.any(axis=0)
+    empty = int(columns.argmax()) if columns.any() else 0
+    return empty if empty <= widest_px else 0
+
+
+def _stretch(image_HW: Image, mask: Mask, percentile: float) -> Image:
+    if not mask.any():
+        return image_HW
+    black, white = background(image_HW), float(np.percentile(image_HW[mask], percentile))
+    return (image_HW - np.float32(black)) / np.float32(max(white - black, 1e-6))
+
+
+def _measure(image_HW: Image, mask: Mask, *, constant: bool) -> Measures:
+    area = max(int(mask.sum()), 1)
+    saturated = image_HW >= SATURATED
+    middle = image_HW.shape[1] // 2
+    mean = cv2.blur(image_HW, (9, 9))
+    spread = cv2.blur(image_HW * image_HW, (9, 9)) - mean * mean
+    smooth = cv2.morphologyEx(
+        ((mean > SMOOTH_FROM) & (spread < SMOOTH_SD**2)).astype(np.uint8),
+        cv2.MORPH_OPEN,
+        np.ones((9, 9), np.uint8),
+    )
+    _, _, stats, _ = cv2.connectedComponentsWithStats(smooth)
+    return Measures(
+        constant=constant,
+        breast=float(mask.mean()),
+        saturated=float(saturated.sum()) / area,
+        smooth_saturated=float(max(stats[1:, cv2.CC_STAT_AREA], default=0)) / area,
+        inner=float(image_HW[:, :middle].sum(dtype=np.float64)),
+        outer=float(image_HW[:, middle:].sum(dtype=np.float64)),
+    )
+
+
+def _pad(image_HW: Image, top_px: tuple[int, int]) -> tuple[Any, int, int, int]:
+    """Pad with background: away from the chest wall, and above and below alike."""
+    height, width = top_px[0] - image_HW.shape[0], top_px[1] - image_HW.shape[1]
+    top = height // 2
+    return np.pad(image_HW, ((top, height - top), (0, width))), top, width, height - top
