@@ -1,4 +1,4 @@
-"""A site and a graph node as submitit understands them: parameters of a job, and the batch script's two ends."""
+"""A site and a graph node as submitit understands them: a job's parameters, and its script's two ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mammogan.config.site import Site
 from mammogan.errors import StopRequestedError
 from mammogan.steps.graph import Node
 
-# bash runs a trap only between commands, so srun goes to the background and is waited for again after a signal.
+# bash runs a trap only between commands: srun goes to the background, and is waited for again after a signal.
 SRUN = """srun() {
   command srun "$@" &
   local pid=$! rc
@@ -143,8 +143,7 @@ def _teardown(site: Site) -> list[str]:
     return [
         "rc=$?",
         'rm -f "$MAMMOGAN_STOP_FILE"',
-        f'if [ $rc -eq {StopRequestedError.exit_code} ] && [ "${{SLURM_RESTART_COUNT:-0}}" -lt {site.site.requeues} ]; then',
-        '  scontrol requeue "$SLURM_JOB_ID"',
-        "fi",
+        f"[ $rc -eq {StopRequestedError.exit_code} ] && "
+        f'[ "${{SLURM_RESTART_COUNT:-0}}" -lt {site.site.requeues} ] && scontrol requeue "$SLURM_JOB_ID"',
         "exit $rc",
     ]

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from mammogan.cluster import ledger, ranks
 from mammogan.config.run import Run
-from mammogan.errors import ClusterError, MammoganError, StopRequestedError
+from mammogan.config.settings import nearest
+from mammogan.errors import ClusterError, ConfigError, MammoganError, StopRequestedError
 from mammogan.files import write_text
 from mammogan.steps.graph import graph
 
@@ -52,9 +53,16 @@ def main(run: str, node: str, task: int) -> None:
         raise SystemExit(error.exit_code) from None
     except MammoganError as error:
         _fail(note, str(error), error.exit_code)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the traceback goes to the log and the job fails
+    except Exception as error:  # whatever it is, its traceback belongs into the log
         log.exception("%s task %d failed", node, task)
         _fail(note, f"{type(error).__name__}: {error}", 1)
+
+
+def by_hand(run: Path, name: str, task: int) -> None:
+    """Run a task in the foreground, as a process group of one."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(message)s")
+    os.environ.update(ranks.variables({}))
+    perform(run, name, task)
 
 
 def perform(run: Path, name: str, task: int) -> None:
@@ -62,13 +70,19 @@ def perform(run: Path, name: str, task: int) -> None:
 
     Raises
     ------
+    ConfigError
+        If the run has no such step or task.
     ClusterError
-        If what the node needs isn't there: a scheduler may start a job whose dependency it has forgotten.
+        If what the step needs isn't there: a scheduler may start a job whose dependency it has forgotten.
     """
     from mammogan import steps
 
     nodes = {node.name: node for node in graph(Run.load(run).method)}
+    if name not in nodes:
+        raise ConfigError(f"The run '{run}' has no step '{name}'.{nearest(name, nodes)}")
     node = nodes[name]
+    if not 0 <= task < node.tasks:
+        raise ConfigError(f"The step '{name}' has no task '{task}': its tasks are 0 to {node.tasks - 1}.")
     if steps.is_done(run, node, task):
         log.info("%s task %d is done already", name, task)
         return

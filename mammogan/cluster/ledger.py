@@ -1,7 +1,7 @@
 """What was submitted when, in RUN/jobs.jsonl: one line a submission, written once, never changed.
 
-The scheduler forgets a job minutes after its end, and its word is not proof of success anyway; the ledger knows
-which tasks a job held, and the steps' own outputs tell whether they are done.
+The scheduler forgets a job minutes after its end, and its word is not proof of success anyway; the ledger
+knows which tasks a job held, and the steps' own outputs tell whether they are done.
 """
 
 from __future__ import annotations

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from submitit.core.utils import environment_variables
@@ -44,6 +46,21 @@ def run_graph(folder: Path, wanted: Sequence[Node], poll_s: float = 0.5) -> Iter
             time.sleep(poll_s)
     finally:
         _stop(jobs)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let INT and TERM end the block by `KeyboardInterrupt`, even if a shell started it in the background.
+
+    Processes started inside answer INT too, which a background shell makes its children ignore.
+    """
+    names = (signal.SIGINT, signal.SIGTERM)
+    before = {name: signal.signal(name, signal.default_int_handler) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 def _startable(

@@ -34,15 +34,15 @@ def use(site: Site) -> None:
     """
     if shutil.which("sbatch") is None:
         raise ClusterError(
-            f"The site '{site.site.name}' has site.scheduler 'slurm', but there is no 'sbatch' on this machine: "
+            f"The site '{site.site.name}' has site.scheduler 'slurm', but this machine has no 'sbatch': "
             "launch from a login node, or give --site local."
         )
     conf = site.site.slurm_conf
     if conf and "SLURM_CONF" not in os.environ:
         if not Path(conf).exists():
             raise ClusterError(
-                f"site.slurm_conf '{conf}' of the site '{site.site.name}' does not exist: is that Slurm running? "
-                "The devcluster is started by slurm/devcluster/up."
+                f"site.slurm_conf '{conf}' of the site '{site.site.name}' does not exist: is its Slurm "
+                "running? The devcluster is started by slurm/devcluster/up."
             )
         os.environ["SLURM_CONF"] = conf
 
@@ -67,7 +67,9 @@ def ask(*command: str) -> str:
 
 def queue(prefix: str) -> dict[str, Queued]:
     """Look up one's own jobs whose name begins with `prefix`, by job id (``12``, ``12_3``)."""
-    rows = [line.split("|", 3) for line in ask("squeue", "-h", "-r", "--me", "-o", "%i|%j|%T|%r").splitlines()]
+    rows = [
+        line.split("|", 3) for line in ask("squeue", "-h", "-r", "--me", "-o", "%i|%j|%T|%r").splitlines()
+    ]
     return {row[0]: Queued(*row) for row in rows if row[1].startswith(prefix)}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,13 +146,10 @@ def log_of(folder: Path, state: NodeState, task: int | None = None) -> Path:
         telling = [t for t in state.among(state.state) if t in last] or sorted(last)
         task = telling[0] if telling else 0
     if task not in last:
-        raise ClusterError(f"No job of '{name}' task {task} was submitted yet in '{folder}', so there is no log.")
+        raise ClusterError(
+            f"No job of '{name}' task {task} was submitted yet in '{folder}', so there is no log."
+        )
     return last[task].log(folder, task)
-
-
-def summary(states: tuple[NodeState, ...]) -> Counter[str]:
-    """Count nodes by state."""
-    return Counter(state.state for state in states)
 
 
 def follow(watcher: Watcher, poll_s: float = 5.0) -> Iterator[tuple[NodeState, ...]]:
@@ -179,6 +175,9 @@ def cancel(folder: Path) -> int:
     local = [job_id for key, job_id in live.items() if records[key].scheduler == "local"]
     slurm.cancel(job_id for key, job_id in live.items() if records[key].scheduler == "slurm")
     launcher = ledger.launcher(folder)
-    for pid in [launcher] if launcher and local else [int(job_id) for job_id in local]:
-        os.kill(pid, signal.SIGINT)
+    if local and launcher:
+        os.kill(launcher, signal.SIGTERM)
+    else:
+        for pid in local:
+            os.kill(int(pid), signal.SIGINT)
     return len(live)

@@ -33,7 +33,9 @@ def submit(folder: Path, wanted: Sequence[Node]) -> list[Submission]:
     for node in wanted:
         state = states[node.name]
         kept = set(state.among(*LIVE))
-        if any(need in submitted for need in node.needs):  # it waits for a job that has failed: it never starts
+        if any(
+            need in submitted for need in node.needs
+        ):  # it waits for a job that has failed: it never starts
             waits = state.among("queued")
             slurm.cancel(state.jobs[task] for task in waits)
             kept -= set(waits)

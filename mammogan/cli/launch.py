@@ -1,0 +1,206 @@
+"""`mammogan launch`: submit a run's job graph, or run it here, or show what would be submitted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from mammogan.errors import ConfigError, RunFailedError
+
+if TYPE_CHECKING:
+    from mammogan.cluster.state import NodeState
+    from mammogan.config.run import Run
+    from mammogan.steps.graph import Node
+
+
+def launch(
+    run: Annotated[Path, typer.Option(help="The run's folder; a new one is made.")],
+    method: Annotated[
+        str | None, typer.Option(help="What is learned: a method's name, or a TOML file.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="The shard set, planned or built.")] = None,
+    site: Annotated[
+        str | None, typer.Option(help="Where: a site's name, or a TOML file. [default: local]")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Stop after this step, as train-3 or select.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="table.key=value of the method or the site; repeatable.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show everything, submit nothing.")] = False,
+    wait: Annotated[
+        bool | None, typer.Option(help="Follow the run to its end; without a scheduler always so.")
+    ] = None,
+) -> None:
+    """Start a run, or go on with it: what is done and verified is skipped.
+
+    To go on with a run as it is, --run alone is enough.
+    """
+    plan = _merge(run, method, data, site, tuple(settings or ()))
+    wanted = _wanted(plan, until)
+    _check_batches(plan)
+    console = Console()
+    if dry_run:
+        _show(plan, run, wanted, console)
+        return
+
+    from mammogan.cluster import ledger, local, state, submit
+    from mammogan.config.run import claim
+
+    slurm = plan.site.site.scheduler == "slurm"
+    if not slurm and wait is False:
+        raise ConfigError(
+            f"--no-wait needs a scheduler, and the site '{plan.site.site.name}' has none: the run lives as "
+            "long as this command. Leave it out, or start the command in the background."
+        )
+    claim(run, plan)
+    folder = run.resolve()
+    with ledger.only_launcher(folder):
+        if not slurm:
+            with local.interruptible():
+                _follow(local.run_graph(folder, wanted), folder, wanted, console)
+            return
+        submitted = submit.submit(folder, wanted)
+    _tell_submitted(state.Watcher(folder).read(), wanted, len(submitted), run, console)
+    if wait:
+        _follow(state.follow(state.Watcher(folder)), folder, wanted, console)
+
+
+def _merge(
+    folder: Path, method: str | None, data: Path | None, site: str | None, settings: tuple[str, ...]
+) -> Run:
+    import mammogan
+    from mammogan.config.method import Method, load_method
+    from mammogan.config.run import Run, merge
+    from mammogan.config.settings import Settings, nearest, parse_override
+    from mammogan.config.site import Site, load_site
+
+    sets: dict[type[Settings], list[str]] = {Method: [], Site: []}
+    tables = {table: owner for owner in sets for table in owner.model_fields}
+    for text in settings:
+        table = parse_override(text)[0][0]
+        if table not in tables:
+            raise ConfigError(f"--set '{text}': there is no table '{table}'.{nearest(table, tables)}")
+        sets[tables[table]].append(text)
+    for_site = tuple(sets[Site])
+    if method is None and data is None and not sets[Method]:
+        old = Run.load(folder)
+        if site is None and not for_site:
+            return old
+        return old.model_copy(update={"site": load_site(site or old.site.site.name, for_site)})
+    if method is None or data is None:
+        raise ConfigError(
+            "A run is made of a method and a shard set: give both --method and --data, or neither, to go on "
+            "with a run that exists."
+        )
+
+    from mammogan.data.shardset import ShardSet
+
+    shards = ShardSet(data)
+    return merge(
+        load_method(method, tuple(sets[Method])),
+        shards.recipes,
+        load_site(site or "local", for_site),
+        data,
+        shards.identity,
+        mammogan.__version__,
+    )
+
+
+def _wanted(run: Run, last: str | None) -> tuple[Node, ...]:
+    """Choose the nodes up to `last`, which is a node, or a step and then stands for all of its nodes."""
+    from mammogan.config.settings import nearest
+    from mammogan.steps.graph import graph
+    from mammogan.steps.graph import until as up_to
+
+    nodes = graph(run.method)
+    if last is None:
+        return nodes
+    ends = [node.name for node in nodes if last in (node.name, node.step)]
+    if not ends:
+        raise ConfigError(
+            f"--until '{last}' is no step of this run.{nearest(last, [node.name for node in nodes])}"
+        )
+    names = {node.name for end in ends for node in up_to(nodes, end)}
+    return tuple(node for node in nodes if node.name in names)
+
+
+def _check_batches(run: Run) -> None:
+    from mammogan import schedule
+
+    ranks, group = run.site.resources.gpu_nodes.ranks, run.method.network.stddev_group
+    for stage in schedule.plan(run.method):
+        try:
+            schedule.split_batch(stage.batch, stage.micro_batch, ranks, group)
+        except ValueError as error:
+            raise ConfigError(
+                f"Stage {stage.index} of the method '{run.method.method.name}' on [resources.gpu_nodes] of "
+                f"the site '{run.site.site.name}': {error}."
+            ) from None
+
+
+def _show(run: Run, folder: Path, wanted: tuple[Node, ...], console: Console) -> None:
+    from mammogan.cli.show import stages_table
+    from mammogan.data.shardset import ShardSet
+
+    train = sum(shard.split == "train" for shard in ShardSet(Path(run.shards)).plan.shards)
+    console.print(f"Run {run.run_id}: {run.method.method.name} at {run.site.site.name}, in {folder}\n")
+    console.print(stages_table(run, train))
+    console.print("\nJobs")
+    for node in wanted:
+        after = f", after {' and '.join(node.needs)}" if node.needs else ""
+        console.print(f"  {node.name}: {node.tasks} x {node.resource}{after}", highlight=False)
+    if run.site.site.scheduler == "slurm":
+        from mammogan.cluster import executor
+
+        for node in wanted:
+            after = "afterok:" + ":".join(f"<{need}>" for need in node.needs) if node.needs else ""
+            typer.echo(f"\n# ----- {node.name}")
+            typer.echo(executor.script(run, folder.resolve(), node, node.tasks, after), nl=False)
+    console.print("\nA dry run: nothing was submitted, nothing was written.")
+
+
+def _tell_submitted(
+    states: tuple[NodeState, ...], wanted: tuple[Node, ...], count: int, run: Path, console: Console
+) -> None:
+    from mammogan.cli.show import nodes_table
+
+    names = {node.name for node in wanted}
+    console.print(nodes_table([state for state in states if state.node.name in names]))
+    told = f"{count} submitted." if count else "Nothing to submit: all of it is done or queued."
+    console.print(f"\n{told} Follow it with: mammogan status {run}", highlight=False, soft_wrap=True)
+
+
+def _follow(
+    updates: Iterable[tuple[NodeState, ...]], folder: Path, wanted: tuple[Node, ...], console: Console
+) -> None:
+    """Show a run to its end.
+
+    Raises
+    ------
+    RunFailedError
+        If one of the wanted nodes did not succeed; the tail of its log is printed.
+    """
+    from mammogan.cli.show import live, tail
+    from mammogan.cluster.state import LOST, log_of
+
+    try:
+        states = live(updates, {node.name for node in wanted}, console)
+    except KeyboardInterrupt:
+        console.print("\nStopped. The same command goes on from here.")
+        raise typer.Exit(130) from None
+    lost = [state for state in states if state.among(*LOST)]
+    for state in lost:
+        path = log_of(folder, state, state.among(*LOST)[0])
+        console.print(f"\n[bold red]{state.node.name}[/]: the end of {path}", highlight=False, soft_wrap=True)
+        typer.echo(tail(path, 15), nl=False)
+    unfinished = [state.node.name for state in states if state.state != "done"]
+    if unfinished:
+        reasons = "; ".join(f"{state.node.name}: {state.reason}" for state in lost) or "not run"
+        raise RunFailedError(
+            f"{len(unfinished)} of {len(states)} steps are not done ({reasons}). Once the cause is mended, "
+            "the same command goes on from here."
+        )

@@ -1,0 +1,59 @@
+"""The batch script of every step at every Slurm site, against slurm/golden; `make golden` rewrites those."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mammogan.cluster import executor
+from mammogan.config.method import Method
+from mammogan.config.run import Run
+from mammogan.config.site import load_site, sites
+from mammogan.steps.graph import graph
+
+GOLDEN = Path(__file__).parents[2] / "slurm" / "golden"
+SITES = [name for name in sites() if load_site(name).site.scheduler == "slurm"]
+METHOD = Method.model_validate(
+    {
+        "method": {"name": "golden", "summary": "for golden scripts"},
+        "ladder": {"stages": 1},
+        "optimiser": {"learning_rate": 0.001},
+        "schedule": {"fade_kimg": [0], "stable_kimg": [8], "batch": [32], "tick_kimg": [1]},
+        "engine": {"micro_batch": [32]},
+    }
+)
+NODES = {node.step: node for node in graph(METHOD)}
+
+
+def text(site: str, step: str) -> str:
+    run = Run(
+        schema_version=1,
+        run_id="0123456789ab",
+        mammogan="0",
+        shards="/data/shards",
+        data_identity="",
+        method=METHOD,
+        recipes=(),
+        site=load_site(site),
+    )
+    node = NODES[step]
+    start = "" if run.site.container.image else "python3"  # else the path of whichever Python runs this test
+    after = "afterok:" + ":".join(str(12 + i) for i in range(len(node.needs))) if node.needs else ""
+    return executor.script(run, Path("/runs/golden"), node, node.tasks, after, start)
+
+
+@pytest.mark.parametrize("site", SITES)
+@pytest.mark.parametrize("step", NODES)
+def test_batch_script_is_the_golden_one(site, step):
+    path = GOLDEN / site / f"{step}.sbatch"
+    if os.environ.get("MAMMOGAN_GOLDEN"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text(site, step))
+    assert text(site, step) == path.read_text()
+
+
+def test_no_golden_script_is_left_of_a_site_or_step_that_is_gone():
+    expected = {GOLDEN / site / f"{step}.sbatch" for site in SITES for step in NODES}
+    assert set(GOLDEN.rglob("*.sbatch")) == expected
