@@ -79,7 +79,7 @@ class Screening(Settings):
     largest_px: tuple[Positive, Positive] = (8192, 8192)
     max_magnification: Annotated[float, Field(ge=1)] = 1.4
     breast_area: tuple[Fraction, Fraction] = (0.05, 0.85)
-    saturated_area: Fraction = 0.005
+    saturated_area: Fraction = 0.0003
     implant_area: Fraction = 0.08
     only_flag: tuple[Flag, ...] = ("burned-in", "saturated-body")
 

@@ -41,11 +41,8 @@ def build(shardset: Path, workers: int | None = None, on_progress: Progress | No
         If there is no plan, no source, no room on the disk, or if no image at all passes.
     """
     plan = load_plan(shardset)
-    path = shardset / manifest.MANIFEST
-    if path.exists():
-        made = manifest.load_record(Manifest, path)
-        if made.identity == plan.identity and _all_there(shardset, made.files):
-            return made
+    if found := find_built(shardset):
+        return found
     records = private.create(shardset) / "built" / plan.identity[:16]
     records.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone(records):
@@ -53,8 +50,17 @@ def build(shardset: Path, workers: int | None = None, on_progress: Progress | No
             left_over.unlink()
         built = _build_shards(shardset, plan, records, workers, on_progress or (lambda done, total: None))
         made = _manifest(shardset, plan, built)
-        write(path, manifest.render(made))
+        write(shardset / manifest.MANIFEST, manifest.render(made))
     return made
+
+
+def find_built(shardset: Path) -> Manifest | None:
+    """Read the manifest of a set that is complete; None if anything is still to be built."""
+    path = shardset / manifest.MANIFEST
+    plan = load_plan(shardset)
+    made = manifest.load_record(Manifest, path) if path.exists() else None
+    complete = made and made.identity == plan.identity and _all_there(shardset, made.files)
+    return made if complete else None
 
 
 def load_plan(shardset: Path) -> Plan:

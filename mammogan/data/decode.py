@@ -16,6 +16,7 @@ from mammogan.data.header import UnreadableError
 
 Stored = NDArray[np.integer[Any]]
 
+NEEDED = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation", "PixelData")
 # Bit-exact with pydicom on unsigned images (tests compare them), and 2 to 5 times as fast; pydicom is the
 # base.
 FAST: dict[str, Callable[[bytes], Stored]] = {
@@ -34,9 +35,11 @@ def decode(dicom: Dicom) -> Stored:
     Raises
     ------
     UnreadableError
-        ``bit-depth`` if they are neither 8 nor 16 bits wide, ``decode-failed`` if every decoder gives up, and
+        ``truncated`` if Pixel Data or what describes it is not there, ``bit-depth`` if the values are neither 8 nor 16 bits wide, ``decode-failed`` if every decoder gives up, and
         ``decode-mismatch`` if the picture is not of the size that the header says.
     """
+    if any(keyword not in dicom for keyword in NEEDED):
+        raise UnreadableError("truncated")
     if dicom.BitsAllocated not in (8, 16) or not 1 <= dicom.BitsStored <= dicom.BitsAllocated:
         raise UnreadableError("bit-depth")
     shape = (dicom.Rows, dicom.Columns)

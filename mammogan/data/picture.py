@@ -21,7 +21,7 @@ from mammogan.data.screening import Measures
 
 WHITE = 65535
 SATURATED = 0.995
-SMOOTH_FROM, SMOOTH_SD = 0.97, 0.01
+SMOOTH_FROM, SMOOTH_SD = 0.85, 0.01
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Picture:
     measures: Measures
 
 
-def take(dicom: Dicom, laterality: str, pixels: Pixels, top_px: tuple[int, int]) -> Picture:
+def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple[int, int]) -> Picture:
     """Decode, window, orient, clean and place one mammogram.
 
     Raises
@@ -69,7 +69,7 @@ def take(dicom: Dicom, laterality: str, pixels: Pixels, top_px: tuple[int, int])
         frame = _stretch(frame, mask, pixels.white_percentile)
     frame = np.where(mask, np.clip(frame, 0, 1), np.float32(0))
     measures = _measure(frame, mask, constant=bool(stored.min() == stored.max()))
-    padded, top, right, bottom = _pad(frame, top_px)
+    padded, top, right, bottom = _pad(frame, view, top_px)
     placing = Placing(round(scale, 6), crop_px, trim_px, top, right, bottom, mirrored)
     return Picture(padded * np.float32(WHITE), placing, measures)
 
@@ -116,26 +116,28 @@ def _measure(image_HW: Image, mask: Mask, *, constant: bool) -> Measures:
     area = max(int(mask.sum()), 1)
     saturated = image_HW >= SATURATED
     middle = image_HW.shape[1] // 2
-    mean = cv2.blur(image_HW, (9, 9))
-    spread = cv2.blur(image_HW * image_HW, (9, 9)) - mean * mean
-    smooth = cv2.morphologyEx(
-        ((mean > SMOOTH_FROM) & (spread < SMOOTH_SD**2)).astype(np.uint8),
-        cv2.MORPH_OPEN,
-        np.ones((9, 9), np.uint8),
-    )
-    _, _, stats, _ = cv2.connectedComponentsWithStats(smooth)
     return Measures(
         constant=constant,
         breast=float(mask.mean()),
         saturated=float(saturated.sum()) / area,
-        smooth_saturated=float(max(stats[1:, cv2.CC_STAT_AREA], default=0)) / area,
+        smooth_bright=_smooth_bright(image_HW) * image_HW.size / area,
         inner=float(image_HW[:, :middle].sum(dtype=np.float64)),
         outer=float(image_HW[:, middle:].sum(dtype=np.float64)),
     )
 
 
-def _pad(image_HW: Image, top_px: tuple[int, int]) -> tuple[Any, int, int, int]:
-    """Pad with background: away from the chest wall, and above and below alike."""
+def _smooth_bright(image_HW: Image) -> float:
+    """Measure the largest bright region without texture, as a fraction of the picture."""
+    small = cv2.resize(image_HW, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)  # noise averages out
+    mean = cv2.blur(small, (7, 7))
+    spread = cv2.blur(small * small, (7, 7)) - mean * mean
+    smooth = ((mean > SMOOTH_FROM) & (spread < SMOOTH_SD**2)).astype(np.uint8)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(smooth)
+    return float(max(stats[1:, cv2.CC_STAT_AREA], default=0)) / small.size
+
+
+def _pad(image_HW: Image, view: str, top_px: tuple[int, int]) -> tuple[Any, int, int, int]:
+    """Pad with background: away from the chest wall, and from the armpit that an MLO's upper edge cuts."""
     height, width = top_px[0] - image_HW.shape[0], top_px[1] - image_HW.shape[1]
-    top = height // 2
+    top = 0 if view == "MLO" else height // 2
     return np.pad(image_HW, ((top, height - top), (0, width))), top, width, height - top

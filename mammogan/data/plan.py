@@ -170,12 +170,12 @@ def _shards(
 
 def _save(shardset: Path, made: Plan, entries: Sequence[Entry], key: bytes) -> None:
     path = shardset / manifest.PLAN
-    if path.exists() and manifest.load_record(Plan, path).identity != made.identity:
-        if any(shardset.glob("*/*.tar")):
-            raise DataError(
-                f"'{shardset}' holds shards of another plan (other files, recipes or key). "
-                "Give the new set a folder of its own, or remove this one first."
-            )
+    old = manifest.load_record(Plan, path).identity if path.exists() else ""
+    if old != made.identity and any(shardset.glob("*/*.tar")):
+        raise DataError(
+            f"'{shardset}' holds shards of another plan (other files, recipes or key). "
+            "Give the new set a folder of its own, or remove this one first."
+        )
     secret = private.create(shardset)
     write(secret / "key", key.hex() + "\n", mode=0o600)
     private.write_entries(secret / "catalogue.jsonl", entries)

@@ -57,7 +57,8 @@ def make(task: Task) -> Made:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's warnings quote values of the header
             dicom = pydicom.dcmread(Path(task.path))
-            picture = take(dicom, task.sample.laterality, task.recipe.pixels, task.recipe.packing.top_px)
+            sample, recipe = task.sample, task.recipe
+            picture = take(dicom, sample.view, sample.laterality, recipe.pixels, recipe.packing.top_px)
             spacing = spacing_mm(dicom)
     except OSError as error:
         raise DataError(

@@ -24,7 +24,7 @@ class Measures:
     constant: bool
     breast: float
     saturated: float
-    smooth_saturated: float
+    smooth_bright: float
     inner: float
     outer: float
 
@@ -58,6 +58,10 @@ HEADER_RULES: dict[str, Callable[[Header, Screening], bool]] = {
         or (bool(h.contrast_agent) and "LOW_ENERGY" not in h.image_type)
     ),
     "quality-control": lambda h, s: h.quality_control,
+    "for-processing": lambda h, s: (
+        "FOR PROCESSING" not in s.intents
+        and (h.intent == "FOR PROCESSING" or h.sop_class.endswith("ForProcessing"))
+    ),
     "sop-class": lambda h, s: h.sop_class not in s.sop_classes,
     "intent": lambda h, s: h.intent not in s.intents,
     "colour": lambda h, s: h.samples_per_pixel != 1,
@@ -85,7 +89,7 @@ PIXEL_RULES: dict[str, Callable[[Measures, Screening], bool]] = {
     "constant-image": lambda m, s: m.constant,
     "breast-area": lambda m, s: not s.breast_area[0] <= m.breast <= s.breast_area[1],
     "orientation": lambda m, s: m.inner <= m.outer,
-    "implant-like": lambda m, s: m.smooth_saturated > s.implant_area,
+    "implant-like": lambda m, s: m.smooth_bright > s.implant_area,
     "saturated-body": lambda m, s: m.saturated > s.saturated_area,
 }
 

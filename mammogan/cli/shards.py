@@ -1,0 +1,163 @@
+"""`mammogan shards`: plan, build, verify and show the images that a run learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mammogan.config.dataset import Dataset, load_recipe
+from mammogan.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from mammogan.data.manifest import Tally
+    from mammogan.data.shardset import ShardSet
+
+app = typer.Typer(help="Turn DICOM files into shards for training.", no_args_is_help=True)
+Set = Annotated[Path, typer.Argument(metavar="SHARDSET", help="Folder of the shard set.", show_default=False)]
+
+
+@app.command()
+def plan(
+    shardset: Set,
+    sources: Annotated[
+        list[str],
+        typer.Option("--from", metavar="RECIPE=FOLDER", help="A source: a recipe and a folder of files."),
+    ],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Change the recipes.")
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="Secret key to reuse, so that the same files give the same set.")
+    ] = None,
+) -> None:
+    """Read headers, screen them, split by patient: decide what goes in. Pixels are left alone."""
+    from mammogan.data.plan import plan as make_plan
+
+    pairs = [_source(text, settings or []) for text in sources]
+    with _progress("headers") as on_progress:
+        planned = make_plan(shardset, pairs, on_progress, key)
+    _print_tallies(planned.tallies)
+    images = sum(len(shard.samples) for shard in planned.shards)
+    typer.echo(f"Planned {images} images (identity {planned.identity[:12]}).")
+    typer.echo(f"Next: mammogan shards build {shardset}")
+
+
+@app.command()
+def build(
+    shardset: Set,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes; without it one a core. The bytes are the same.")
+    ] = None,
+) -> None:
+    """Decode, window, orient and write every rung; a build that was stopped goes on where it was."""
+    from mammogan.data.build import build as make
+    from mammogan.data.build import find_built
+
+    state, made = "already complete", find_built(shardset)
+    if not made:
+        with _progress("images") as on_progress:
+            state, made = "built", make(shardset, workers, on_progress)
+    typer.echo(f"{shardset}: {state}, {made.images} images in every rung.")
+
+
+@app.command()
+def verify(shardset: Set) -> None:
+    """Read every byte again and compare it with the manifest."""
+    from mammogan.data.verify import verify as check
+
+    with _progress("shards") as on_progress:
+        problems = check(shardset, on_progress)
+    if problems:
+        listed = "\n".join(f"  {problem}" for problem in problems)
+        raise DataError(
+            f"'{shardset}' is not sound:\n{listed}\n"
+            f"Remove what is damaged or foreign; mammogan shards build {shardset} makes it again."
+        )
+    typer.echo(f"{shardset}: every shard is as the manifest says.")
+
+
+@app.command()
+def show(
+    shardset: Set,
+    out: Annotated[Path | None, typer.Option(help="Write a contact sheet to this PNG.")] = None,
+    rejects: Annotated[bool, typer.Option("--rejects", help="Count what was left out, by reason.")] = False,
+    split: Annotated[str, typer.Option(help="Split that the contact sheet shows.")] = "train",
+) -> None:
+    """Tell what a set holds and on what terms; show its images."""
+    from mammogan.data.shardset import ShardSet
+
+    found = ShardSet(shardset)
+    _print(_contents(found))
+    for recipe in found.recipes:
+        about = recipe.dataset
+        typer.echo(f"{about.name}: {about.title}. Licence: {about.licence}. {about.conditions}")
+    if rejects:
+        _print_tallies(found.manifest.tallies if found.is_built else found.plan.tallies)
+    if out:
+        from mammogan.data.contact import contact_sheet
+
+        shown = contact_sheet(found, out, split)
+        typer.echo(f"{out}: {shown} images.")
+
+
+def _source(text: str, settings: list[str]) -> tuple[Dataset, Path]:
+    recipe, equals, folder = text.partition("=")
+    if not equals or not recipe or not folder:
+        raise ConfigError(f"--from '{text}' is not of the form RECIPE=FOLDER, as in phantom=/data/phantoms.")
+    return load_recipe(recipe, settings), Path(folder)
+
+
+def _contents(found: ShardSet) -> Table:
+    from rich.table import Table
+
+    state = "built" if found.is_built else "planned only"
+    table = Table(title=f"{found.path} ({state}), identity {found.identity[:12]}")
+    for name in ("dataset", "split", "view", "vendor"):
+        table.add_column(name)
+    table.add_column("images", justify="right")
+    if found.is_built:
+        for count in found.manifest.counts:
+            table.add_row(count.recipe, count.split, count.view, count.vendor, str(count.images))
+    else:
+        for shard in found.plan.shards:
+            table.add_row("", shard.split, "", "", str(len(shard.samples)))
+    return table
+
+
+def _print_tallies(tallies: tuple[Tally, ...]) -> None:
+    from rich.table import Table
+
+    table = Table(title="What became of every file")
+    for name in ("dataset", "outcome", "reason"):
+        table.add_column(name)
+    table.add_column("files", justify="right")
+    for tally in tallies:
+        table.add_row(tally.recipe, "accepted", "", str(tally.accepted))
+        for outcome, reasons in (("refused", tally.refused), ("unreadable", tally.unreadable)):
+            for reason, files in reasons.items():
+                table.add_row(tally.recipe, outcome, reason, str(files))
+        table.add_row(tally.recipe, "seen", "", str(tally.files), end_section=True)
+    _print(table)
+
+
+def _print(table: Table) -> None:
+    from rich.console import Console
+
+    Console().print(table)
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("")
+        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -1,0 +1,79 @@
+"""Checking a built shard set against its manifest, and against its own promises."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from mammogan.data import manifest, private
+from mammogan.data.files import sha256
+from mammogan.data.manifest import Manifest, ShardFile
+from mammogan.data.shardset import ShardSet
+
+Progress = Callable[[int, int], None]
+
+
+def verify(shardset: Path, on_progress: Progress | None = None) -> list[str]:
+    """Name everything that is wrong with a built set: one sentence a problem, none if it is sound.
+
+    Every byte is read. Where the private folder is at hand, the split by patient is checked as well.
+
+    Raises
+    ------
+    DataError
+        If there is no built set, or its plan or manifest can't be read.
+    """
+    built = ShardSet(shardset)
+    plan, made = built.plan, built.manifest
+    problems = []
+    if manifest.identity(plan.recipes, plan.shards) != made.identity:
+        problems.append(f"'{manifest.PLAN}' was changed: it is not the plan that the shards were built from.")
+    for done, file in enumerate(made.files, start=1):
+        problems += _check(shardset / file.path, file.bytes, file.sha256, file.path)
+        problems += _check(shardset / file.index, None, file.index_sha256, file.index)
+        if on_progress:
+            on_progress(done, len(made.files))
+    problems += _foreign(shardset, made)
+    problems += _miscounted(made)
+    if private.folder(shardset).exists():
+        problems += _leaks(built)
+    return problems
+
+
+def _check(path: Path, size: int | None, digest: str, name: str) -> Iterator[str]:
+    if not path.exists():
+        yield f"'{name}' is missing."
+    elif size is not None and path.stat().st_size < size:
+        yield f"'{name}' is cut short: {path.stat().st_size} bytes of {size}."
+    elif sha256(path) != digest:
+        yield f"'{name}' is damaged: its SHA-256 is not the manifest's."
+
+
+def _foreign(shardset: Path, made: Manifest) -> Iterator[str]:
+    known = {manifest.PLAN, manifest.MANIFEST}
+    known |= {name for file in made.files for name in (file.path, file.index)}
+    for path in sorted(shardset.rglob("*")):
+        name = path.relative_to(shardset).as_posix()
+        if path.is_file() and name not in known:
+            yield f"'{name}' does not belong to the set."
+
+
+def _miscounted(made: Manifest) -> Iterator[str]:
+    by_rung: dict[tuple[int, int], list[ShardFile]] = defaultdict(list)
+    for file in made.files:
+        by_rung[file.height_px, file.width_px].append(file)
+    for height, width in made.rungs_px:
+        images = sum(file.samples for file in by_rung[height, width])
+        if images != made.images:
+            yield f"The rung {height}x{width} has {images} images, but the manifest counts {made.images}."
+
+
+def _leaks(built: ShardSet) -> Iterator[str]:
+    split_of = {sample.key: shard.split for shard in built.plan.shards for sample in shard.samples}
+    splits: dict[str, set[str]] = defaultdict(set)
+    for entry in private.read_entries(built.path):
+        if entry.key in split_of:
+            splits[entry.patient].add(split_of[entry.key])
+    for number, found in enumerate(sorted(tuple(sorted(s)) for s in splits.values() if len(s) > 1), start=1):
+        yield f"A patient (leak {number}) is in several splits: {', '.join(found)}."
