@@ -61,6 +61,7 @@ class Woman:
     droop: float  # 0 firm to 1 pendulous
     thickness_mm: float  # compressed
     density: float  # 0..4; its whole part is the BI-RADS class
+    exposure: float  # brightness of all tissue, about 1
     age_years: int
 
     @property
@@ -71,24 +72,25 @@ class Woman:
     @property
     def detector(self) -> Detector:
         """The plate that the radiographer picks for this breast."""
-        large = max(self.depth_mm / 105, self.depth_mm * self.roundness / 98) > 1
+        large = max(self.depth_mm / 112, self.depth_mm * self.roundness / 106) > 1
         return DETECTORS[self.vendor, "large" if large else "small"]
 
 
 def draw_woman(rng: np.random.Generator) -> Woman:
     """Draw a patient: large breasts tend to be fatty and pendulous, young ones dense."""
     age = int(np.clip(rng.normal(57, 9), 40, 84))
-    depth = float(np.clip(rng.lognormal(np.log(88), 0.22), 55, 138))
+    depth = float(np.clip(rng.lognormal(np.log(94), 0.2), 60, 140))
     density = float(
-        np.clip(1.95 + rng.normal(0, 0.85) - 0.022 * (age - 57) - 0.011 * (depth - 88), 0.02, 3.98)
+        np.clip(1.95 + rng.normal(0, 0.85) - 0.022 * (age - 57) - 0.011 * (depth - 94), 0.02, 3.98)
     )
     return Woman(
         vendor=("Lumenor", "Vestagraf")[int(rng.random() < 0.4)],
         depth_mm=depth,
-        roundness=float(np.clip(rng.normal(0.98 - 0.0016 * (depth - 88), 0.08), 0.8, 1.15)),
-        droop=float(np.clip(rng.normal(0.45 + 0.006 * (depth - 88), 0.2), 0, 1)),
-        thickness_mm=float(np.clip(rng.normal(55 + 0.25 * (depth - 88), 8), 28, 85)),
+        roundness=float(np.clip(rng.normal(0.98 - 0.0016 * (depth - 94), 0.08), 0.8, 1.15)),
+        droop=float(np.clip(rng.normal(0.45 + 0.006 * (depth - 94), 0.2), 0, 1)),
+        thickness_mm=float(np.clip(rng.normal(55 + 0.25 * (depth - 94), 8), 28, 85)),
         density=density,
+        exposure=float(rng.uniform(0.86, 1.14)),
         age_years=age,
     )
 
@@ -144,23 +146,23 @@ def _mlo(woman: Woman, depth: float, field_mm: tuple[float, float], rng: np.rand
     tail = depth * rng.uniform(0.5, 0.66) * (1.06 - 0.2 * woman.droop)
     # Upper contour: an S from the tail to the nipple, the later and steeper the more the breast hangs.
     s = np.array([-0.12, 0.0, 0.2, 0.4, 0.6, 0.8, 0.93, 1.0])
-    late = 1.0 + 0.9 * woman.droop
-    rise = np.sin(np.clip(s, 0, 1) ** late * np.pi / 2) ** (1.25 + 0.45 * woman.droop)
+    late = 0.85 + 0.6 * woman.droop
+    rise = np.sin(np.clip(s, 0, 1) ** late * np.pi / 2) ** (0.95 + 0.4 * woman.droop)
     upper = np.stack([tail + (depth - tail) * rise, nipple_y * s], axis=1)
     upper[0, 0] += 0.02 * depth
     # Lower contour: a quarter of a full ellipse down to the fold, then the skin of the abdomen.
     turn = np.deg2rad([18, 38, 57, 74, 86])
     lower = np.stack([depth * np.cos(turn) ** 0.82, nipple_y + low * np.sin(turn) ** 1.05], axis=1)
-    belly = depth * rng.uniform(0.0, 0.11)
     below = height - nipple_y - low
-    fold = np.array([[belly + 1, nipple_y + low + 0.12 * below], [belly, nipple_y + low + 0.5 * below]])
-    fold = np.vstack([fold, [[belly * 1.15 - 2, height + 12]]])
+    belly = depth * (rng.uniform(0.03, 0.12) if rng.random() < 0.3 else -0.12)
+    fold = np.array([[belly + 0.03 * depth, 0.16], [belly * 1.2, 0.6], [belly * 1.6, 1.1]]) * (1, below)
+    fold[:, 1] += nipple_y + low
     points = _wobble(_spline(np.vstack([upper, lower, fold])), rng)
     points, nipple = _add_nipple(points, float(rng.normal(0.05, 0.05)), nipple_y, low, rng)
-    top = tail * rng.uniform(0.62, 0.84)
-    bottom = nipple_y * rng.uniform(0.86, 1.1)
+    top = tail * rng.uniform(0.5, 0.86)
+    bottom = nipple_y * rng.uniform(0.75, 1.08)
     along = np.linspace(-0.15, 1.02, 81)
-    edge = top * np.sign(1 - along) * np.abs(1 - along) ** rng.uniform(0.82, 1.08)
+    edge = top * np.sign(1 - along) * np.abs(1 - along) ** rng.uniform(0.74, 1.12)
     edge += top * 0.05 * np.sin(np.pi * np.clip(along, 0, 1) * rng.uniform(1.2, 2.2) + rng.uniform(-0.5, 0.5))
     muscle = np.stack([edge, bottom * along], axis=1).astype(np.float32)
     return Shape(points, nipple, depth, 180 + float(rng.normal(20, 5)), muscle)
@@ -194,8 +196,8 @@ def _add_nipple(
     distance = np.hypot(*(points - points[tip]).T)
     tangent = points[tip + 1] - points[tip - 1]
     normal = np.array([tangent[1], -tangent[0]]) / np.hypot(*tangent)
-    height = rng.uniform(0.5, 1.5) if rng.random() < 0.2 else rng.uniform(4, 7.5)
-    bump = height * np.exp(-((distance / rng.uniform(4.5, 6)) ** 4)) + 1.5 * np.exp(-((distance / 14) ** 2))
+    height = rng.uniform(0.3, 1.0) if rng.random() < 0.3 else rng.uniform(2.5, 5.5)
+    bump = height * np.exp(-((distance / rng.uniform(5, 6.5)) ** 3)) + 1.2 * np.exp(-((distance / 14) ** 2))
     raised = points + bump[:, None] * normal
     x, y = raised[tip] - normal * height * 0.4
     return raised.astype(np.float32), (float(x), float(y))

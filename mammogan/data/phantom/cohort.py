@@ -1,7 +1,7 @@
 """Write a cohort of phantoms into a folder, in parallel, so that asking again finishes or finds it.
 
 `truth.json` in the root says from the first moment on which cohort it is, and holds the truth about each file
-
+when all are there. Meanwhile a finished patient's truth waits in `.parts/`, where a killed run goes on.
 """
 
 from __future__ import annotations

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydicom import uid
 
-from mammogan.data.phantom import dicom, edits, identity
+from mammogan.data.phantom import dicom, edits, header, identity
 from mammogan.data.phantom.files import Made, make_file
 from mammogan.data.phantom.findings import Finding
 from mammogan.data.phantom.render import render
@@ -87,11 +87,11 @@ def make_defect(seed: int, number: int, frame_scale: float) -> Iterator[Made]:
     findings = tuple(Finding(kind) for kind in defect.findings)
     for laterality, view_name in defect.views:
         view = render(seed, patient, view_name, laterality, frame_scale=frame_scale, findings=findings)
-        ds = dicom.build(view, seed, patient)
+        ds = header.build(view, seed, patient)
         pixels = defect.edit(ds, view.pixels) if defect.edit else view.pixels
         made = make_file(ds, pixels, view, defect.kind, defect.expected, defect.syntax)
         if defect.damage:
-            made = made.with_data(defect.damage(made.data))
+            made = replace(made, data=defect.damage(made.data))
         yield made
         if defect.again == "resent":
             # The archive got it twice: other series, other day, same object.

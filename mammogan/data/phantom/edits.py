@@ -11,16 +11,21 @@ from typing import Any
 import numpy as np
 from pydicom import Dataset, uid
 
-from mammogan.data.phantom import dicom
+from mammogan.data.phantom.dicom import Pixels
+from mammogan.data.phantom.header import code, dataset
 
-Edit = Callable[[Dataset, dicom.Pixels], dicom.Pixels]
+Edit = Callable[[Dataset, Pixels], Pixels]
 
 
 def tags(**values: Any) -> Edit:
-    """Set tags and leave the pixels alone."""
+    """Set tags, or take those of value None out, and leave the pixels alone."""
 
-    def edit(ds: Dataset, pixels: dicom.Pixels) -> dicom.Pixels:
-        ds.update(dicom.dataset(**values))
+    def edit(ds: Dataset, pixels: Pixels) -> Pixels:
+        for keyword, value in values.items():
+            if value is None:
+                delattr(ds, keyword)
+            else:
+                setattr(ds, keyword, value)
         return pixels
 
     return edit
@@ -29,8 +34,8 @@ def tags(**values: Any) -> Edit:
 def view(value: str, meaning: str, position: str) -> Edit:
     """Call it another view."""
 
-    def edit(ds: Dataset, pixels: dicom.Pixels) -> dicom.Pixels:
-        item = dicom.code(value, meaning)
+    def edit(ds: Dataset, pixels: Pixels) -> Pixels:
+        item = code(value, meaning)
         item.ViewModifierCodeSequence = []
         ds.ViewCodeSequence, ds.ViewPosition = [item], position
         return pixels
@@ -41,14 +46,14 @@ def view(value: str, meaning: str, position: str) -> Edit:
 def modifier(value: str, meaning: str) -> Edit:
     """Add a view modifier (PS3.16 CID 4015)."""
 
-    def edit(ds: Dataset, pixels: dicom.Pixels) -> dicom.Pixels:
-        ds.ViewCodeSequence[0].ViewModifierCodeSequence = [dicom.code(value, meaning)]
+    def edit(ds: Dataset, pixels: Pixels) -> Pixels:
+        ds.ViewCodeSequence[0].ViewModifierCodeSequence = [code(value, meaning)]
         return pixels
 
     return edit
 
 
-def monochrome1(ds: Dataset, pixels: dicom.Pixels) -> dicom.Pixels:
+def monochrome1(ds: Dataset, pixels: Pixels) -> Pixels:
     """Store the same picture with white as 0, and a window that shows it so."""
     top = 2**ds.BitsStored - 1
     ds.PhotometricInterpretation, ds.PresentationLUTShape = "MONOCHROME1", "INVERSE"
@@ -56,19 +61,19 @@ def monochrome1(ds: Dataset, pixels: dicom.Pixels) -> dicom.Pixels:
     return np.asarray(top - pixels, np.uint16)
 
 
-def voi_lut(ds: Dataset, pixels: dicom.Pixels) -> dicom.Pixels:
+def voi_lut(ds: Dataset, pixels: Pixels) -> Pixels:
     """Show the same picture by a table; the window beside it is wrong, as the table goes before it."""
     centre, width, top = float(ds.WindowCenter), float(ds.WindowWidth), 2**ds.BitsStored - 1
     # PS3.3 C.11.2.1.2.1, the linear function.
     ramp = ((np.arange(top + 1) - (centre - 0.5)) / (width - 1) + 0.5).clip(0, 1) * 65535
-    table = dicom.dataset(LUTDescriptor=[top + 1, 0, 16], LUTExplanation="NORMAL")
+    table = dataset(LUTDescriptor=[top + 1, 0, 16], LUTExplanation="NORMAL")
     table.add_new("LUTData", "OW", np.round(ramp).astype("<u2").tobytes())
     ds.VOILUTSequence = [table]
     ds.WindowCenter, ds.WindowWidth = str(top // 8), str(top // 16)
     return pixels
 
 
-def for_processing(ds: Dataset, pixels: dicom.Pixels) -> dicom.Pixels:
+def for_processing(ds: Dataset, pixels: Pixels) -> Pixels:
     """Store the raw exposure: bright air, dark tissue, no window."""
     for keyword in ("WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTFunction"):
         delattr(ds, keyword)
@@ -79,17 +84,20 @@ def for_processing(ds: Dataset, pixels: dicom.Pixels) -> dicom.Pixels:
     return np.asarray(top * np.exp(-2.8 * pixels.astype(np.float32) / top), np.uint16)
 
 
-def tomosynthesis(ds: Dataset, pixels: dicom.Pixels) -> dicom.Pixels:
+def tomosynthesis(ds: Dataset, pixels: Pixels) -> Pixels:
     """Make a stack of eight thin slices, as small as a test needs it."""
     ds.SOPClassUID, ds.NumberOfFrames = uid.BreastTomosynthesisImageStorage, 8
     ds.ImageType = ["ORIGINAL", "PRIMARY", "TOMOSYNTHESIS", "NONE"]
-    del ds.ViewPosition
+    # The side stands only where multi-frame objects have it.
+    anatomy = dataset(FrameLaterality=ds.ImageLaterality, AnatomicRegionSequence=ds.AnatomicRegionSequence)
+    ds.SharedFunctionalGroupsSequence = [dataset(FrameAnatomySequence=[anatomy])]
+    del ds.ViewPosition, ds.ImageLaterality
     small = np.ascontiguousarray(pixels[::8, ::8])
     ds.Rows, ds.Columns = small.shape
     return np.stack([np.roll(small, k, axis=1) for k in range(8)])
 
 
-def ct(ds: Dataset, pixels: dicom.Pixels) -> dicom.Pixels:
+def ct(ds: Dataset, pixels: Pixels) -> Pixels:
     """Make a CT slice of a water cylinder."""
     for keyword in ("ViewPosition", "ViewCodeSequence", "ImageLaterality", "PresentationIntentType"):
         delattr(ds, keyword)
@@ -101,7 +109,7 @@ def ct(ds: Dataset, pixels: dicom.Pixels) -> dicom.Pixels:
     return np.asarray(1024 * (np.hypot(x, y) < 90), np.uint16)
 
 
-def secondary_capture(ds: Dataset, pixels: dicom.Pixels) -> dicom.Pixels:
+def secondary_capture(ds: Dataset, pixels: Pixels) -> Pixels:
     """Make a screen save: bars of text-like blocks."""
     for keyword in ("ViewPosition", "ViewCodeSequence", "ImageLaterality", "PresentationIntentType"):
         delattr(ds, keyword)

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydicom import Dataset, uid
 
-from mammogan.data.phantom import dicom
+from mammogan.data.phantom import dicom, header
 from mammogan.data.phantom.render import RenderedView, render
 
 
@@ -20,10 +20,6 @@ class Made:
     path: str
     data: bytes
     truth: dict[str, Any]
-
-    def with_data(self, data: bytes) -> Made:
-        """Replace the bytes; whoever damages them takes the pixels' hash away too."""
-        return replace(self, data=data, truth={**self.truth, "pixels_sha256": None})
 
     def as_duplicate(self) -> Made:
         """Lie in a second folder, sorted behind the first."""
@@ -41,9 +37,10 @@ def make_file(
 ) -> Made:
     """Encode one file and note what is true about it.
 
-    The hash is that of the *rendered* picture, little-endian uint16 with white high: what every acceptable
-    file decodes to, in whatever syntax and polarity it is stored.
+    The hash is that of the rendered picture, little-endian uint16 with white high: what every acceptable file
+    decodes to, in whatever syntax and polarity it is stored. Files to be refused have none.
     """
+    picture = hashlib.sha256(view.pixels.astype("<u2", copy=False).data).hexdigest()
     truth = {
         "kind": kind,
         "expected": expected,
@@ -56,7 +53,7 @@ def make_file(
         "bits": view.bits,
         "transfer_syntax": str(syntax),
         **view.truth,
-        "pixels_sha256": hashlib.sha256(view.pixels.astype("<u2").tobytes()).hexdigest(),
+        "pixels_sha256": picture if expected in ("accept", "duplicate") else None,
     }
     path = f"{ds.PatientID}/{ds.StudyDate}-{ds.AccessionNumber}/{ds.InstanceNumber}.dcm"
     return Made(path, dicom.encode(ds, pixels, syntax), truth)
@@ -64,6 +61,6 @@ def make_file(
 
 def make_patient(seed: int, patient: int, frame_scale: float) -> Iterator[Made]:
     """Make the four files of a clean patient."""
-    for laterality, view_name in dicom.ORDER:
+    for laterality, view_name in header.ORDER:
         view = render(seed, patient, view_name, laterality, frame_scale=frame_scale)
-        yield make_file(dicom.build(view, seed, patient), view.pixels, view)
+        yield make_file(header.build(view, seed, patient), view.pixels, view)

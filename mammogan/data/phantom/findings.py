@@ -1,8 +1,7 @@
-"""What lies in or on the tissue: vessels, nodes, masses, calcifications; and what a pipeline must refuse."""
+"""What lies in the tissue: vessels, nodes, masses and calcifications."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -10,9 +9,8 @@ import numpy as np
 
 from mammogan.data.phantom import texture
 from mammogan.data.phantom.anatomy import Array, Shape, Woman
-from mammogan.data.phantom.tissue import MARGIN, Grid
-
-FOREIGN = ("implant", "pacemaker", "clips", "wire")
+from mammogan.data.phantom.foreign import BODIES
+from mammogan.data.phantom.tissue import MARGIN, Grid, ellipse
 
 
 @dataclass(frozen=True)
@@ -84,28 +82,21 @@ def _vessel(
         _vessel(canvas, grid, (float(fork[0]), float(fork[1])), shape, width * 0.6, rng, depth + 1)
 
 
-def _ellipse(grid: Grid, x: float, y: float, a: float, b: float, turn: float) -> Array:
-    """Relative distance from an ellipse's centre: 1 on its edge."""
-    dx, dy = grid.x - np.float32(x), grid.y - np.float32(y)
-    cos, sin = np.float32(np.cos(turn)), np.float32(np.sin(turn))
-    return np.asarray(np.hypot((dx * cos + dy * sin) / a, (dy * cos - dx * sin) / b), np.float32)
-
-
 def _node(grid: Grid, shape: Shape, rng: np.random.Generator) -> Array:
     """Draw a bean of a lymph node with its fatty hilum at the muscle's edge in the axilla."""
     assert shape.pectoral_mm is not None
     x, y = shape.pectoral_mm[int(rng.integers(12, 36))]
     x += rng.uniform(-16, 10)
     a, b, turn = rng.uniform(4, 8), rng.uniform(2.4, 4), rng.uniform(0.6, 2.2)
-    body = texture.smooth_step((1.15 - _ellipse(grid, x, y, a, b, turn)) / 0.4)
-    hilum = texture.smooth_step((1.1 - _ellipse(grid, x + 0.45 * b, y, 0.6 * a, 0.6 * b, turn)) / 0.7)
+    body = texture.smooth_step((1.15 - ellipse(grid, x, y, a, b, turn)) / 0.4)
+    hilum = texture.smooth_step((1.1 - ellipse(grid, x + 0.45 * b, y, 0.6 * a, 0.6 * b, turn)) / 0.7)
     return np.asarray(body * (1 - 0.8 * hilum) * rng.uniform(0.4, 0.75), np.float32)
 
 
 def _mass(grid: Grid, x: float, y: float, rng: np.random.Generator) -> Array:
     """Draw a round benign mass: a cyst or a fibroadenoma."""
     a = rng.uniform(4, 9)
-    distance = _ellipse(grid, x, y, a, a * rng.uniform(0.65, 1), rng.uniform(0, 3))
+    distance = ellipse(grid, x, y, a, a * rng.uniform(0.65, 1), rng.uniform(0, 3))
     return np.asarray(texture.smooth_step((1.1 - distance) / 0.35) * rng.uniform(0.5, 0.85), np.float32)
 
 
@@ -143,71 +134,3 @@ def _dot(grey: Array, grid: Grid, x: float, y: float, radius: float, value: floa
     softened = radius**2 + (0.3 * grid.pitch_mm) ** 2
     strength = np.exp(-((squared / softened) ** 1.5)) * min(1.0, radius / grid.pitch_mm)
     grey[part] += strength * np.clip(value - grey[part], 0, 1) * (grid.to_skin[part] > 1)
-
-
-def _implant(grey: Array, grid: Grid) -> Array:
-    """Draw a smooth, bright, sharply bordered ellipse behind the gland, its capsule brightest."""
-    place = np.argwhere(grid.to_skin[:, MARGIN:] > 8)
-    height = 0.36 * np.ptp(place[:, 0]) * grid.pitch_mm
-    depth = 0.58 * place[:, 1].max() * grid.pitch_mm
-    middle = np.percentile(place[:, 0], 58) * grid.pitch_mm
-    distance = _ellipse(grid, 0.05 * depth, middle, depth, height, 0.04)
-    body = texture.smooth_step((1.015 - distance) / 0.03) * (grid.to_skin > 2)
-    capsule = 0.05 * np.exp(-(((distance - 0.975) / 0.02) ** 2))
-    return np.asarray(grey + body * (0.93 + capsule - grey), np.float32)
-
-
-def _pacemaker(grey: Array, grid: Grid) -> Array:
-    """Draw a metal can with its battery in the axilla, and the lead running up and away."""
-    height, width = grid.x.shape[0] * grid.pitch_mm, grid.x.shape[1] * grid.pitch_mm
-    x, y = 0.16 * width, 0.15 * height
-    can = np.clip((1.0 - _ellipse(grid, x, y, 24, 21, 0.4) ** 3) * 12, 0, 1)
-    battery = np.clip((1.0 - _ellipse(grid, x + 4, y + 5, 13, 11, 0.4) ** 4) * 12, 0, 1)
-    canvas = np.zeros(grid.x.shape, np.uint8)
-    along = np.linspace(0, 1, 60)
-    lead = np.stack([x - 10 + 22 * np.sin(5 * along), y - 20 - along * (y + 10)], axis=1)
-    cv2.polylines(canvas, [_fixed(lead, grid)], False, 255, max(1, round(2 / grid.pitch_mm)), cv2.LINE_AA, 4)
-    metal = np.maximum(can * (0.9 + 0.1 * battery), canvas.astype(np.float32) / 255)
-    return np.asarray(np.maximum(grey, metal), np.float32)
-
-
-def _clips(grey: Array, grid: Grid) -> Array:
-    """Draw five small surgical clips: bright short bars about the place of an old operation."""
-    x, y = _middle(grid)
-    canvas = np.zeros(grid.x.shape, np.uint8)
-    for turn in range(5):
-        a, b = 1.9 * turn, 0.8 + 1.3 * turn
-        centre = np.array([x + 13 * np.cos(a), y + 11 * np.sin(a)])
-        half = 2.6 * np.array([np.cos(b), np.sin(b)])
-        ends = np.stack([centre - half, centre + half])
-        cv2.polylines(
-            canvas, [_fixed(ends, grid)], False, 255, max(1, round(1 / grid.pitch_mm)), cv2.LINE_AA, 4
-        )
-    return np.asarray(np.maximum(grey, canvas.astype(np.float32) / 255), np.float32)
-
-
-def _wire(grey: Array, grid: Grid) -> Array:
-    """Draw a localisation wire with its hook, from outside through the skin."""
-    x, y = _middle(grid)
-    line = np.array([[x - 4, y + 4], [x, y], [x + 60, y - 45], [x + 110, y - 75]])
-    canvas = np.zeros(grid.x.shape, np.uint8)
-    cv2.polylines(
-        canvas, [_fixed(line, grid)], False, 255, max(1, round(0.8 / grid.pitch_mm)), cv2.LINE_AA, 4
-    )
-    return np.asarray(np.maximum(grey, canvas.astype(np.float32) / 255), np.float32)
-
-
-def _middle(grid: Grid) -> tuple[float, float]:
-    """Find the deepest place of the breast."""
-    row, column = np.unravel_index(int(np.argmax(grid.to_skin[:, MARGIN:])), grid.to_skin[:, MARGIN:].shape)
-    return float(column * grid.pitch_mm) + 10, float(row * grid.pitch_mm)
-
-
-def _fixed(points_mm: np.ndarray, grid: Grid) -> np.ndarray:
-    """Give points as cv2 wants them: 1/16 pixels of the grid."""
-    return np.asarray(np.round((points_mm / grid.pitch_mm + (MARGIN, 0)) * 16), np.int32)
-
-
-BODIES: dict[str, Callable[[Array, Grid], Array]] = dict(
-    zip(FOREIGN, (_implant, _pacemaker, _clips, _wire), strict=True)
-)

@@ -99,37 +99,41 @@ def render(
 def _expose(grey: Array, detector: Detector, rng: np.random.Generator) -> NDArray[np.uint16]:
     """Enlarge the picture to the detector's pixels, add fine structure and noise, store whole numbers."""
     grey = grey[:, tissue.MARGIN :]
-    filled = cv2.boundingRect((grey > 0).astype(np.uint8))
-    across = min(grey.shape[1], filled[0] + filled[2] + 2)
-    columns = min(detector.columns, round(across * detector.columns / grey.shape[1]))
-    fine = cv2.resize(grey[:, :across], (columns, detector.rows), interpolation=cv2.INTER_CUBIC)
-    shift = rng.integers(0, _TILE_PX, 2)
-    tile = np.roll(_fine_structure(), tuple(shift), (0, 1))
-    for top in range(0, detector.rows, _TILE_PX):
-        for left in range(0, columns, _TILE_PX):
-            part = fine[top : top + _TILE_PX, left : left + _TILE_PX]
-            part += tile[: part.shape[0], : part.shape[1]] * part
+    enlarge = detector.rows / grey.shape[0]
+    columns = min(detector.columns, round(grey.shape[1] * enlarge))
+    fine = cv2.resize(grey, (columns, detector.rows), interpolation=cv2.INTER_CUBIC)
     centre, width = detector.window
-    low, top_value = centre - width / 2, 2**detector.bits - 1
-    noise = rng.standard_normal(fine.shape, dtype=np.float32)
-    noise *= np.float32(0.0035 * width)
-    stored = np.minimum(fine * np.float32(width) + low + noise, top_value)
-    # Air is exactly 0; the window's foot fades in with the skin.
-    stored *= np.minimum(fine * 25, 1)
+    gain, offset = _grain(width, centre - width / 2)
+    gain, offset = (_cover(tile, columns, rng) for tile in (gain, offset))
     pixels = np.zeros((detector.rows, detector.columns), np.uint16)
-    pixels[:, :columns] = np.maximum(stored, 0)
+    for top in range(0, detector.rows, _BAND_PX):  # bands stay in the processor's cache
+        band = fine[top : top + _BAND_PX]
+        lines = np.arange(top, top + len(band)) % _TILE_PX
+        fade = np.minimum(band * 25, 1)  # air is exactly 0; the window's foot fades in with the skin
+        band *= gain[lines]
+        band += offset[lines]
+        band *= fade
+        pixels[top : top + _BAND_PX, :columns] = np.clip(band, 0, 2**detector.bits - 1, out=band)
     return pixels
 
 
-_TILE_PX = 1024
+_TILE_PX, _BAND_PX = 1024, 128
 
 
-@lru_cache(maxsize=1)
-def _fine_structure() -> Array:
-    """Tissue structure that the coarse grid cannot hold, as a share of the grey value; periodic."""
+@lru_cache(maxsize=4)
+def _grain(width: int, low: float) -> tuple[Array, Array]:
+    """Draw two periodic tiles: tissue finer than the coarse grid, as a gain; noise, as an offset."""
     rng = np.random.default_rng(2018)
-    tile = texture.power_law(_TILE_PX, _TILE_PX, 2.6, rng, coarsest_px=8)
-    return np.asarray(tile * np.float32(0.014), np.float32)
+    structure = texture.power_law(_TILE_PX, _TILE_PX, 2.6, rng, coarsest_px=8)
+    noise = rng.standard_normal((_TILE_PX, _TILE_PX), dtype=np.float32)
+    return structure * np.float32(0.014 * width) + np.float32(width), noise * np.float32(0.0028 * width) + low
+
+
+def _cover(tile: Array, columns: int, rng: np.random.Generator) -> Array:
+    """Repeat a tile over the columns, from another place in every picture."""
+    down, across = rng.integers(0, _TILE_PX, 2)
+    repeats = -(-columns // _TILE_PX)
+    return np.tile(np.roll(tile, (down, across), (0, 1)), (1, repeats))[:, :columns]
 
 
 def _truth(
@@ -144,13 +148,14 @@ def _truth(
     muscle = grid.muscle[:, tissue.MARGIN :] > 0.5
     scale = detector.rows / breast.shape[0]
     left, top, width, height = cv2.boundingRect(breast.astype(np.uint8))
+    frame_px = breast.shape[0] * detector.columns / scale  # in pixels of the coarse grid
     tissue_px = np.count_nonzero(breast & ~muscle)
     box = (left * scale, top * scale, (left + width) * scale, (top + height) * scale)
     return {
         "nipple_px": [round(length / detector.spacing_mm, 1) for length in nipple_mm],
         "breast_box_px": [round(edge) for edge in box],
-        "breast_share": round(float(breast.mean()), 4),
-        "muscle_share": round(float((breast & muscle).mean()), 4),
+        "breast_share": round(float(np.count_nonzero(breast) / frame_px), 4),
+        "muscle_share": round(float(np.count_nonzero(breast & muscle) / frame_px), 4),
         "dense_share": round(float(np.count_nonzero(dense[:, tissue.MARGIN :] > 0.35) / tissue_px), 4),
         "findings": sorted({finding.kind for finding in findings}),
     }

@@ -36,13 +36,9 @@ def power_law(
     return np.asarray((field - field.mean()) / (field.std() + 1e-9), np.float32)
 
 
-def ridges(field: Array, width: float) -> Array:
-    """Bright filaments (0..1) along the zero line of a field: arcs like Cooper's ligaments."""
-    slope = (
-        np.hypot(cv2.Sobel(field, cv2.CV_32F, 1, 0, ksize=3), cv2.Sobel(field, cv2.CV_32F, 0, 1, ksize=3)) / 8
-    )
-    distance = field / (slope + np.float32(0.02))  # in pixels: lines of even width
-    return np.asarray(np.exp(-((distance / np.float32(width)) ** 2)), np.float32)
+def web(tile: Array, x: Array, y: Array) -> Array:
+    """Look a web of bright strands (0..1) up in a smooth tile: its zero lines, like Cooper's ligaments."""
+    return np.asarray(np.maximum(1 - np.abs(sample(tile, x, y)) / np.float32(1.5), 0), np.float32)
 
 
 def sample(tile: Array, x: Array, y: Array) -> Array:
@@ -50,7 +46,7 @@ def sample(tile: Array, x: Array, y: Array) -> Array:
     return np.asarray(cv2.remap(tile, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP), np.float32)
 
 
-def smooth_step(x: Array) -> Array:
+def smooth_step(x: NDArray[np.floating]) -> Array:
     """Rise from 0 to 1 over 0..1 without a corner."""
     x = np.clip(x, 0, 1)
     return np.asarray(x * x * (3 - 2 * x), np.float32)

@@ -36,6 +36,7 @@ class Grid:
 def lay_grid(shape: Shape, field_mm: tuple[float, float], pitch_mm: float) -> Grid:
     """Rasterise the outline and measure every point's depth under the skin."""
     rows, columns = (round(length / pitch_mm) for length in field_mm)
+    columns = min(columns, int(np.ceil(shape.outline_mm[:, 0].max() / pitch_mm)) + 4)  # air needs no grid
     margin = MARGIN
     inside = _fill(shape.outline_mm, rows, columns, pitch_mm)
     inwards, outwards = (
@@ -45,8 +46,8 @@ def lay_grid(shape: Shape, field_mm: tuple[float, float], pitch_mm: float) -> Gr
     to_skin = cv2.GaussianBlur((inwards - outwards) * np.float32(pitch_mm), (0, 0), 1.3)[margin:-margin, :]
     muscle = np.zeros_like(to_skin)
     if shape.pectoral_mm is not None:
-        corner = np.float32([[-50, shape.pectoral_mm[0, 1]]])
-        end = np.float32([[-50, shape.pectoral_mm[-1, 1]]])
+        corner = np.array([[-50, shape.pectoral_mm[0, 1]]])
+        end = np.array([[-50, shape.pectoral_mm[-1, 1]]])
         filled = _fill(np.vstack([corner, shape.pectoral_mm, end]), rows, columns, pitch_mm, close=False)
         muscle = cv2.GaussianBlur(filled.astype(np.float32), (0, 0), 1.1 / pitch_mm)[margin:-margin, :]
     y, x = np.mgrid[0:rows, -margin:columns].astype(np.float32)
@@ -60,53 +61,71 @@ def _fill(line_mm: Array, rows: int, columns: int, pitch_mm: float, *, close: bo
     """Fill what lies between a line and the chest wall, on the grid with margins left, above and below."""
     if close:
         ends = [[-80, line_mm[-1, 1]], [-80, line_mm[0, 1]]]
-        line_mm = np.vstack([line_mm, np.float32(ends)])
+        line_mm = np.vstack([line_mm, ends])
     fixed = np.round((line_mm / pitch_mm + MARGIN - 0.5) * 16).astype(np.int32)
     mask = np.zeros((rows + 2 * MARGIN, columns + MARGIN), np.uint8)
     cv2.fillPoly(mask, [fixed], 1, shift=4)
     return mask
 
 
+def ellipse(grid: Grid, x: float, y: float, a: float, b: float, turn: float) -> Array:
+    """Relative distance from an ellipse's centre: 1 on its edge."""
+    dx, dy = grid.x - np.float32(x), grid.y - np.float32(y)
+    cos, sin = np.float32(np.cos(turn)), np.float32(np.sin(turn))
+    return np.asarray(np.hypot((dx * cos + dy * sin) / a, (dy * cos - dx * sin) / b), np.float32)
+
+
 def gland(grid: Grid, shape: Shape, woman: Woman, rng: np.random.Generator) -> tuple[Array, Array]:
     """Draw the fibroglandular share (0..about 1.2) and the ligaments (0..1) of the breast."""
-    rows, columns = grid.x.shape
-    pitch, density = grid.pitch_mm, np.float32(woman.density)
-    tile_px = 512 if max(rows, columns) > 512 else 256
-    # About the nipple in polar coordinates: ducts and ligaments run towards it.
+    density = float(woman.density)
+    slow = _cloud(grid, 60, 3.4, rng)
+    warp = _cloud(grid, 70, 4.6, rng)
+    drift = _cloud(grid, 70, 4.6, rng)
+    mid = _cloud(grid, 18, 3.0, rng)
+    # About the nipple in polar coordinates, in mm: ducts and ligaments run towards it.
     dx, dy = grid.x - np.float32(shape.nipple_mm[0]), grid.y - np.float32(shape.nipple_mm[1])
     radius = np.sqrt(dx * dx + dy * dy) + np.float32(1)
-    turn = np.arctan2(dy, dx) - np.float32(np.deg2rad(shape.axis_deg))
-    turn = (turn + np.float32(np.pi)) % np.float32(2 * np.pi) - np.float32(np.pi)
-    slow = texture.power_law(rows, columns, 3.4, rng, coarsest_px=60 / pitch)
-    mid = texture.power_law(rows, columns, 2.9, rng, coarsest_px=22 / pitch)
-    warp = texture.power_law(rows, columns, 3.6, rng, coarsest_px=45 / pitch)
-    tile = texture.power_law(tile_px, tile_px, 2.7, rng, coarsest_px=tile_px / 6)
-    ray = (radius + 7 * warp) / (np.float32(3.2) * pitch)
-    arc = (turn + np.float32(0.07) * slow) * np.float32(34 / pitch) * (radius + 40) / (radius + 15)
-    strands = texture.sample(tile, ray + 7, arc + 11)
+    back_rad = np.float32(np.deg2rad(shape.axis_deg))
+    cos, sin = np.cos(back_rad), np.sin(back_rad)
+    turn = np.arctan2(dy * cos - dx * sin, dx * cos + dy * sin)  # off the gland's axis
+    ray = radius * np.float32(0.36) + 2 * warp
+    arc = (turn + np.float32(0.09) * drift) * (radius + 25)
+
+    # A web of strands around lobules of fat: ridges of a smooth field, coarse and fine, half drawn out.
+    tile = texture.power_law(512, 512, 4.2, rng, coarsest_px=20)
+    u, v = grid.x * np.float32(0.8) + 3 * warp, grid.y + 3 * drift
+    # Each web: where to look the tile up, in tile pixels per mm, from which place of it.
+    webs = ((ray, arc, 1.4, 40), (u, v, 1.5, 190), (ray, arc, 3.4, 330), (u, v, 4.0, 90))
+    web = [texture.web(tile, p * np.float32(fine) + at, q * np.float32(fine) + at) for p, q, fine, at in webs]
+    strands = 0.28 * web[0] + 0.30 * web[1] + 0.20 * web[2] + 0.22 * web[3]
 
     # Where the gland may be: under the fat, in a fan behind the nipple, before the fat at the chest wall.
-    cover = (15 - 2.2 * density) * (1 - 0.85 * np.exp(-((radius / 20) ** 2)))
-    under = texture.smooth_step((grid.to_skin - cover - 4.0 * slow - 3 * np.abs(mid)) / 9)
-    fan = np.exp(-((turn / np.float32(0.62 + 0.16 * density)) ** 4))
-    reach = np.float32(shape.depth_mm) * (0.62 + 0.13 * density)
-    back = texture.smooth_step((reach - radius + 9 * slow + 5 * mid) / (0.35 * reach) + 0.5)
-    place = under * fan * back
-    level = (-1.15, -0.5, 0.15, 0.7, 1.3)  # of the field's threshold, at densities 0 to 4
-    bias = np.float32(np.interp(density, range(5), level))
-    bias = bias + 0.55 * np.exp(-((radius / (0.45 * shape.depth_mm)) ** 2))
-    amount = 0.5 + 0.42 * (bias + 0.50 * slow + 0.42 * mid + 0.40 * strands)
-    dense = place * np.logaddexp(0, 6 * np.clip(amount, -1, 1.05)).astype(np.float32) / 6
-    dense *= 1 + 0.20 * mid + 0.16 * strands
+    cover = (14 - 2.2 * density) * (1 - 0.85 * np.exp(-((radius / 20) ** 2)))
+    under = texture.smooth_step((grid.to_skin - cover - 3.5 * slow - 2.5 * mid) / 12)
+    fan = np.exp(-((turn / np.float32(0.60 + 0.17 * density)) ** 4))
+    reach = np.float32(shape.depth_mm * (0.60 + 0.13 * density))
+    back = texture.smooth_step((reach - radius + 9 * slow + 4 * mid) / (0.45 * reach) + 0.5)
+    level = np.interp(density, range(5), (-0.95, -0.4, 0.15, 0.65, 1.15))
+    bias = np.float32(level) + 0.5 * np.exp(-((radius / np.float32(0.5 * shape.depth_mm)) ** 2))
+    amount = 0.42 + 0.40 * (bias + 0.68 * slow + 0.24 * mid) + 0.70 * (strands - 0.45)
+    amount = np.minimum(amount, 1)
+    dense = 0.5 * (amount + np.sqrt(amount * amount + np.float32(0.02)))  # 0 below, itself above, no corner
+    dense *= under * fan * back * (0.64 + 0.62 * strands + 0.10 * slow + 0.07 * mid)
 
-    # Ligaments: arcs over the whole breast and finer ones drawn out towards the nipple; some come and go.
-    gate = texture.smooth_step(0.45 + 0.5 * warp)
-    arcs = texture.ridges(texture.sample(tile, ray * 0.45 + 90, arc * 0.55 + 40) + 0.35 * mid, 0.5 / pitch)
-    fine = texture.ridges(strands + 0.3 * slow, 0.35 / pitch)
-    ligaments = (0.6 * arcs * gate + 0.45 * fine * (1 - 0.6 * gate)) * texture.smooth_step(
-        grid.to_skin / 6 - 0.2
-    )
-    return np.clip(dense, 0, 1.6), cv2.GaussianBlur(ligaments, (0, 0), max(0.22 / pitch, 0.4))
+    # Ligaments run through the fat too, here more, there less.
+    gate = texture.smooth_step(0.5 + 0.4 * mid + 0.3 * warp)
+    thin = 0.6 * web[0] ** 6 + 0.2 * web[2] ** 4 * gate + 0.55 * web[1] ** 7 * (1.2 - gate)
+    ligaments = thin * texture.smooth_step(grid.to_skin / 7 - 0.15)
+    return np.asarray(dense, np.float32), np.asarray(ligaments, np.float32)
+
+
+def _cloud(grid: Grid, coarsest_mm: float, exponent: float, rng: np.random.Generator) -> Array:
+    """Draw a power-law field over the grid; drawn on millimetres, as it holds little that is finer."""
+    rows, columns = grid.x.shape
+    step = max(1.0, grid.pitch_mm)
+    small = (round(rows * grid.pitch_mm / step) + 1, round(columns * grid.pitch_mm / step) + 1)
+    field = texture.power_law(*small, exponent, rng, coarsest_px=coarsest_mm / step)
+    return np.asarray(cv2.resize(field, (columns, rows), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def muscle_grey(grid: Grid, shape: Shape, rng: np.random.Generator) -> Array:
@@ -117,9 +136,13 @@ def muscle_grey(grid: Grid, shape: Shape, rng: np.random.Generator) -> Array:
     u = grid.x * along[0] + grid.y * along[1]
     v = grid.x * along[1] - grid.y * along[0]
     tile = texture.power_law(256, 256, 2.6, rng, coarsest_px=70)
-    pitch = np.float32(grid.pitch_mm)
-    streaks = texture.sample(tile, u / (9 * pitch) + 30, v / (1.7 * pitch) + 30)
-    return np.asarray(0.60 + 0.030 * streaks + 0.0012 * np.clip(v, 0, 90), np.float32)
+    pitch = grid.pitch_mm
+    streaks = texture.sample(tile, u / np.float32(3.2) + 30, v / np.float32(0.9) + 30)
+    rows, columns = grid.muscle.shape
+    coarse = cv2.resize(grid.muscle, (columns // 4, rows // 4), interpolation=cv2.INTER_AREA)
+    coarse = cv2.resize(cv2.GaussianBlur(coarse, (0, 0), 7 / pitch / 4), (columns, rows))
+    inside = np.clip(coarse * 2 - 1, 0, 1)  # 0 along the free edge, 1 a centimetre behind it
+    return np.asarray(0.52 + 0.10 * inside + 0.022 * streaks + 0.03 * _cloud(grid, 60, 3.2, rng), np.float32)
 
 
 def compose(
@@ -135,15 +158,15 @@ def compose(
     rim = np.float32(0.42 * woman.thickness_mm)
     depth = np.clip(grid.to_skin, 0, None)
     slab = np.sqrt(np.clip(1 - (1 - np.minimum(depth / rim, 1)) ** 2, 0, 1))
-    cloud = texture.power_law(*grid.x.shape, 3.2, rng, coarsest_px=40 / grid.pitch_mm)
-    fat = (0.245 + 0.012 * np.float32(woman.density)) * (1 + 0.10 * cloud)
-    grey = fat + 0.37 * dense + 0.085 * ligaments + 0.30 * extras
+    cloud = _cloud(grid, 40, 3.2, rng)
+    fat = np.float32(woman.exposure * (0.225 + 0.012 * woman.density)) * (1 + 0.10 * cloud)
+    grey = fat + 0.42 * dense + 0.085 * ligaments + 0.30 * extras
     grey *= 0.30 + 0.70 * slab
     if shape.pectoral_mm is not None:
-        bright = muscle_grey(grid, shape, rng) + 0.5 * (grey - fat)
+        bright = np.float32(woman.exposure) * muscle_grey(grid, shape, rng) + 0.5 * (grey - fat)
         grey += grid.muscle * (bright - grey)
     skin = np.exp(-(((depth - 0.9) / 0.75) ** 2))
-    grey += 0.055 * skin
+    grey += 0.05 * skin
     away = np.hypot(grid.x - np.float32(shape.nipple_mm[0]), grid.y - np.float32(shape.nipple_mm[1]))
     grey += 0.20 * np.exp(-((away / 4.6) ** 4)) * texture.smooth_step(depth / 3)
     grey = 0.98 * (1 - np.exp(-1.25 * grey - 0.9 * grey * grey))  # film-like shoulder: nothing saturates
