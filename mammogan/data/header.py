@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,9 +107,10 @@ def read(path: Path, source: Source) -> Header:
     try:
         if path.stat().st_size == 0:
             raise UnreadableError("empty-file")
-        with path.open("rb") as stream:
+        with path.open("rb") as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's warnings quote paths and values
             dicom = read_partial(stream, stop_when=at_pixels)
-        return _facts(dicom, source, has_pixels=bool(seen))
+            return _facts(dicom, source, has_pixels=bool(seen))
     except InvalidDicomError:
         raise UnreadableError("not-dicom") from None
     except OSError:

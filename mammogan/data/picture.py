@@ -59,6 +59,7 @@ def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple
     crop_px = round(pixels.border_crop * min(stored.shape))
     inside = (slice(crop_px, stored.shape[0] - crop_px), slice(crop_px, stored.shape[1] - crop_px))
     frame, scale = _fit(_look_up(table, stored[inside]), top_px)
+    constant = bool(frame.max() - frame.min() < 1 / WHITE)
     mirrored = laterality == "R"  # as hung for reading, a right breast has its chest wall on the right
     if mirrored:
         frame = np.ascontiguousarray(frame[:, ::-1])
@@ -68,7 +69,7 @@ def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple
     if not windowed and pixels.fallback == "breast-range":
         frame = _stretch(frame, mask, pixels.white_percentile)
     frame = np.where(mask, np.clip(frame, 0, 1), np.float32(0))
-    measures = _measure(frame, mask, constant=bool(stored.min() == stored.max()))
+    measures = _measure(frame, mask, constant=constant)
     padded, top, right, bottom = _pad(frame, view, top_px)
     placing = Placing(round(scale, 6), crop_px, trim_px, top, right, bottom, mirrored)
     return Picture(padded * np.float32(WHITE), placing, measures)
@@ -77,16 +78,20 @@ def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple
 def pyramid(image_HW: Image, rungs: tuple[tuple[int, int], ...]) -> list[NDArray[np.uint16]]:
     """Average 2 x 2 pixels again and again: one uint16 picture a rung, lowest first, each rounded once."""
     pictures = []
-    for height, width in reversed(rungs):
-        if image_HW.shape != (height, width):
-            image_HW = image_HW.reshape(height, 2, width, 2).mean(axis=(1, 3), dtype=np.float32)
+    for rung in reversed(rungs):
+        if image_HW.shape != rung:
+            pairs = image_HW[::2] + image_HW[1::2]
+            image_HW = (pairs[:, ::2] + pairs[:, 1::2]) * np.float32(0.25)
         pictures.append(np.rint(image_HW).astype(np.uint16))
     return pictures[::-1]
 
 
 def _look_up(table: NDArray[np.float32], stored: Stored) -> Image:
     unsigned = stored.view(np.dtype(f"u{stored.dtype.itemsize}"))
-    return np.take(table, unsigned)
+    grey = np.empty(stored.shape, dtype=np.float32)
+    for top in range(0, len(stored), 64):  # bands that stay in the cache: twice as fast
+        np.take(table, unsigned[top : top + 64], mode="clip", out=grey[top : top + 64])
+    return grey
 
 
 def _fit(image_HW: Image, top_px: tuple[int, int]) -> tuple[Image, float]:
@@ -133,7 +138,8 @@ def _smooth_bright(image_HW: Image) -> float:
     spread = cv2.blur(small * small, (7, 7)) - mean * mean
     smooth = ((mean > SMOOTH_FROM) & (spread < SMOOTH_SD**2)).astype(np.uint8)
     _, _, stats, _ = cv2.connectedComponentsWithStats(smooth)
-    return float(max(stats[1:, cv2.CC_STAT_AREA], default=0)) / small.size
+    largest = max(int(area) for area in [0, *stats[1:, cv2.CC_STAT_AREA]])
+    return largest / (small.shape[0] * small.shape[1])
 
 
 def _pad(image_HW: Image, view: str, top_px: tuple[int, int]) -> tuple[Any, int, int, int]:

@@ -116,5 +116,5 @@ def decode(png: bytes) -> NDArray[np.uint16] | None:
 
 
 def _power_sums(image_HW: NDArray[np.uint16]) -> tuple[int, int, int]:
-    wide = image_HW.astype(np.uint64)  # whole numbers: exact in any order
-    return image_HW.size, int(wide.sum()), int((wide * wide).sum())
+    wide = image_HW.ravel().astype(np.uint64)  # whole numbers: exact in any order
+    return image_HW.size, int(wide.sum()), int(np.dot(wide, wide))
