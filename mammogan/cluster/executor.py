@@ -31,11 +31,6 @@ numeric=$(getent ahostsv4 "$address" | awk 'NR==1 {print $1}' || true)
 export MAMMOGAN_MASTER_ADDR=${numeric:-$address}"""
 
 
-def job_name(run: Run, node: str) -> str:
-    """Name a node's jobs so that a later launch finds them in the queue."""
-    return f"mammogan-{run.run_id}-{node}"
-
-
 def python(run: Run, folder: Path, node: Node) -> str:
     """Command that starts Python in a job: the launching one, or the image's inside Apptainer.
 
@@ -66,7 +61,7 @@ def parameters(run: Run, folder: Path, node: Node, dependency: str = "") -> dict
         "dependency": dependency,
     }
     return {
-        "job_name": job_name(run, node.name),
+        "job_name": f"mammogan-{run.run_id}-{node.name}",
         "time": resource.time_min,
         "nodes": resource.nodes,
         "ntasks_per_node": resource.tasks_per_node,
@@ -74,6 +69,7 @@ def parameters(run: Run, folder: Path, node: Node, dependency: str = "") -> dict
         "array_parallelism": resource.array_parallelism,
         "stderr_to_stdout": True,
         "wckey": None,
+        "comment": str(folder),  # by which the run's jobs are found in the queue
         "additional_parameters": {
             "signal": f"B:USR2@{site.site.stop_notice_s}",  # to the batch shell alone: Apptainer dies of it
             "kill-on-invalid-dep": "yes",

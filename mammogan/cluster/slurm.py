@@ -19,9 +19,9 @@ class Queued:
     """A job, or one task of an array, that Slurm still has in its queue."""
 
     job_id: str
-    name: str
     state: str
     reason: str
+    comment: str
 
 
 def use(site: Site) -> None:
@@ -65,12 +65,11 @@ def ask(*command: str) -> str:
     return answer.stdout
 
 
-def queue(prefix: str) -> dict[str, Queued]:
-    """Look up one's own jobs whose name begins with `prefix`, by job id (``12``, ``12_3``)."""
-    rows = [
-        line.split("|", 3) for line in ask("squeue", "-h", "-r", "--me", "-o", "%i|%j|%T|%r").splitlines()
-    ]
-    return {row[0]: Queued(*row) for row in rows if row[1].startswith(prefix)}
+def queue(comment: str) -> list[Queued]:
+    """List one's own jobs that carry `comment`: for a run's jobs, the run's folder."""
+    lines = ask("squeue", "-h", "-r", "--me", "-o", "%i|%T|%r|%k").splitlines()
+    jobs = [Queued(*line.split("|", 3)) for line in lines]
+    return [job for job in jobs if job.comment == comment]
 
 
 def outcome(job_id: str) -> str:

@@ -75,7 +75,7 @@ class Watcher:
         live = {}
         if any(record.scheduler == "slurm" for record in records) or self.run.site.site.scheduler == "slurm":
             slurm.use(self.run.site)
-            for job in slurm.queue(f"mammogan-{self.run.run_id}-").values():
+            for job in slurm.queue(str(self.folder)):
                 live[job.job_id] = ("queued" if job.state == "PENDING" else "running", job.reason)
         for record in records:
             if record.scheduler == "local" and alive(record.job_id, ledger.logs(self.folder, record.node)):

@@ -27,6 +27,7 @@ def submit(folder: Path, wanted: Sequence[Node]) -> list[Submission]:
     watcher = Watcher(folder)
     slurm.use(watcher.run.site)
     preflight(watcher.run, folder, wanted)
+    _cancel_unknown(folder)
     states = {state.node.name: state for state in watcher.read()}
     largest = slurm.max_array_size()
     submitted: dict[str, list[Submission]] = {}
@@ -75,6 +76,12 @@ def preflight(run: Run, folder: Path, wanted: Sequence[Node]) -> None:
                     f"Slurm could never run a job of [resources.{node.resource}] of the site "
                     f"'{run.site.site.name}': {error}"
                 ) from None
+
+
+def _cancel_unknown(folder: Path) -> None:
+    """Cancel jobs of a launcher that died between submitting them and writing that down."""
+    known = {record.job_id for record in ledger.read(folder)}
+    slurm.cancel({queued.job_id.split("_")[0] for queued in slurm.queue(str(folder))} - known)
 
 
 def _awaited(state: NodeState, new: Sequence[Submission]) -> Iterator[str]:

@@ -15,7 +15,9 @@ STUB = Path(__file__).parent / "stub"
 def stub(monkeypatch):
     """The module of stub steps, put in the place of the real ones here and in the jobs."""
     monkeypatch.syspath_prepend(str(STUB))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(STUB), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join([str(STUB), *filter(None, [os.environ.get("PYTHONPATH")])])
+    )
     import stub_job
 
     from mammogan import steps

@@ -107,10 +107,10 @@ def test_cancel_ends_a_background_launcher_and_its_processes(stub, tmp_path):
     launcher = subprocess.Popen(
         [sys.executable, "-c", LAUNCHER, str(tmp_path)],
         stderr=subprocess.DEVNULL,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # as a shell's & does
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # noqa: PLW1509 - as a shell's & does
     )
     watcher, end = Watcher(tmp_path), time.monotonic() + 30
-    while not (states := watcher.read())[0].state == "running" and time.monotonic() < end:
+    while (states := watcher.read())[0].state != "running" and time.monotonic() < end:
         time.sleep(0.1)
     job_id = states[0].jobs[0]
     time.sleep(1)  # until the controller has started the task

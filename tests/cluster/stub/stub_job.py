@@ -1,4 +1,4 @@
-"""Steps that do next to nothing, in real jobs: the file orders.json in the run's folder tells who misbehaves."""
+"""Steps that do next to nothing, in real jobs: orders.json in the run's folder tells who misbehaves."""
 
 from __future__ import annotations
 
@@ -87,7 +87,15 @@ def perform(run: Path, node: str, task: int) -> None:
         dist.all_reduce(tensor)
         total = tensor.item()
         dist.destroy_process_group()
-    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "OMP_NUM_THREADS", "SLURM_NODEID")
+    names = (
+        "RANK",
+        "WORLD_SIZE",
+        "LOCAL_RANK",
+        "MASTER_ADDR",
+        "MASTER_PORT",
+        "OMP_NUM_THREADS",
+        "SLURM_NODEID",
+    )
     seen = {name: os.environ.get(name) for name in (*names, "CUDA_VISIBLE_DEVICES", "MAMMOGAN_STOP_FILE")}
     path = output(run, node, task, rank)
     path.parent.mkdir(exist_ok=True)

@@ -1,0 +1,158 @@
+"""A run on a real Slurm: process groups, dependencies, arrays, requeues, exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+
+from mammogan.cluster import ledger, slurm, state
+from mammogan.errors import ClusterError
+
+NODE = {
+    name: index for index, name in enumerate(("shards", "train-0", "score-0", "select", "sample", "report"))
+}
+
+
+def seen(run, node, task=0, rank=0):
+    return json.loads(run.stub.output(run.folder, node, task, rank).read_text())
+
+
+def test_whole_graph_runs_in_order_with_a_process_group_on_two_nodes(launcher):
+    run = launcher()
+    run.stub.order(run.folder, train_0="reduce")
+    assert len(run.submit()) == len(run.nodes)
+    states = run.finish()
+    assert {s.state for s in states.values()} == {"done"}
+    for node in run.nodes:
+        for need in node.needs:
+            assert seen(run, need)["ended"] <= seen(run, node.name)["started"]
+    ranks = [seen(run, "train-0", rank=rank) for rank in (0, 1)]
+    assert [rank["total"] for rank in ranks] == [3.0, 3.0]
+    assert [(r["RANK"], r["WORLD_SIZE"], r["LOCAL_RANK"], r["SLURM_NODEID"]) for r in ranks] == [
+        ("0", "2", "0", "0"),
+        ("1", "2", "0", "1"),
+    ]
+    assert {(r["MASTER_ADDR"], r["OMP_NUM_THREADS"]) for r in ranks} == {("127.0.0.1", "1")}
+    assert {r["CUDA_VISIBLE_DEVICES"] for r in ranks} <= {"0", "1"}
+    assert seen(run, "shards")["OMP_NUM_THREADS"] == "2"
+    assert run.submit() == []
+
+
+def test_failed_job_cancels_what_depends_on_it_and_a_relaunch_goes_on_from_there(launcher):
+    run = launcher()
+    run.stub.order(run.folder, train_0="fail")
+    run.submit()
+    states = run.finish()
+    assert slurm.outcome(states["train-0"].jobs[0]).startswith("FAILED")
+    assert states["train-0"].reason == "'train-0' was told to fail"
+    assert "told to fail" in state.log_of(run.folder, states["train-0"]).read_text()
+    assert {states[name].state for name in ("score-0", "select", "sample", "report")} == {"blocked"}
+    assert slurm.outcome(states["report"].jobs[0]).startswith("CANCELLED")
+    run.stub.order(run.folder)
+    assert [record.node for record in run.submit()] == list(NODE)[1:]
+    assert {s.state for s in run.finish().values()} == {"done"}
+
+
+def test_launching_twice_submits_nothing_twice_and_cancel_empties_the_queue(launcher):
+    run = launcher()
+    run.stub.order(run.folder, shards="sleep 60")
+    run.submit(run.nodes[:2])
+    assert [record.node for record in run.submit(run.nodes[:3])] == ["score-0"]
+    assert run.submit(run.nodes[:3]) == []
+    assert state.cancel(run.folder) == 4
+    states = run.finish()
+    assert states["shards"].state == "cancelled"
+    assert states["train-0"].state == "blocked"
+
+
+def test_job_of_a_launcher_that_died_before_writing_it_down_is_replaced(launcher):
+    run = launcher()
+    run.stub.order(run.folder, shards="sleep 60")
+    run.submit(run.nodes[:2])
+    path = run.folder / "jobs.jsonl"
+    path.write_text(path.read_text().splitlines(keepends=True)[0])  # the line of train-0 is lost
+    assert [record.node for record in run.submit(run.nodes[:2])] == ["train-0"]
+    assert len(slurm.queue(str(run.folder))) == 2
+    state.cancel(run.folder)
+
+
+def test_array_is_throttled_and_its_failed_task_alone_is_submitted_again(launcher):
+    run = launcher("resources.gpu_one.array_parallelism=2", checkpoints=5)
+    run.stub.order(run.folder, **{f"score_0_{task}": "sleep 2" for task in (0, 1, 2, 4)}, score_0_3="fail")
+    run.submit()
+    states = run.finish()
+    assert states["score-0"].tasks == ("done", "done", "done", "failed", "done")
+    spans = [
+        (seen(run, "score-0", task)["started"], seen(run, "score-0", task)["ended"]) for task in (0, 1, 2, 4)
+    ]
+    assert max(sum(start <= at < end for start, end in spans) for at, _ in spans) == 2
+    run.stub.order(run.folder)
+    again = run.submit()
+    assert again[0].tasks == (3,)
+    assert [record.node for record in again] == list(NODE)[2:]
+    assert {s.state for s in run.finish().values()} == {"done"}
+
+
+def test_relaunch_while_an_array_still_runs_renews_what_waits_for_its_failed_task(launcher):
+    run = launcher()
+    run.stub.order(run.folder, score_0_0="fail", score_0_1="sleep 12")
+    run.submit()
+    run.until(lambda states: states["score-0"].tasks == ("failed", "running"))
+    run.stub.order(run.folder)
+    again = run.submit()
+    assert [(record.node, record.tasks[0]) for record in again] == [(name, 0) for name in list(NODE)[2:]]
+    assert {s.state for s in run.finish().values()} == {"done"}
+    assert seen(run, "score-0", 1)["ended"] <= seen(run, "select")["started"]
+
+
+def test_array_larger_than_slurm_allows_is_cut_in_pieces(launcher, monkeypatch):
+    run = launcher(checkpoints=5)
+    monkeypatch.setattr(slurm, "max_array_size", lambda: 2)
+    pieces = [record.tasks for record in run.submit() if record.node == "score-0"]
+    assert pieces == [(0, 1), (2, 3), (4,)]
+    assert {s.state for s in run.finish().values()} == {"done"}
+
+
+def test_job_told_to_stop_saves_and_is_queued_again_while_dependents_wait(launcher):
+    run = launcher()
+    run.stub.order(run.folder, train_0="stop")
+    run.submit(run.nodes[:3])
+    run.until(lambda _: all((run.folder / f"waits-{rank}").exists() for rank in (0, 1)))
+    job_id = run.states()["train-0"].jobs[0]
+    subprocess.run(["scancel", "--batch", "--signal=USR2", job_id], check=True)
+    states = run.until(lambda states: states["train-0"].state == "queued", 30)
+    assert states["score-0"].state == "queued"
+    subprocess.run(["scontrol", "update", f"jobid={job_id}", "StartTime=now"], check=True)
+    states = run.finish()
+    assert states["train-0"].jobs[0] == job_id
+    assert {states[name].state for name in ("train-0", "score-0")} == {"done"}
+    assert not list((run.folder / "stop").iterdir())
+
+
+def test_killed_rank_ends_the_whole_job_at_once(launcher):
+    run = launcher()
+    run.stub.order(run.folder, train_0="kill-rank 1")
+    run.submit(run.nodes[:3])
+    states = run.finish(40)
+    assert states["train-0"].state == "failed"
+    assert slurm.outcome(states["train-0"].jobs[0]).startswith("FAILED")
+    assert states["score-0"].state == "blocked"
+
+
+def test_job_that_no_node_could_run_is_refused_before_anything_is_submitted(launcher):
+    run = launcher("resources.gpu_nodes.nodes=9")
+    with pytest.raises(
+        ClusterError, match=r"never run a job of \[resources.gpu_nodes\] of the site 'devcluster'"
+    ):
+        run.submit()
+    assert ledger.read(run.folder) == []
+    assert not slurm.queue(str(run.folder))
+
+
+def test_missing_image_is_refused_before_anything_is_submitted(launcher):
+    run = launcher("container.image=/no/such.sif")
+    with pytest.raises(ClusterError, match=r"container.image '/no/such.sif' .* does not exist: build it"):
+        run.submit()
+    assert ledger.read(run.folder) == []
