@@ -138,8 +138,7 @@ def _smooth_bright(image_HW: Image) -> float:
     spread = cv2.blur(small * small, (7, 7)) - mean * mean
     smooth = ((mean > SMOOTH_FROM) & (spread < SMOOTH_SD**2)).astype(np.uint8)
     _, _, stats, _ = cv2.connectedComponentsWithStats(smooth)
-    largest = max(int(area) for area in [0, *stats[1:, cv2.CC_STAT_AREA]])
-    return largest / (small.shape[0] * small.shape[1])
+    return float(max([0, *stats[1:, cv2.CC_STAT_AREA].tolist()]) / small.size)
 
 
 def _pad(image_HW: Image, view: str, top_px: tuple[int, int]) -> tuple[Any, int, int, int]:
