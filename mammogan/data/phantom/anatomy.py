@@ -118,9 +118,9 @@ def _cc(woman: Woman, depth: float, field_mm: tuple[float, float], rng: np.rando
     depth = min(depth, 0.9 * width)
     half = min(depth * woman.roundness, 0.47 * height)
     middle = height * float(rng.normal(0.5, 0.015))
-    behind = float(rng.uniform(0.02, 0.22))  # the ellipse's centre lies behind the chest wall: slanting ends
+    behind = float(rng.uniform(0.05, 0.4))  # the ellipse's centre lies behind the chest wall: slanting ends
     angle = np.linspace(-1.75, 1.75, 721)
-    power_x, power_y = rng.uniform(0.86, 1.04), rng.uniform(0.92, 1.06)
+    power_x, power_y = rng.uniform(0.84, 1.2), rng.uniform(0.92, 1.08)
     x = depth * ((1 + behind) * np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** power_x - behind)
     # Scaled so that the outline meets the chest wall at +-half, whatever the centre.
     meet = np.arccos((behind / (1 + behind)) ** (1 / power_x))
@@ -151,11 +151,13 @@ def _mlo(woman: Woman, depth: float, field_mm: tuple[float, float], rng: np.rand
     upper = np.stack([tail + (depth - tail) * rise, nipple_y * s], axis=1)
     upper[0, 0] += 0.02 * depth
     # Lower contour: a quarter of a full ellipse down to the fold, then the skin of the abdomen.
-    turn = np.deg2rad([18, 38, 57, 74, 86])
+    turn = np.deg2rad([18, 38, 57, 73])
     lower = np.stack([depth * np.cos(turn) ** 0.82, nipple_y + low * np.sin(turn) ** 1.05], axis=1)
     below = height - nipple_y - low
     belly = depth * (rng.uniform(0.03, 0.12) if rng.random() < 0.3 else -0.12)
-    fold = np.array([[belly + 0.03 * depth, 0.16], [belly * 1.2, 0.6], [belly * 1.6, 1.1]]) * (1, below)
+    fold = np.array(
+        [[belly + 0.07 * depth, 0.1], [belly + 0.02 * depth, 0.4], [belly, 0.75], [belly, 1.1]]
+    ) * (1, below)
     fold[:, 1] += nipple_y + low
     points = _wobble(_spline(np.vstack([upper, lower, fold])), rng)
     points, nipple = _add_nipple(points, float(rng.normal(0.05, 0.05)), nipple_y, low, rng)

@@ -89,7 +89,7 @@ def _node(grid: Grid, shape: Shape, rng: np.random.Generator) -> Array:
     x += rng.uniform(-16, 10)
     a, b, turn = rng.uniform(4, 8), rng.uniform(2.4, 4), rng.uniform(0.6, 2.2)
     body = texture.smooth_step((1.15 - ellipse(grid, x, y, a, b, turn)) / 0.4)
-    hilum = texture.smooth_step((1.1 - ellipse(grid, x + 0.45 * b, y, 0.6 * a, 0.6 * b, turn)) / 0.7)
+    hilum = texture.smooth_step((1.1 - ellipse(grid, x + 0.8 * b, y, 0.6 * a, 0.6 * b, turn)) / 0.7)
     return np.asarray(body * (1 - 0.8 * hilum) * rng.uniform(0.4, 0.75), np.float32)
 
 
