@@ -1,0 +1,60 @@
+import pytest
+
+from mammogan.config.dataset import Dataset, Packing, load_recipe, recipes
+from mammogan.config.method import Method
+from mammogan.config.site import Site
+from mammogan.errors import ConfigError
+
+
+def test_every_recipe_of_the_checkout_loads_under_its_folders_name():
+    found = recipes()
+    assert {"phantom", "folder", "cbis-ddsm"} <= set(found)
+    for name in found:
+        recipe = load_recipe(name)
+        assert recipe.dataset.name == name
+        assert recipe.dataset.licence
+
+
+def test_a_recipe_can_be_given_by_its_path(tmp_path):
+    path = tmp_path / "ours.toml"
+    path.write_text('[dataset]\nname = "ours"\ntitle = "Ours"\nlicence = "none"\n')
+    assert load_recipe(path).dataset.name == "ours"
+    assert load_recipe(str(path), ["splits.train=0.5", "splits.validation=0.5"]).splits.validation == 0.5
+
+
+def test_recipe_method_and_site_share_no_table():
+    tables = [set(model.model_fields) for model in (Dataset, Method, Site)]
+    assert not tables[0] & tables[1]
+    assert not tables[0] & tables[2]
+
+
+def test_an_unknown_recipe_is_answered_with_the_nearest():
+    with pytest.raises(ConfigError, match=r"no recipe 'fantom'.*Did you mean 'phantom'.*path of a recipe.toml"):
+        load_recipe("fantom")
+
+
+def test_without_a_checkout_the_answer_is_to_give_a_path(monkeypatch):
+    monkeypatch.setattr("mammogan.config.dataset.recipes", dict)
+    with pytest.raises(ConfigError, match="comes without recipes. Or give the path"):
+        load_recipe("phantom")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("screening.modality=1", "unknown key 'screening.modality'.*Did you mean 'modalities'"),
+        ("splits.train=0.9", "add up to 1.1, not to 1"),
+        ("packing.top_px=[1280,1000]", "never gives top_px"),
+        ("source.patient_pattern=(", "not a regular expression"),
+        ('screening.only_flag=["modality"]', "only_flag"),
+    ],
+)
+def test_a_wrong_value_is_named(override, message):
+    with pytest.raises(ConfigError, match=message):
+        load_recipe("phantom", [override])
+
+
+def test_the_ladder_has_nine_rungs():
+    assert Packing().rungs[0] == (5, 4)
+    assert Packing().rungs[-1] == (1280, 1024)
+    assert len(Packing().rungs) == 9
