@@ -123,7 +123,8 @@ def _open(directory: Path, recipe: Recipe) -> dict[str, list[dict[str, Any]]]:
     """Read what earlier calls made, by unit; refuse a folder that holds anything else."""
     if directory.exists() and not directory.is_dir():
         raise DataError(f"'{directory}' is a file: name a folder, new or empty, for the phantom cohort")
-    if not directory.exists() or not any(directory.iterdir()):
+    # A kill before truth.json leaves the parts' folder alone: as good as empty.
+    if not directory.exists() or all(entry.name == PARTS for entry in directory.iterdir()):
         return {}
     try:
         table = json.loads((directory / TRUTH).read_text(encoding="utf-8"))
@@ -161,7 +162,6 @@ def _name(unit: tuple[str, int]) -> str:
 
 def _make_unit(directory: Path, recipe: Recipe, unit: tuple[str, int]) -> list[dict[str, Any]]:
     """Make and write one patient's files; return the truth about them."""
-    cv2.setNumThreads(1)  # one process, one core
     make = make_patient if unit[0] == "patient" else make_defect
     records = []
     for made in make(recipe.seed, unit[1], recipe.frame_scale):
@@ -178,7 +178,8 @@ def _spread(
     if workers == 1:
         yield from ((unit, work(unit)) for unit in units)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    # Each process keeps to one core.
+    with ProcessPoolExecutor(workers, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
         yield from zip(units, pool.map(work, units), strict=True)
 
 

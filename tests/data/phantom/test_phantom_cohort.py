@@ -83,6 +83,13 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(
     assert digests(tmp_path / "whole") == digests(tmp_path / "killed")
 
 
+def test_a_run_killed_before_its_first_file_can_be_run_again(tmp_path: Path) -> None:
+    (tmp_path / ".parts").mkdir()
+    (tmp_path / ".parts" / "truth.json.tmp").write_bytes(b"{")
+    assert make_cohort(tmp_path, 1, 7, workers=1, frame_scale=SMALL).written == 4
+    assert not (tmp_path / ".parts").exists()
+
+
 def test_a_lost_file_is_written_again(tmp_path: Path) -> None:
     make_cohort(tmp_path, 2, 7, workers=1, frame_scale=SMALL)
     before = digests(tmp_path)
