@@ -59,35 +59,24 @@ def stages_table(run: Run, shards: int) -> Table:
 
     resource = run.site.resources.gpu_nodes
     table = Table(title="Training", title_justify="left", box=None, pad_edge=False)
-    for column in (
-        "stage",
-        "resolution",
-        "fade kimg",
-        "stable kimg",
-        "batch",
-        "ranks",
-        "a rank at once",
-        "steps a rank takes",
-        "images a rank sees",
-        "shards a rank reads",
-        "checkpoints",
-    ):
-        table.add_column(column, justify="right")
+    for column in ("stage", "size", "images", "batch", "fade"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for column in ("ranks", "steps", "images", "at once", "shards"):
+        table.add_column(column if column == "ranks" else f"{column}/rank", justify="right", no_wrap=True)
     group = run.method.network.stddev_group
     for stage in schedule.plan(run.method):
         micro, accumulation = schedule.split_batch(stage.batch, stage.micro_batch, resource.ranks, group)
         cells = (
             stage.index,
             f"{stage.height_px}x{stage.width_px}",
-            f"{stage.fade_images / 1000:g}",
-            f"{stage.stable_images / 1000:g}",
+            stage.images,
             stage.batch,
+            f"{stage.fade_images / stage.images:.0%}",
             resource.ranks,
-            f"{micro} x {accumulation}",
             stage.steps,
             stage.images // resource.ranks,
-            f"{shards} of {shards}",
-            len(stage.checkpoints()),
+            f"{micro} x {accumulation}",
+            shards,
         )
         table.add_row(*map(str, cells))
     return table

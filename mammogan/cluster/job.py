@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from mammogan.cluster import ledger, ranks
 from mammogan.config.run import Run
@@ -34,9 +35,7 @@ def main(run: str, node: str, task: int) -> None:
     SystemExit
         With a code other than 0 if the step failed; its message stands in the log and in RUN/failures.
     """
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(levelname)s %(message)s", force=True
-    )
+    _log_to(sys.stdout)
     # submitit ignores TERM and answers USR2 with a checkpoint of its own; here a cancelled job dies at once.
     for name in (signal.SIGTERM, signal.SIGCONT, signal.SIGUSR2):
         signal.signal(name, signal.SIG_DFL)
@@ -60,7 +59,7 @@ def main(run: str, node: str, task: int) -> None:
 
 def by_hand(run: Path, name: str, task: int) -> None:
     """Run a task in the foreground, as a process group of one."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(message)s")
+    _log_to(sys.stderr)
     os.environ.update(ranks.variables({}))
     perform(run, name, task)
 
@@ -95,6 +94,13 @@ def perform(run: Path, name: str, task: int) -> None:
             )
     log.info("%s task %d starts as rank %s of %s", name, task, os.environ["RANK"], os.environ["WORLD_SIZE"])
     steps.run(run, name, task)
+
+
+def _log_to(stream: TextIO) -> None:
+    """Log what this package does, and what goes wrong elsewhere."""
+    logging.basicConfig(stream=stream, format="%(asctime)s %(levelname)s %(message)s", force=True)
+    logging.getLogger("mammogan").setLevel(logging.INFO)
+    logging.getLogger("submitit").propagate = False
 
 
 def _fail(note: Path, message: str, code: int) -> None:

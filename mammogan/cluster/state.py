@@ -76,7 +76,8 @@ class Watcher:
         if any(record.scheduler == "slurm" for record in records) or self.run.site.site.scheduler == "slurm":
             slurm.use(self.run.site)
             for job in slurm.queue(str(self.folder)):
-                live[job.job_id] = ("queued" if job.state == "PENDING" else "running", job.reason)
+                state = "queued" if job.state == "PENDING" else "running"
+                live[job.job_id] = (state, "" if job.reason == "None" else job.reason)
         for record in records:
             if record.scheduler == "local" and alive(record.job_id, ledger.logs(self.folder, record.node)):
                 live[record.job_id] = ("running", "")

@@ -19,8 +19,8 @@ class Place(Settings):
     """The site's name, who answers for it, and how its scheduler treats a job that must stop.
 
     `stop_notice_s` before a job's time is up it is told to save and stop; it is then queued again, at most
-    `requeues` times. `slurm_conf` names the configuration of a Slurm that is not the machine's own; the variable
-    SLURM_CONF wins over it.
+    `requeues` times. `slurm_conf` names the configuration of a Slurm that is not the machine's own; the
+    variable SLURM_CONF wins over it.
     """
 
     name: str

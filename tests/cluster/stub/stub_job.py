@@ -58,7 +58,8 @@ def main(run: str, node: str, task: int) -> None:
 def perform(run: Path, node: str, task: int) -> None:
     """Stand in for `mammogan.cluster.job.perform`."""
     started, rank = time.time(), int(os.environ["RANK"])
-    orders = json.loads((run / "orders.json").read_text())
+    path = run / "orders.json"
+    orders = json.loads(path.read_text()) if path.exists() else {}
     word, _, rest = orders.get(f"{node}-{task}", orders.get(node, "")).partition(" ")
     total = None
     if word == "fail":

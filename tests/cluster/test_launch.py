@@ -1,0 +1,110 @@
+"""`mammogan launch` and the commands that look at a run, with steps that take no time."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from mammogan.cli import launch, runs
+from mammogan.config.dataset import load_recipe
+from mammogan.data.manifest import PLAN, Plan, PlannedShard, render
+from mammogan.errors import ConfigError, RunFailedError
+
+app = typer.Typer()
+for command in (launch.launch, runs.status, runs.logs, runs.cancel, runs.step):
+    app.command()(command)
+
+
+@pytest.fixture
+def run(stub, tmp_path, monkeypatch):
+    """A method file m.toml, a planned shard set, and a way to call commands in their folder."""
+    monkeypatch.chdir(tmp_path)
+    lines = []
+    for table, values in (stub.METHOD | {"scoring": {"checkpoints": 2}}).items():
+        lines += [f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+    (tmp_path / "m.toml").write_text("\n".join(lines))
+    shards = tuple(PlannedShard(name=str(i), split="train", samples=()) for i in range(3))
+    plan = Plan(identity="x", recipes=(load_recipe("phantom"),), shards=shards, tallies=())
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / PLAN).write_text(render(plan))
+
+    def invoke(*words):
+        result = CliRunner().invoke(app, words)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return invoke
+
+
+NEW = ("launch", "--method", "m.toml", "--data", "set", "--run", "r")
+
+
+def test_dry_run_shows_stages_jobs_and_scripts_and_writes_nothing(run, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    text = run(*NEW, "--site", "devcluster", "--dry-run").output
+    row = next(line.split() for line in text.splitlines() if "5x4" in line)
+    # stage, size, images, batch, fade, ranks; a rank's steps, images, at once, shards
+    assert row == ["0", "5x4", "80", "8", "0%", "2", "10", "40", "4", "x", "1", "3"]
+    assert "score-0: 2 x gpu_one, after train-0" in text
+    assert text.count("#!/bin/bash") == 6
+    assert "#SBATCH --dependency='afterok:<train-0>'" in text
+    assert "nothing was submitted" in text
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_until_a_step_takes_all_of_its_nodes_and_what_they_need(run):
+    text = run(*NEW, "--set", "ladder.stages=2", "--until", "score", "--dry-run").output
+    jobs = [line.split(":")[0].strip() for line in text.splitlines() if " x " in line and ":" in line]
+    assert jobs == ["shards", "train-0", "score-0", "train-1", "score-1"]
+
+
+def test_run_goes_to_its_end_and_launching_it_again_needs_no_more_than_its_folder(run, tmp_path):
+    assert "report     done      1/1" in run(*NEW).output
+    submitted = (tmp_path / "r" / "jobs.jsonl").read_text()
+    assert "running" not in run("launch", "--run", "r").output
+    assert (tmp_path / "r" / "jobs.jsonl").read_text() == submitted
+    assert run("status", "r").output.count("done") == 6
+    assert run("cancel", "r").output == "Nothing of this run is queued or runs.\n"
+    with pytest.raises(ConfigError, match=r"holds run '\w+' \(stub\).*give another folder to --run"):
+        run(*NEW, "--set", "loss.drift_weight=0.5")
+
+
+def test_failed_run_ends_with_the_end_of_its_log_and_what_to_do(run, stub, tmp_path, capsys):
+    (tmp_path / "r").mkdir()
+    stub.order(tmp_path / "r", train_0="fail")
+    with pytest.raises(
+        RunFailedError, match=r"5 of 6 steps are not done \(train-0: 'train-0' was told to fail\)"
+    ):
+        run(*NEW)
+    assert "blocked" in run("status", "r").output
+    assert "ERROR 'train-0' was told to fail" in run("logs", "r").output
+    assert "ERROR" not in run("logs", "r", "shards").output
+    with pytest.raises(ConfigError, match=r"no step 'trian-0'. Did you mean 'train-0'"):
+        run("logs", "r", "trian-0")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--until", "scor"), r"--until 'scor' is no step of this run.*score-0"),
+        (("--set", "trainer.batch=3"), r"no table 'trainer'.*schedule"),
+        (("--no-wait",), r"--no-wait needs a scheduler, and the site 'local' has none"),
+        (("--site", "devcluster", "--set", "resources.gpu_nodes.nodes=3"), r"can't be split on 3 ranks"),
+        (("--site", "nowhere"), r"no site 'nowhere'"),
+    ],
+)
+def test_impossible_launches_are_explained_and_leave_nothing(run, tmp_path, words, message):
+    with pytest.raises(ConfigError, match=message):
+        run(*NEW, *words)
+    assert not (tmp_path / "r").exists()
+
+
+def test_half_a_run_is_explained(run):
+    with pytest.raises(ConfigError, match="give both --method and --data"):
+        run("launch", "--data", "set", "--run", "r")
+    with pytest.raises(ConfigError, match="'r' is not a run"):
+        run("launch", "--run", "r")
