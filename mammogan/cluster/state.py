@@ -122,6 +122,8 @@ class Watcher:
             return "failed", note.read_text(encoding="utf-8").strip()
         if outcome.startswith("CANCELLED"):
             return "cancelled", outcome
+        if record.scheduler == "local":
+            return "cancelled", f"process {job_id} was ended: cancelled, or killed by the system"
         return "failed", outcome or f"job {job_id} is gone and left no output"
 
 

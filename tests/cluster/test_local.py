@@ -117,5 +117,5 @@ def test_cancel_ends_a_background_launcher_and_its_processes(stub, tmp_path):
     assert state.cancel(tmp_path) == 1
     launcher.wait(timeout=20)
     assert not state.alive(job_id, ledger.logs(tmp_path, "shards"))
-    assert watcher.read()[0].state == "failed"
+    assert watcher.read()[0].state == "cancelled"
     assert state.cancel(tmp_path) == 0
