@@ -107,8 +107,8 @@ def _build_shards(
 
     def counted() -> Iterator[Made]:
         for done_now, made in enumerate(pool.ordered(make, tasks, workers, _crashed), start=done + 1):
-            yield made
             on_progress(done_now, total)
+            yield made
 
     results = counted()
     for shard in missing:

@@ -60,8 +60,9 @@ def _fast(dicom: Dicom, shape: tuple[int, int], kind: np.dtype[Any]) -> Stored |
     syntax = dicom.file_meta.TransferSyntaxUID
     if syntax in (uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian):
         size = shape[0] * shape[1] * kind.itemsize
-        plain = np.frombuffer(dicom.PixelData, kind.newbyteorder("<"), count=size // kind.itemsize)
-        return plain.reshape(shape) if len(dicom.PixelData) in (size, size + 1) else None
+        if len(dicom.PixelData) not in (size, size + 1):
+            return None
+        return np.frombuffer(dicom.PixelData[:size], kind.newbyteorder("<")).reshape(shape)
     if syntax not in FAST or kind.kind != "u":
         return None
     try:

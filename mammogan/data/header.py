@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,8 +109,7 @@ def read(path: Path, source: Source) -> Header:
     try:
         if path.stat().st_size == 0:
             raise UnreadableError("empty-file")
-        with path.open("rb") as stream, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's warnings quote paths and values
+        with path.open("rb") as stream, hushed():
             dicom = read_partial(stream, stop_when=at_pixels)
             return _facts(dicom, source, has_pixels=bool(seen))
     except InvalidDicomError:
@@ -119,6 +120,19 @@ def read(path: Path, source: Source) -> Header:
         raise
     except Exception:  # noqa: BLE001  (a damaged header can raise anything from inside the parser)
         raise UnreadableError("broken-header") from None
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Keep pydicom's warnings out of every log: they quote paths and values of the header."""
+    logger = logging.getLogger("pydicom")
+    was, logger.disabled = logger.disabled, True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = was
 
 
 def spacing_mm(dicom: Dicom) -> float:

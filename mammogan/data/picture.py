@@ -64,7 +64,7 @@ def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple
     if mirrored:
         frame = np.ascontiguousarray(frame[:, ::-1])
     mask = find_breast(frame, pixels.breast_threshold)
-    trim_px = _empty_strip(mask, round(pixels.chest_wall_trim * frame.shape[1]))
+    trim_px = _empty_strip(np.where(mask, frame, 0), round(pixels.chest_wall_trim * frame.shape[1]))
     frame, mask = frame[:, trim_px:], mask[:, trim_px:]
     if not windowed and pixels.fallback == "breast-range":
         frame = _stretch(frame, mask, pixels.white_percentile)
@@ -103,10 +103,10 @@ def _fit(image_HW: Image, top_px: tuple[int, int]) -> tuple[Image, float]:
     return cv2.resize(image_HW, size, interpolation=method), scale
 
 
-def _empty_strip(mask: Mask, widest_px: int) -> int:
+def _empty_strip(image_HW: Image, widest_px: int) -> int:
     """Measure the strip without breast at the left edge; 0 where it is wider than `widest_px`."""
-    columns = mask.any(axis=0)
-    empty = int(columns.argmax()) if columns.any() else 0
+    brightness = image_HW.mean(axis=0)
+    empty = int((brightness > 0.1 * brightness.max()).argmax())
     return empty if empty <= widest_px else 0
 
 

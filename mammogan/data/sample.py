@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from mammogan.config.dataset import Dataset
 from mammogan.config.settings import canonical_json
-from mammogan.data.header import UnreadableError, spacing_mm
+from mammogan.data.header import UnreadableError, hushed, spacing_mm
 from mammogan.data.manifest import Sample
 from mammogan.data.picture import Picture, pyramid, take
 from mammogan.data.screening import screen_pixels
@@ -54,8 +53,7 @@ def make(task: Task) -> Made:
     """
     cv2.setNumThreads(1)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's warnings quote values of the header
+        with hushed():
             dicom = pydicom.dcmread(Path(task.path))
             sample, recipe = task.sample, task.recipe
             picture = take(dicom, sample.view, sample.laterality, recipe.pixels, recipe.packing.top_px)

@@ -29,13 +29,15 @@ def test_recipe_method_and_site_share_no_table():
 
 
 def test_an_unknown_recipe_is_answered_with_the_nearest():
-    with pytest.raises(ConfigError, match=r"no recipe 'fantom'.*Did you mean 'phantom'.*path of a recipe.toml"):
+    with pytest.raises(
+        ConfigError, match=r"no recipe 'fantom'.*Did you mean 'phantom'.*path of a recipe.toml"
+    ):
         load_recipe("fantom")
 
 
 def test_without_a_checkout_the_answer_is_to_give_a_path(monkeypatch):
     monkeypatch.setattr("mammogan.config.dataset.recipes", dict)
-    with pytest.raises(ConfigError, match="comes without recipes. Or give the path"):
+    with pytest.raises(ConfigError, match=r"comes without recipes\. Or give the path"):
         load_recipe("phantom")
 
 

@@ -23,7 +23,7 @@ PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.2"
 @pytest.fixture(scope="session")
 def cohort(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cohort") / "files"
-    make_cohort(folder, 3, 0, defects=True, workers=1, frame_scale=0.125)
+    make_cohort(folder, 3, 0, defects=True, workers=1, frame_scale=0.25)
     return folder
 
 
@@ -123,5 +123,3 @@ def save(made, path):
 def saved():
     """Write a data set as a DICOM file."""
     return save
-
-

@@ -1,0 +1,158 @@
+import json
+import random
+import shutil
+import stat
+from collections import Counter
+
+import pytest
+
+from mammogan.config.dataset import Splits, load_recipe
+from mammogan.data import private
+from mammogan.data.build import build
+from mammogan.data.plan import assign, plan
+from mammogan.errors import ConfigError, DataError
+
+# What the phantoms' truth calls the trouble, as the reasons of screening that may answer it.
+FAMILIES = {
+    "implant": {"implant", "implant-like"},
+    "foreign_body": {"saturated-body"},
+    "intent": {"for-processing"},
+    "modifier": {"spot-or-magnification"},
+    "view": {"view-other"},
+    "tomosynthesis": {"tomosynthesis"},
+    "modality": {"modality"},
+    "unreadable": {"truncated", "empty-file"},
+    "not_dicom": {"not-dicom"},
+    "duplicate": {"duplicate"},
+    "accept": {""},
+}
+
+
+def test_every_phantom_ends_as_its_truth_says(tmp_path, cohort):
+    plan(tmp_path / "set", [(load_recipe("phantom"), cohort)])
+    build(tmp_path / "set", workers=0)
+    lines = (private.folder(tmp_path / "set") / "ledger.jsonl").read_text().splitlines()
+    ledger = map(json.loads, lines)
+    reasons = {entry["path"]: entry["reason"] for entry in ledger}
+    files = json.loads((cohort / "truth.json").read_text())["files"]
+    wrong = []
+    for file in files:
+        reason = reasons[str(cohort / file["path"])]
+        wrong += [] if reason in FAMILIES[file["expected"]] else [(file["kind"], file["expected"], reason)]
+    # Of two copies either may be the one that is kept.
+    assert not [row for row in wrong if row[0] not in ("byte_copy", "same_uid")]
+    for kind in ("byte_copy", "same_uid"):
+        ends = [reasons[str(cohort / file["path"])] for file in files if file["kind"] == kind]
+        assert sorted(ends) == ["", "duplicate"]
+
+
+def test_every_file_has_one_outcome(planned, cohort):
+    entries = list(private.read_entries(planned))
+    assert len(entries) == sum(path.is_file() for path in cohort.rglob("*"))
+    assert {entry.outcome for entry in entries} == {"accepted", "refused", "unreadable"}
+
+
+def test_no_patient_is_in_two_splits(planned, cohort, recipe, key_file):
+    made = plan(planned, [(recipe, cohort)], key_file=key_file)
+    patients = {entry.key: entry.patient for entry in private.read_entries(planned) if entry.key}
+    splits = {(patients[sample.key], shard.split) for shard in made.shards for sample in shard.samples}
+    assert len(splits) == len({patient for patient, _ in splits})
+    assert {split for _, split in splits} == {"train", "validation"}
+
+
+def test_place_and_order_of_the_files_do_not_matter(tmp_path, cohort, recipe, key_file):
+    moved = tmp_path / "moved"
+    paths = sorted(path for path in cohort.rglob("*.dcm"))
+    random.Random(0).shuffle(paths)
+    for number, path in enumerate(paths):
+        target = moved / str(number % 3) / f"{number}.dcm"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    first = plan(tmp_path / "a", [(recipe, cohort)], key_file=key_file)
+    second = plan(tmp_path / "b", [(recipe, moved)], key_file=key_file)
+    assert first.identity == second.identity
+    assert first.shards == second.shards
+
+
+def test_another_key_or_setting_gives_another_identity(tmp_path, cohort, recipe, key_file):
+    first = plan(tmp_path / "a", [(recipe, cohort)], key_file=key_file).identity
+    again = plan(tmp_path / "a", [(recipe, cohort)]).identity  # the set's own key
+    other_key = plan(tmp_path / "b", [(recipe, cohort)]).identity
+    changed = recipe.model_copy(update={"pixels": recipe.pixels.model_copy(update={"voi_index": 1})})
+    assert first == again
+    assert len({first, other_key, plan(tmp_path / "c", [(changed, cohort)], key_file=key_file).identity}) == 3
+
+
+def test_sources_with_other_recipes_go_into_one_set(tmp_path, cohort, recipe, saved, dicom):
+    ours = load_recipe("folder", ["packing.top_px=[160,128]", "packing.samples_per_shard=4"])
+    ours = ours.model_copy(
+        update={"screening": ours.screening.model_copy(update={"smallest_px": (320, 256)})}
+    )
+    saved(dicom(), tmp_path / "files" / "a.dcm")
+    made = plan(tmp_path / "set", [(recipe, cohort), (ours, tmp_path / "files")])
+    assert [tally.recipe for tally in made.tallies] == ["phantom", "folder"]
+    assert made.tallies[1].accepted == 1
+    assert {sample.recipe for shard in made.shards for sample in shard.samples} == {0, 1}
+
+
+def test_recipes_that_pack_differently_do_not_mix(tmp_path, cohort, recipe):
+    with pytest.raises(ConfigError, match="agree on their table"):
+        plan(tmp_path / "set", [(recipe, cohort), (load_recipe("folder"), cohort)])
+
+
+@pytest.mark.parametrize("content", [{}, {"README.txt": b"no mammogram"}])
+def test_a_folder_without_mammograms_is_refused_with_counts_and_writes_nothing(tmp_path, recipe, content):
+    source = tmp_path / "files"
+    source.mkdir()
+    for name, data in content.items():
+        (source / name).write_bytes(data)
+    expected = "1 unreadable: not-dicom" if content else "0 files: the folder is empty"
+    with pytest.raises(DataError, match=expected) as caught:
+        plan(tmp_path / "set", [(recipe, source)])
+    assert caught.value.exit_code == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["files"]
+
+
+def test_a_missing_folder_is_named(tmp_path, recipe):
+    with pytest.raises(DataError, match=r"no folder '.*/nowhere'"):
+        plan(tmp_path / "set", [(recipe, tmp_path / "nowhere")])
+
+
+def test_a_loop_of_links_ends(tmp_path, recipe, saved, dicom):
+    saved(dicom(), tmp_path / "files" / "a.dcm")
+    (tmp_path / "files" / "loop").symlink_to(tmp_path / "files")
+    assert plan(tmp_path / "set", [(recipe, tmp_path / "files")]).tallies[0].files == 1
+
+
+def test_what_links_to_patients_is_kept_apart_and_closed(planned):
+    secret = private.folder(planned)
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o700
+    for path in secret.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert sorted(path.name for path in planned.iterdir()) == ["plan.json"]
+
+
+def test_a_built_set_is_not_planned_over(planned, cohort, recipe, key_file, tmp_path, saved, dicom):
+    build(planned, workers=0)
+    plan(planned, [(recipe, cohort)], key_file=key_file)
+    saved(dicom(), tmp_path / "files" / "a.dcm")
+    with pytest.raises(DataError, match="holds shards of another plan"):
+        plan(planned, [(recipe, tmp_path / "files")])
+
+
+def test_a_key_file_without_key_is_refused(tmp_path, cohort, recipe):
+    (tmp_path / "key").write_text("secret")
+    with pytest.raises(DataError, match="32 or more hexadecimal digits"):
+        plan(tmp_path / "set", [(recipe, cohort)], key_file=tmp_path / "key")
+
+
+@pytest.mark.parametrize(
+    ("patients", "sizes"),
+    [(0, {}), (1, {"train": 1}), (2, {"train": 1, "validation": 1}), (10, {"train": 8, "validation": 2})],
+)
+def test_patients_are_cut_at_the_fractions(patients, sizes):
+    names = [str(number) for number in range(patients)]
+    assert Counter(assign(names, Splits(), b"key" * 8).values()) == sizes
+    three = Splits(train=0.5, validation=0.25, test=0.25)
+    if patients >= 3:
+        assert set(assign(names, three, b"key" * 8).values()) == {"train", "validation", "test"}

@@ -1,0 +1,60 @@
+import shutil
+
+import pytest
+
+from mammogan.data import private
+from mammogan.data.verify import verify
+from mammogan.errors import DataError
+
+
+@pytest.fixture
+def copied(built, tmp_path):
+    shutil.copytree(built, tmp_path / "set")
+    shutil.copytree(private.folder(built), tmp_path / "set.private")
+    return tmp_path / "set"
+
+
+def test_a_sound_set_has_no_problems(copied):
+    assert verify(copied) == []
+
+
+def test_a_flipped_bit_is_found(copied):
+    path = copied / "80x64" / "train-00000.tar"
+    content = bytearray(path.read_bytes())
+    content[700] ^= 1
+    path.write_bytes(content)
+    assert verify(copied) == ["'80x64/train-00000.tar' is damaged: its SHA-256 is not the manifest's."]
+
+
+def test_missing_short_and_foreign_files_are_each_named(copied):
+    (copied / "5x4" / "train-00000.index.json").unlink()
+    short = copied / "10x8" / "train-00000.tar"
+    short.write_bytes(short.read_bytes()[:-512])
+    (copied / "10x8" / "train-00099.tar").write_bytes(b"")
+    problems = verify(copied)
+    assert len(problems) == 3
+    assert any("'5x4/train-00000.index.json' is missing" in problem for problem in problems)
+    assert any("'10x8/train-00000.tar' is cut short" in problem for problem in problems)
+    assert any("'10x8/train-00099.tar' does not belong to the set" in problem for problem in problems)
+
+
+def test_a_patient_in_two_splits_is_found_and_not_named(copied):
+    path = private.folder(copied) / "catalogue.jsonl"
+    entries = list(private.read_entries(copied))
+    patients = {entry.patient for entry in entries} - {""}
+    lines = path.read_text()
+    for patient in patients:
+        lines = lines.replace(patient, "0" * 32)
+    path.write_text(lines)
+    assert verify(copied) == ["A patient (leak 1) is in several splits: train, validation."]
+
+
+def test_a_changed_plan_is_found(copied):
+    plan = copied / "plan.json"
+    plan.write_text(plan.read_text().replace('"white_percentile": 99.9', '"white_percentile": 99.8'))
+    assert verify(copied) == ["'plan.json' was changed: it is not the plan that the shards were built from."]
+
+
+def test_a_planned_set_can_not_be_verified(planned):
+    with pytest.raises(DataError, match="planned, not built"):
+        verify(planned)
