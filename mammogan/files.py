@@ -15,7 +15,7 @@ from mammogan.errors import RunFailedError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`; what was written there takes `path`'s place once the block succeeds.
+    """Give a temporary name beside `path`; what is written there takes `path`'s place if the block succeeds.
 
     Raises
     ------
@@ -42,20 +42,28 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Give a temporary folder beside `path` that becomes `path` once the block succeeds; an old one goes."""
+    """Give a temporary folder beside `path` that becomes `path` once the block succeeds; an old one goes.
+
+    Raises
+    ------
+    RunFailedError
+        If the disk or the quota is full; the temporary folder is removed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary, old = (path.with_name(f".{path.name}.{os.getpid()}.{end}") for end in ("tmp", "old"))
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
         with full_disk_explained(path):
             yield temporary
-            for file in temporary.iterdir():
-                with file.open("rb") as written:
-                    os.fsync(written.fileno())
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    with file.open("rb") as written:
+                        os.fsync(written.fileno())
             if path.exists():
-                shutil.rmtree(path)
+                path.rename(old)  # a full folder can't be replaced at once; two renames are the next best
             temporary.rename(path)
+            shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

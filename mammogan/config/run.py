@@ -45,16 +45,19 @@ class Run(Settings):
         path = folder / FILE_NAME
         try:
             tree = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise ConfigError(
                 f"'{folder}' is not a run: it has no {FILE_NAME}. `mammogan launch --run` makes one."
             ) from None
-        except json.JSONDecodeError as error:
-            raise ConfigError(f"'{path}' is damaged: {error}.") from None
+        except (OSError, ValueError) as error:
+            raise _damaged(path, str(error)) from None
+        if not isinstance(tree, dict):
+            raise _damaged(path, "it holds no table")
         if tree.get("schema_version") != SCHEMA_VERSION:
             raise ConfigError(
                 f"'{path}' has schema_version '{tree.get('schema_version')}', and this MammoGAN reads "
-                f"{SCHEMA_VERSION}: use the version that wrote it ('{tree.get('mammogan')}'), or start a new run."
+                f"{SCHEMA_VERSION}: use the version that wrote it ('{tree.get('mammogan')}'), or start a new "
+                "run."
             )
         return validate(cls, tree, str(path))
 
@@ -92,10 +95,14 @@ def claim(folder: Path, run: Run) -> None:
         old = Run.load(folder)
         if old.run_id != run.run_id:
             raise ConfigError(
-                f"'{folder}' holds run '{old.run_id}' ({old.method.method.name}), and this method and data make "
-                f"run '{run.run_id}' ({run.method.method.name}): give another folder to --run, or launch with the "
-                "settings of the first."
+                f"'{folder}' holds run '{old.run_id}' ({old.method.method.name}), and this method and data "
+                f"make run '{run.run_id}' ({run.method.method.name}): give another folder to --run, or launch "
+                "with the settings of the first."
             )
         if old == run:
             return
     write_text(folder / FILE_NAME, run.model_dump_json(indent=1) + "\n")
+
+
+def _damaged(path: Path, why: str) -> ConfigError:
+    return ConfigError(f"'{path}' is damaged: {why}. Delete it and launch again with the same settings.")

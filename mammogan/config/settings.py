@@ -16,11 +16,14 @@ from mammogan.errors import ConfigError
 Tree = dict[str, Any]
 Model = TypeVar("Model", bound="Settings")
 
+PLAINER = {"tuple_type": "should be a list, as in [8, 16]", "model_type": "should be a table of keys"}
+"""What pydantic says of its own types, in the words of TOML."""
+
 
 class Settings(BaseModel):
     """A table of settings: immutable, and closed to keys that it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def read_toml(path: Path) -> Tree:
@@ -35,6 +38,8 @@ def read_toml(path: Path) -> Tree:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"There is no settings file '{path}'.") from None
+    except OSError as error:
+        raise ConfigError(f"The settings file '{path}' can't be read: {error.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"'{path}' is not valid TOML: {error}.") from None
 
@@ -56,17 +61,26 @@ def validate(model: type[Model], tree: Mapping[str, Any], where: str) -> Model:
 
 def load(model: type[Model], path: Path, overrides: Iterable[str] = ()) -> Model:
     """Read `path` as `model`, after `overrides` of the form ``table.key=value``."""
-    tree = read_toml(path)
+    tree, where = read_toml(path), str(path)
     for text in overrides:
         override(tree, text)
-    return validate(model, tree, str(path))
+        where += f" --set {text}"
+    return validate(model, tree, where)
 
 
 def override(tree: Tree, text: str) -> None:
-    """Set one ``table.key=value`` in `tree`, in place."""
+    """Set one ``table.key=value`` in `tree`, in place.
+
+    Raises
+    ------
+    ConfigError
+        If the text is not of that form, or what it calls a table is a value.
+    """
     keys, value = parse_override(text)
-    for key in keys[:-1]:
+    for depth, key in enumerate(keys[:-1], 1):
         tree = tree.setdefault(key, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"--set '{text}': '{'.'.join(keys[:depth])}' is a value, not a table of values.")
     tree[keys[-1]] = value
 
 
@@ -75,7 +89,7 @@ def parse_override(text: str) -> tuple[list[str], Any]:
     key, equals, raw = text.partition("=")
     keys = key.strip().split(".")
     if not equals or len(keys) < 2 or not all(keys):
-        raise ConfigError(f"--set '{text}' is not of the form table.key=value, as in schedule.batch=16.")
+        raise ConfigError(f"--set '{text}' is not of the form table.key=value, as in scoring.images=4096.")
     try:
         return keys, tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:
@@ -102,7 +116,11 @@ def _explain(model: type[BaseModel], problem: Mapping[str, Any]) -> str:
         return f"unknown key '{key}'.{nearest(location[-1], _fields_at(model, location[:-1]))}"
     if problem["type"] == "missing":
         return f"key '{key}' is missing."
-    return f"key '{key}' is '{problem['input']}': {problem['msg'][:1].lower() + problem['msg'][1:]}."
+    message = PLAINER.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+    message = message[:1].lower() + message[1:] + "."
+    if isinstance(problem["input"], Mapping):  # a rule that binds several keys of a table
+        return f"{key}: {message}" if key else message
+    return f"key '{key}' is '{problem['input']}': {message}"
 
 
 def _fields_at(model: type[BaseModel], location: list[str]) -> list[str]:

@@ -40,8 +40,8 @@ class WganGp:
 def gradient_norms(critic: Critic, real_NCHW: Tensor, fake_NCHW: Tensor, mix_N: Tensor) -> Tensor:
     """Norm of the score's gradient at a point between each real image and its fake, differentiable; (N,).
 
-    `mix_N` is the share of the fake, uniform in [0, 1], one number an image. The gradient of the sum of scores
-    is taken, so that minibatch standard deviation couples the images of a group as in the original.
+    `mix_N` is the share of the fake, uniform in [0, 1], one number an image. The gradient of the sum of
+    scores is taken, so that minibatch standard deviation couples the images of a group as in the original.
     """
     mixed_NCHW = torch.lerp(real_NCHW, fake_NCHW, mix_N.view(-1, 1, 1, 1)).requires_grad_(True)
     scores_N, _ = critic(mixed_NCHW)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import cv2
 import numpy as np
@@ -84,7 +84,7 @@ class SlicedWasserstein:
     def update(self, images_NHW: Sequence[NDArray[np.uint16]] | NDArray[np.uint16]) -> None:
         """Add images, uint16 (N, H, W)."""
         for image_HW in images_NHW:
-            content = hashlib.blake2b(np.ascontiguousarray(image_HW), digest_size=8).digest()
+            content = hashlib.blake2b(image_HW.tobytes(), digest_size=8).digest()
             random = np.random.default_rng([self.seed, int.from_bytes(content)])
             for gathered, level in zip(
                 self.patches, pyramid(image_HW.astype(np.float32), len(self.levels)), strict=True
@@ -92,7 +92,14 @@ class SlicedWasserstein:
                 gathered.append(cut_patches(level, self.patches_per_image, random))
 
     def merge(self, other: SlicedWasserstein) -> None:
-        """Add what another part has gathered with the same settings."""
+        """Add what another part has gathered.
+
+        Raises
+        ------
+        ValueError
+            If it was gathered with other settings.
+        """
+        self._check_settings(other)
         for mine, theirs in zip(self.patches, other.patches, strict=True):
             mine.extend(theirs)
 
@@ -102,8 +109,9 @@ class SlicedWasserstein:
         Raises
         ------
         ValueError
-            If the sets are empty or differ in size.
+            If the sets are empty or differ in size, or were gathered with other settings.
         """
+        self._check_settings(other)
         counts = len(self.patches[0]), len(other.patches[0])
         if counts[0] != counts[1] or not counts[0]:
             raise ValueError(f"SWD compares sets of the same size, not {counts[0]} with {counts[1]} images")
@@ -118,9 +126,17 @@ class SlicedWasserstein:
             result.append(1000 * float(np.mean(repeats)))
         return result
 
+    def _check_settings(self, other: SlicedWasserstein) -> None:
+        for setting in fields(self):
+            if setting.init and getattr(self, setting.name) != getattr(other, setting.name):
+                raise ValueError(
+                    f"one set was gathered with {setting.name} '{getattr(self, setting.name)}', the other with "
+                    f"'{getattr(other, setting.name)}'"
+                )
+
 
 def cut_patches(level_HW: Floats, count: int, random: np.random.Generator) -> Floats:
-    """Cut `count` patches at uniform places: (count, patch pixels). A level below 7 px is cut in smaller ones."""
+    """Cut `count` square patches at uniform places, smaller ones where the level is: (count, pixels)."""
     height, width = level_HW.shape
     size = min(PATCH_PX, height, width)
     y = random.integers(0, height - size + 1, count)
@@ -132,17 +148,18 @@ def cut_patches(level_HW: Floats, count: int, random: np.random.Generator) -> Fl
 def normalised(patches_PD: Floats) -> Floats:
     """Centre and scale by mean and deviation over all patches and pixels of the set."""
     deviation = patches_PD.std(dtype=np.float64)
-    return ((patches_PD - patches_PD.mean(dtype=np.float64)) / max(deviation, 1e-12)).astype(np.float32)
+    centred_PD = patches_PD - patches_PD.mean(dtype=np.float64)
+    return np.asarray(centred_PD / max(deviation, 1e-12), dtype=np.float32)
 
 
 def unit_directions(numbers: int, count: int, random: np.random.Generator) -> Floats:
     """Draw `count` directions uniform on the sphere: (numbers, count)."""
     directions_DR = random.standard_normal((numbers, count))
-    return (directions_DR / np.linalg.norm(directions_DR, axis=0)).astype(np.float32)
+    return np.asarray(directions_DR / np.linalg.norm(directions_DR, axis=0), dtype=np.float32)
 
 
 def sliced(a_PD: Floats, b_PD: Floats, directions_DR: Floats) -> float:
-    """Mean over directions of the 1-D Wasserstein distance between the projections of two sets of one size."""
+    """Mean over directions of the 1-D Wasserstein distance between two sets of one size, projected."""
     a_RP = np.sort(directions_DR.T @ a_PD.T, axis=1)
     b_RP = np.sort(directions_DR.T @ b_PD.T, axis=1)
     return float(np.abs(a_RP - b_RP).mean(dtype=np.float64))

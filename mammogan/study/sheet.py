@@ -18,7 +18,7 @@ PAPER = 0xFFFF
 
 
 def sheet(images: Sequence[Image], columns: int, enlarge: int = 1) -> Image:
-    """Lay out images of one size row by row, each pixel repeated `enlarge` times, a white line between them."""
+    """Lay out images of one size row by row, pixels repeated `enlarge` times, white lines between."""
     height, width = (side * enlarge for side in images[0].shape)
     rows = -(-len(images) // columns)
     paper = np.full(
@@ -26,7 +26,7 @@ def sheet(images: Sequence[Image], columns: int, enlarge: int = 1) -> Image:
     )
     for number, image_HW in enumerate(images):
         top, left = (number // columns) * (height + GAP_PX), (number % columns) * (width + GAP_PX)
-        paper[top : top + height, left : left + width] = image_HW.repeat(enlarge, axis=0).repeat(enlarge, axis=1)
+        paper[top : top + height, left : left + width] = image_HW.repeat(enlarge, 0).repeat(enlarge, 1)
     return paper
 
 
