@@ -11,32 +11,27 @@ Mask = NDArray[np.bool_]
 
 WORKING_PX = 320
 """Height at which the breast is looked for: skin and labels are told apart there, film grain is not."""
-BRIDGE_PX = 13
-"""Width there of what is too thin to be breast: letters, the strip along the edge of a scan."""
 
 
-def find_breast(image_HW: Image, threshold: float) -> Mask:
+def find_breast(image_HW: Image, threshold: float, thin_part: float) -> Mask:
     """Outline the breast in a picture from 0 (black) to 1 (white).
 
     Otsu's threshold would keep dense tissue only and lose the skin line; it serves here merely to know where
     the background is, whose most frequent grey is the level that `threshold` counts from. Labels, scan
-    borders and specks are other components than the largest, once thin bridges are opened.
+    borders and specks are other components than the largest, once whatever is thinner than the fraction
+    `thin_part` of the height is taken away.
     """
     height, width = image_HW.shape
+    thin = _disc(round(thin_part * WORKING_PX) | 1)
     scale = WORKING_PX / height
     size = (max(round(width * scale), 1), WORKING_PX)
     small = cv2.GaussianBlur(cv2.resize(image_HW, size, interpolation=cv2.INTER_AREA), (5, 5), 0)
     above = (small > background(small) + threshold).astype(np.uint8)
     # Outside the frame is empty: a scan's border strip along an edge is then as thin as it looks, and goes.
-    opened = cv2.morphologyEx(
-        above, cv2.MORPH_OPEN, _disc(BRIDGE_PX), borderType=cv2.BORDER_CONSTANT, borderValue=0
-    )
+    opened = cv2.morphologyEx(above, cv2.MORPH_OPEN, thin, borderType=cv2.BORDER_CONSTANT, borderValue=0)
     region = _fill_holes(_largest(opened))
-    # The opening rounded off corners and the skin's haze: give back what hangs together with the region
-    # nearby.
-    region = cv2.dilate(region, _disc(BRIDGE_PX)) & cv2.morphologyEx(
-        above | region, cv2.MORPH_CLOSE, _disc(5)
-    )
+    # The opening rounded off corners and took haze from the skin: give back what lies close to the region.
+    region = cv2.dilate(region, thin) & cv2.morphologyEx(above | region, cv2.MORPH_CLOSE, _disc(5))
     smooth = cv2.resize(
         cv2.GaussianBlur(_largest(region).astype(np.float32), (5, 5), 0),
         (width, height),

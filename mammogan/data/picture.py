@@ -63,7 +63,7 @@ def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple
     mirrored = laterality == "R"  # as hung for reading, a right breast has its chest wall on the right
     if mirrored:
         frame = np.ascontiguousarray(frame[:, ::-1])
-    mask = find_breast(frame, pixels.breast_threshold)
+    mask = find_breast(frame, pixels.breast_threshold, pixels.thin_part)
     trim_px = _empty_strip(np.where(mask, frame, 0), round(pixels.chest_wall_trim * frame.shape[1]))
     frame, mask = frame[:, trim_px:], mask[:, trim_px:]
     if not windowed and pixels.fallback == "breast-range":
