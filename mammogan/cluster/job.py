@@ -18,7 +18,6 @@ from mammogan.cluster import ledger, ranks
 from mammogan.config.run import Run
 from mammogan.config.settings import nearest
 from mammogan.errors import ClusterError, ConfigError, MammoganError, StopRequestedError
-from mammogan.files import write_text
 from mammogan.steps.graph import graph
 
 log = logging.getLogger(__name__)
@@ -40,7 +39,6 @@ def main(run: str, node: str, task: int) -> None:
     for name in (signal.SIGTERM, signal.SIGCONT, signal.SIGUSR2):
         signal.signal(name, signal.SIG_DFL)
     os.environ.update(ranks.variables(os.environ))
-    note = ledger.failure(Path(run), node, task)
     try:
         with _scratch():
             perform(Path(run), node, task)
@@ -51,10 +49,10 @@ def main(run: str, node: str, task: int) -> None:
         time.sleep(2 if os.environ["WORLD_SIZE"] != "1" else 0)
         raise SystemExit(error.exit_code) from None
     except MammoganError as error:
-        _fail(note, str(error), error.exit_code)
+        _fail(Path(run), node, task, str(error), error.exit_code)
     except Exception as error:  # whatever it is, its traceback belongs into the log
         log.exception("%s task %d failed", node, task)
-        _fail(note, f"{type(error).__name__}: {error}", 1)
+        _fail(Path(run), node, task, f"{type(error).__name__}: {error}", 1)
 
 
 def by_hand(run: Path, name: str, task: int) -> None:
@@ -103,9 +101,9 @@ def _log_to(stream: TextIO) -> None:
     logging.getLogger("submitit").propagate = False
 
 
-def _fail(note: Path, message: str, code: int) -> None:
+def _fail(run: Path, node: str, task: int, message: str, code: int) -> None:
     log.error("%s", message)
-    write_text(note, message + "\n")
+    ledger.note_failure(run, node, task, ledger.Failure(int(os.environ["RANK"]), message))
     if os.environ["WORLD_SIZE"] != "1":  # an ordinary exit may wait for peers in a collective, for ever
         logging.shutdown()
         os._exit(code)

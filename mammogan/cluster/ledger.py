@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mammogan.errors import ClusterError
+from mammogan.files import write_text
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,30 @@ def logs(run: Path, node: str) -> Path:
     return run / "logs" / node
 
 
-def failure(run: Path, node: str, task: int) -> Path:
-    """File in which a failing task leaves its message."""
-    return run / "failures" / f"{node}-{task}.txt"
+@dataclass(frozen=True)
+class Failure:
+    """Why a task failed, by the word of the rank that failed first."""
+
+    rank: int
+    message: str
+
+
+def failure_path(run: Path, node: str, task: int) -> Path:
+    """File in which a failing task leaves its `Failure`."""
+    return run / "failures" / f"{node}-{task}.json"
+
+
+def failure(run: Path, node: str, task: int) -> Failure | None:
+    """Read why a task failed, if it said so."""
+    path = failure_path(run, node, task)
+    return Failure(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+
+
+def note_failure(run: Path, node: str, task: int, why: Failure) -> None:
+    """Leave word of a failure; the first rank is believed, for others may fail of its absence."""
+    path = failure_path(run, node, task)
+    if not path.exists():
+        write_text(path, json.dumps(asdict(why)))
 
 
 def read(run: Path) -> list[Submission]:

@@ -90,7 +90,7 @@ def _cores(run: Run, node: Node, machine: int) -> int:
 
 
 def _start(run: Run, folder: Path, node: Node, task: int) -> LocalJob[None]:
-    ledger.failure(folder, node.name, task).unlink(missing_ok=True)
+    ledger.failure_path(folder, node.name, task).unlink(missing_ok=True)
     resource, machine = run.site.resources.of(node.resource), len(os.sched_getaffinity(0))
     variables = {
         "MAMMOGAN_CPUS": resource.cpus_per_task or max(1, machine // resource.tasks_per_node),
@@ -110,7 +110,7 @@ def _start(run: Run, folder: Path, node: Node, task: int) -> LocalJob[None]:
 def _end_broken_groups(folder: Path, jobs: Jobs) -> None:
     """End the jobs of which one rank has failed: the others would wait for it in a collective."""
     for (name, task), process in jobs.items():
-        note = ledger.failure(folder, name, task)
+        note = ledger.failure_path(folder, name, task)
         if not process.done() and note.exists() and time.time() - note.stat().st_mtime > GRACE_S:
             process.cancel()
 

@@ -114,12 +114,12 @@ class Watcher:
 
     def _lost(self, record: Submission, task: int) -> tuple[str, str]:
         """Say how a task that is neither done nor in the queue was lost: (state, reason)."""
-        job_id, note = record.task_id(task), ledger.failure(self.folder, record.node, task)
+        job_id, failure = record.task_id(task), ledger.failure(self.folder, record.node, task)
         if job_id not in self._outcomes:
             self._outcomes[job_id] = slurm.outcome(job_id) if record.scheduler == "slurm" else ""
         outcome = self._outcomes[job_id]
-        if note.exists():
-            return "failed", note.read_text(encoding="utf-8").strip()
+        if failure:
+            return "failed", failure.message
         if outcome.startswith("CANCELLED"):
             return "cancelled", outcome
         if record.scheduler == "local":
@@ -138,6 +138,8 @@ def alive(pid: str, folder: Path) -> bool:
 def log_of(folder: Path, state: NodeState, task: int | None = None) -> Path:
     """Locate the newest log of a node: of `task`, or else of the task that explains the node's state.
 
+    Of several ranks it is that of the one that failed first, or else of rank 0.
+
     Raises
     ------
     ClusterError
@@ -152,7 +154,8 @@ def log_of(folder: Path, state: NodeState, task: int | None = None) -> Path:
         raise ClusterError(
             f"No job of '{name}' task {task} was submitted yet in '{folder}', so there is no log."
         )
-    return last[task].log(folder, task)
+    failure = ledger.failure(folder, name, task)
+    return last[task].log(folder, task, failure.rank if failure else 0)
 
 
 def follow(watcher: Watcher, poll_s: float = 5.0) -> Iterator[tuple[NodeState, ...]]:

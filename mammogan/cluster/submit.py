@@ -98,7 +98,7 @@ def _chunks(tasks: list[int], largest: int) -> Iterator[tuple[int, ...]]:
 
 def _sbatch(run: Run, folder: Path, node: Node, tasks: tuple[int, ...], dependency: str) -> Submission:
     for task in tasks:
-        ledger.failure(folder, node.name, task).unlink(missing_ok=True)
+        ledger.failure_path(folder, node.name, task).unlink(missing_ok=True)
     several = len(tasks)
     try:
         jobs = executor.slurm(run, folder, node, dependency).map_array(

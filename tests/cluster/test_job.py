@@ -66,7 +66,7 @@ def test_failure_leaves_its_message_and_its_exit_code(stub, run, monkeypatch):
     with pytest.raises(SystemExit) as left:
         REAL_MAIN(str(run), "shards", 0)
     assert left.value.code == 1
-    assert ledger.failure(run, "shards", 0).read_text() == "'shards' was told to fail\n"
+    assert ledger.failure(run, "shards", 0) == ledger.Failure(0, "'shards' was told to fail")
 
 
 def test_stop_leaves_with_the_code_that_queues_the_job_again(run, monkeypatch):
@@ -77,7 +77,7 @@ def test_stop_leaves_with_the_code_that_queues_the_job_again(run, monkeypatch):
     with pytest.raises(SystemExit) as left:
         REAL_MAIN(str(run), "shards", 0)
     assert left.value.code == 85
-    assert not ledger.failure(run, "shards", 0).exists()
+    assert ledger.failure(run, "shards", 0) is None
 
 
 def test_scratch_is_a_folder_of_the_tasks_own_and_goes_with_it(run, monkeypatch, tmp_path):

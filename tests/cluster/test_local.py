@@ -70,6 +70,7 @@ def test_two_ranks_form_a_group_and_fail_together(stub, tmp_path, monkeypatch):
     stub.order(tmp_path, train_0="fail-rank 1")
     states = run_all(tmp_path, run)
     assert states["train-0"].reason == "rank 1 was told to fail"
+    assert "rank 1 was told to fail" in log_of(tmp_path, states["train-0"]).read_text()
     stub.order(tmp_path, train_0="reduce")
     assert run_all(tmp_path, run)["train-0"].state == "done"
     seen = [json.loads(stub.output(tmp_path, "train-0", rank=rank).read_text()) for rank in (0, 1)]
