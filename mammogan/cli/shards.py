@@ -77,7 +77,7 @@ def verify(shardset: Set) -> None:
         listed = "\n".join(f"  {problem}" for problem in problems)
         raise DataError(
             f"'{shardset}' is not sound:\n{listed}\n"
-            f"Remove what is damaged or foreign; mammogan shards build {shardset} makes it again."
+            f"Remove these files; mammogan shards build {shardset} makes again what belongs there."
         )
     typer.echo(f"{shardset}: every shard is as the manifest says.")
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import fcntl
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
@@ -105,15 +105,16 @@ def _build_shards(
     done = total - len(tasks)
     on_progress(done, total)
 
-    def counted() -> Iterator[Made]:
+    def counted() -> Generator[Made, None, None]:
         for done_now, made in enumerate(pool.ordered(make, tasks, workers, _crashed), start=done + 1):
             on_progress(done_now, total)
             yield made
 
     results = counted()
-    for shard in missing:
-        record = _write_shard(shardset, plan, shard, islice(results, len(shard.samples)))
-        write(records / f"{shard.name}.json", manifest.render(record))
+    with closing(results):
+        for shard in missing:
+            record = _write_shard(shardset, plan, shard, islice(results, len(shard.samples)))
+            write(records / f"{shard.name}.json", manifest.render(record))
     return [manifest.load_record(BuiltShard, records / f"{shard.name}.json") for shard in plan.shards]
 
 
@@ -122,8 +123,12 @@ def _is_built(shardset: Path, record: Path) -> bool:
 
 
 def _all_there(shardset: Path, files: Sequence[ShardFile]) -> bool:
-    sizes = {shardset / file.path: file.bytes for file in files}
-    return all(path.exists() and path.stat().st_size == size for path, size in sizes.items())
+    return all(
+        (shardset / file.index).exists()
+        and (shardset / file.path).exists()
+        and (shardset / file.path).stat().st_size == file.bytes
+        for file in files
+    )
 
 
 def _crashed(task: Task) -> Made:

@@ -14,13 +14,12 @@ from pydicom.dataset import Dataset as Dicom
 from pydicom.multival import MultiValue
 from pydicom.pixels.processing import apply_modality_lut, apply_voi
 
-from mammogan.config.dataset import Pixels
 from mammogan.data.header import UnreadableError
 
 Table = NDArray[np.float32]
 
 
-def grey_table(dicom: Dicom, pixels: Pixels) -> tuple[Table, bool]:
+def grey_table(dicom: Dicom, voi_index: int) -> tuple[Table, bool]:
     """Tabulate grey (0 black .. 1 white) for every pattern of stored bits, and say if a window was found.
 
     Without VOI table and window the whole stored range is mapped to 0..1.
@@ -28,15 +27,13 @@ def grey_table(dicom: Dicom, pixels: Pixels) -> tuple[Table, bool]:
     Raises
     ------
     UnreadableError
-        ``no-window`` if there is none and the recipe has no fallback, ``broken-window`` if it makes no sense.
+        ``broken-window`` if the window makes no sense.
     """
     stored = _stored_values(dicom)
     values = np.asarray(apply_modality_lut(stored, dicom), dtype=np.float64)
-    grey = _windowed(values, dicom, pixels.voi_index)
+    grey = _windowed(values, dicom, voi_index)
     found = grey is not None
     if grey is None:
-        if pixels.fallback == "refuse":
-            raise UnreadableError("no-window")
         black, white = values.min(), values.max()
         grey = (values - black) / max(white - black, 1e-12)
     if (

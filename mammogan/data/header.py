@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -107,7 +108,10 @@ def read(path: Path, source: Source) -> Header:
         return tag in PIXELS
 
     try:
-        if path.stat().st_size == 0:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise UnreadableError("not-a-file")  # a pipe would be waited on for ever
+        if status.st_size == 0:
             raise UnreadableError("empty-file")
         with path.open("rb") as stream, hushed():
             dicom = read_partial(stream, stop_when=at_pixels)

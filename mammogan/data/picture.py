@@ -52,14 +52,15 @@ def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple
     Raises
     ------
     UnreadableError
-        With the reason's name, if it can't be decoded or has no window.
+        With the reason's name, if it can't be decoded or its window makes no sense.
     """
     stored = decode(dicom)
-    table, windowed = grey_table(dicom, pixels)
+    table, windowed = grey_table(dicom, pixels.voi_index)
     crop_px = round(pixels.border_crop * min(stored.shape))
     inside = (slice(crop_px, stored.shape[0] - crop_px), slice(crop_px, stored.shape[1] - crop_px))
     frame, scale = _fit(_look_up(table, stored[inside]), top_px)
     constant = bool(frame.max() - frame.min() < 1 / WHITE)
+    no_window = not windowed and pixels.fallback == "refuse"
     mirrored = laterality == "R"  # as hung for reading, a right breast has its chest wall on the right
     if mirrored:
         frame = np.ascontiguousarray(frame[:, ::-1])
@@ -69,7 +70,7 @@ def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple
     if not windowed and pixels.fallback == "breast-range":
         frame = _stretch(frame, mask, pixels.white_percentile)
     frame = np.where(mask, np.clip(frame, 0, 1), np.float32(0))
-    measures = _measure(frame, mask, constant=constant)
+    measures = _measure(frame, mask, constant=constant, no_window=no_window)
     padded, top, right, bottom = _pad(frame, view, top_px)
     placing = Placing(round(scale, 6), crop_px, trim_px, top, right, bottom, mirrored)
     return Picture(padded * np.float32(WHITE), placing, measures)
@@ -117,12 +118,13 @@ def _stretch(image_HW: Image, mask: Mask, percentile: float) -> Image:
     return (image_HW - np.float32(black)) / np.float32(max(white - black, 1e-6))
 
 
-def _measure(image_HW: Image, mask: Mask, *, constant: bool) -> Measures:
+def _measure(image_HW: Image, mask: Mask, *, constant: bool, no_window: bool) -> Measures:
     area = max(int(mask.sum()), 1)
     saturated = image_HW >= SATURATED
     middle = image_HW.shape[1] // 2
     return Measures(
         constant=constant,
+        no_window=no_window,
         breast=float(mask.mean()),
         saturated=float(saturated.sum()) / area,
         smooth_bright=_smooth_bright(image_HW) * image_HW.size / area,

@@ -114,7 +114,7 @@ def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DataError(f"There is no folder '{folder}' to take mammograms from.")
     found, visited = [], set()
-    for root, folders, names in os.walk(folder.resolve(), followlinks=True):
+    for root, folders, names in os.walk(folder.resolve(), onerror=_unlisted, followlinks=True):
         status = Path(root).stat()
         if (status.st_dev, status.st_ino) in visited:
             folders.clear()
@@ -123,6 +123,12 @@ def _files(folder: Path) -> list[Path]:
         folders.sort()
         found += [Path(root) / name for name in sorted(names)]
     return found
+
+
+def _unlisted(error: OSError) -> None:
+    raise DataError(
+        f"The folder '{error.filename}' can't be listed ({error.strerror}): nobody knows what it holds."
+    )
 
 
 def _candidate(index: int, recipe: Dataset, path: Path, key: bytes) -> _Candidate:

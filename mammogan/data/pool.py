@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -88,6 +89,7 @@ def _alone(function: Callable[[Task], Result], task: Task, lost: Callable[[Task]
 
 def _die_with_parent() -> None:
     """Let a worker end when its parent is killed: it would wait for ever for tasks otherwise."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     parent = multiprocessing.parent_process()
     assert parent is not None
 

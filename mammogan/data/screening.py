@@ -22,6 +22,7 @@ class Measures:
     """
 
     constant: bool
+    no_window: bool
     breast: float
     saturated: float
     smooth_bright: float
@@ -86,6 +87,7 @@ HEADER_RULES: dict[str, Callable[[Header, Screening], bool]] = {
 }
 
 PIXEL_RULES: dict[str, Callable[[Measures, Screening], bool]] = {
+    "no-window": lambda m, s: m.no_window,
     "constant-image": lambda m, s: m.constant,
     "breast-area": lambda m, s: not s.breast_area[0] <= m.breast <= s.breast_area[1],
     "orientation": lambda m, s: m.inner <= m.outer,

@@ -3,16 +3,15 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_windowing
 
-from mammogan.config.dataset import Pixels
 from mammogan.data.grey import grey_table
 from mammogan.data.header import UnreadableError
 
 STORED = np.arange(4096)
 
 
-def grey(made, **pixels):
+def grey(made, voi_index=0):
     """Grey of the stored values 0 .. 4095."""
-    return grey_table(made, Pixels(**pixels))[0][:4096]
+    return grey_table(made, voi_index)[0][:4096]
 
 
 def table(values, bits=12, first=0):
@@ -70,25 +69,23 @@ def test_padding_is_black_whatever_the_polarity(dicom):
 
 
 def test_junk_above_the_stored_bits_is_masked(dicom):
-    whole, _ = grey_table(dicom(), Pixels())
+    whole, _ = grey_table(dicom(), 0)
     assert np.array_equal(whole[4096:8192], whole[:4096])
 
 
 def test_negative_stored_values_are_read_as_such(dicom):
     signed = dicom(np.zeros((8, 8), np.int16), WindowCenter=0, WindowWidth=4096)
-    whole, _ = grey_table(signed, Pixels())
+    whole, _ = grey_table(signed, 0)
     by_value = [whole[np.array(v, np.int16).view(np.uint16)] for v in (-2048, -1000, 0, 1000, 2047)]
     assert by_value == sorted(by_value)
     assert by_value[0] == 0
     assert by_value[-1] == 1
 
 
-def test_without_a_window_the_recipe_decides(dicom):
+def test_without_a_window_the_whole_stored_range_is_shown(dicom):
     made = dicom(WindowCenter=None, WindowWidth=None)
-    with pytest.raises(UnreadableError, match="no-window"):
-        grey(made)
-    assert np.allclose(grey(made, fallback="stored-range"), STORED / 4095)
-    assert not grey_table(made, Pixels(fallback="stored-range"))[1]
+    assert np.allclose(grey(made), STORED / 4095)
+    assert not grey_table(made, 0)[1]
 
 
 def test_a_window_without_width_is_refused(dicom):

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 from pydicom.dataset import Dataset
 
@@ -92,6 +94,15 @@ def test_what_is_no_dicom_file_has_a_reason(tmp_path, content, reason):
     path.write_bytes(content)
     with pytest.raises(UnreadableError, match=f"^{reason}$"):
         header.read(path, Source())
+
+
+def test_pipes_and_broken_links_are_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    with pytest.raises(UnreadableError, match=r"^not-a-file$"):
+        header.read(tmp_path / "pipe", Source())
+    with pytest.raises(UnreadableError, match=r"^no-access$"):
+        header.read(tmp_path / "link", Source())
 
 
 def test_broken_numbers_and_missing_values_are_survived(tmp_path, saved, dicom):

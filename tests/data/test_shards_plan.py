@@ -1,4 +1,5 @@
 import json
+import os
 import random
 import shutil
 import stat
@@ -116,6 +117,19 @@ def test_a_folder_without_mammograms_is_refused_with_counts_and_writes_nothing(t
 def test_a_missing_folder_is_named(tmp_path, recipe):
     with pytest.raises(DataError, match=r"no folder '.*/nowhere'"):
         plan(tmp_path / "set", [(recipe, tmp_path / "nowhere")])
+
+
+def test_a_folder_that_can_not_be_listed_is_not_passed_over(tmp_path, recipe, monkeypatch, saved, dicom):
+    saved(dicom(), tmp_path / "files" / "closed" / "a.dcm")
+
+    def scandir(path, real=os.scandir):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(DataError, match=r"closed' can't be listed \(Permission denied\)"):
+        plan(tmp_path / "set", [(recipe, tmp_path / "files")])
 
 
 def test_a_loop_of_links_ends(tmp_path, recipe, saved, dicom):

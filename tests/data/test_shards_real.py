@@ -69,10 +69,9 @@ def test_of_the_real_files_one_is_a_mammogram_to_learn_from(tmp_path, real):
 
 def test_the_real_files_table_and_window_agree_and_its_pixels_decode_fast(real):
     dicom = pydicom.dcmread(real / "ge_ffdm" / "GH133_scrubbed.dcm")
-    pixels = load_recipe("folder").pixels
-    by_table, found = grey_table(dicom, pixels)
+    by_table, found = grey_table(dicom, 0)
     del dicom.VOILUTSequence
-    by_window, _ = grey_table(dicom, pixels)
+    by_window, _ = grey_table(dicom, 0)
     assert found
     assert np.abs(by_table - by_window)[31:4096].max() * 4095 < 2
     assert np.array_equal(_fast(dicom, (3062, 2394), np.dtype(np.uint16)), dicom.pixel_array)

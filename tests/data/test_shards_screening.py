@@ -85,12 +85,15 @@ def test_a_rule_can_be_asked_to_flag_only(dicom):
     assert screen_header(facts, flagging) == ("", ("partial-view",))
 
 
-GOOD = Measures(constant=False, breast=0.3, saturated=0.0, smooth_bright=0.0, inner=10.0, outer=1.0)
+GOOD = Measures(
+    constant=False, no_window=False, breast=0.3, saturated=0.0, smooth_bright=0.0, inner=10.0, outer=1.0
+)
 
 
 @pytest.mark.parametrize(
     ("reason", "change"),
     [
+        ("no-window", {"no_window": True}),
         ("constant-image", {"constant": True}),
         ("breast-area", {"breast": 0.01}),
         ("breast-area", {"breast": 0.95}),
@@ -112,6 +115,7 @@ def test_pictures_without_breast_or_the_wrong_way_round_are_refused(dicom):
         return screen_pixels(take(made, "CC", laterality, pixels, (160, 128)).measures, STRICT)[0]
 
     assert reason(dicom()) == ""
+    assert reason(dicom(WindowCenter=None)) == "no-window"
     assert reason(dicom(), laterality="R") == "orientation"
     assert reason(dicom(np.full((512, 400), 700, np.uint16))) == "constant-image"
     speck = np.zeros((512, 400), np.uint16)
