@@ -28,6 +28,6 @@ class RunFailedError(MammoganError):
 
 
 class StopRequestedError(MammoganError):
-    """A job saved its state and stopped because the scheduler asked it to; the batch script queues it again."""
+    """A job saved its state and stopped as the scheduler asked; the batch script queues it again."""
 
     exit_code = 85

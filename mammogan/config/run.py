@@ -96,8 +96,8 @@ def claim(folder: Path, run: Run) -> None:
         if old.run_id != run.run_id:
             raise ConfigError(
                 f"'{folder}' holds run '{old.run_id}' ({old.method.method.name}), and this method and data "
-                f"make run '{run.run_id}' ({run.method.method.name}): give another folder to --run, or launch "
-                "with the settings of the first."
+                f"make run '{run.run_id}' ({run.method.method.name}): give another folder to --run, or "
+                "launch with the settings of the first."
             )
         if old == run:
             return

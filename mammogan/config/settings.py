@@ -80,7 +80,9 @@ def override(tree: Tree, text: str) -> None:
     for depth, key in enumerate(keys[:-1], 1):
         tree = tree.setdefault(key, {})
         if not isinstance(tree, dict):
-            raise ConfigError(f"--set '{text}': '{'.'.join(keys[:depth])}' is a value, not a table of values.")
+            raise ConfigError(
+                f"--set '{text}': '{'.'.join(keys[:depth])}' is a value, not a table of values."
+            )
     tree[keys[-1]] = value
 
 

@@ -130,8 +130,8 @@ class SlicedWasserstein:
         for setting in fields(self):
             if setting.init and getattr(self, setting.name) != getattr(other, setting.name):
                 raise ValueError(
-                    f"one set was gathered with {setting.name} '{getattr(self, setting.name)}', the other with "
-                    f"'{getattr(other, setting.name)}'"
+                    f"one set was gathered with {setting.name} '{getattr(self, setting.name)}', the other "
+                    f"with '{getattr(other, setting.name)}'"
                 )
 
 

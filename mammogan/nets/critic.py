@@ -44,7 +44,7 @@ class Critic(nn.Module):
         """Score images (N, 1, H, W): scores (N,) and logits (N, L), both float32."""
         x = activate(self.from_image[self.stage](images_NCHW))
         for stage in range(self.stage, 0, -1):
-            for convolution in self.blocks[stage - 1]:
+            for convolution in self.blocks[stage - 1].children():
                 x = activate(convolution(x))
             x = downscale(x)
             if stage == self.stage and fade < 1:

@@ -63,7 +63,7 @@ class Generator(nn.Module):
         for block in self.blocks:
             below = x
             x = upscale(x)
-            for convolution in block:
+            for convolution in block.children():
                 x = pixel_norm(activate(convolution(x)))
         images_NCHW: Tensor = self.to_image[self.stage](x)
         if self.stage and fade < 1:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from mammogan.files import sha256, write_text
 
-HASHED_BYTES = (
-    64 * 2**20
-)  # larger files are checked by size: a launch must not read gigabytes on a login node
+HASHED_BYTES = 64 * 2**20
+"""Larger files are checked by size alone: a launch must not read gigabytes on a login node."""
 
 
 def mark(run: Path, node: str, task: int, files: list[Path]) -> None:
@@ -25,7 +24,7 @@ def holds(run: Path, node: str, task: int) -> bool:
     try:
         entries = json.loads(_path(run, node, task).read_text(encoding="utf-8"))["files"]
         return all(_same(run / name, entry["bytes"], entry["sha256"]) for name, entry in entries.items())
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from mammogan import schedule
+from mammogan.config.dataset import VIEWS
 from mammogan.config.method import Method
 
 # The resource classes that a site's profile must define, and what asks for them.
@@ -51,18 +52,10 @@ def graph(method: Method) -> tuple[Node, ...]:
         nodes.append(Node(score, "score", stage.index, tasks, "gpu_one", (train,)))
         before = train
     scores = tuple(node.name for node in nodes if node.step == "score")
-    pool = method.sampling.images_per_view * 2
+    pool = method.sampling.images_per_view * len(VIEWS)
+    draws = math.ceil(pool / method.sampling.images_per_task)
     nodes.append(Node("select", "select", None, 1, "login", scores))
-    nodes.append(
-        Node(
-            "sample",
-            "sample",
-            None,
-            math.ceil(pool / method.sampling.images_per_task),
-            "gpu_one",
-            ("select",),
-        )
-    )
+    nodes.append(Node("sample", "sample", None, draws, "gpu_one", ("select",)))
     nodes.append(Node("report", "report", None, 1, "login", ("sample",)))
     return tuple(nodes)
 

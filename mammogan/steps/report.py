@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,12 +10,15 @@ from mammogan import schedule
 from mammogan.config.dataset import VIEWS
 from mammogan.config.run import Run
 from mammogan.files import replacing, write_text
+from mammogan.schedule import Stage
 from mammogan.steps.sample import pool_folder
 from mammogan.steps.select import read_choice, scores
 from mammogan.steps.step import Step
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from mammogan.data.shardset import ShardSet
 
 SHOWN_PER_VIEW = 64
 
@@ -24,7 +28,6 @@ class WriteReport(Step):
 
     def __call__(self, run: Run) -> list[Path]:
         """Write ``report/index.html``, and each sheet as a picture of its own beside it."""
-        from mammogan import tracking
         from mammogan.data.shardset import ShardSet
         from mammogan.steps.telling import tell_tracking
         from mammogan.study import report
@@ -33,7 +36,9 @@ class WriteReport(Step):
         last, shard_set = stages[-1], ShardSet(Path(run.shards))
         synthetic = [self._synthetic(name, run.method.sampling.images_per_view) for name in VIEWS]
         real = [self._real(shard_set, last, view) for view in range(len(VIEWS))]
-        counts = shard_set.manifest.counts
+        counts: Counter[str] = Counter()
+        for count in shard_set.manifest.counts:
+            counts[count.split] += count.images
         findings = report.Findings(
             title=f"MammoGAN: {run.method.method.name} at {last.height_px} x {last.width_px}",
             facts=[
@@ -41,7 +46,7 @@ class WriteReport(Step):
                 ("method", run.method.method.summary),
                 ("data", ", ".join(recipe.dataset.title for recipe in run.recipes)),
                 ("training images", f"{counts['train']:,}"),
-                ("validation images", f"{counts.get('validation', 0):,}"),
+                ("validation images", f"{counts['validation']:,}"),
                 ("stages", str(len(stages))),
                 ("real images shown", f"{(last.images_before + last.images) / 1000:,.1f} thousand"),
                 ("synthetic images drawn", f"{run.method.sampling.images_per_view:,} of each view"),
@@ -49,22 +54,18 @@ class WriteReport(Step):
             views=VIEWS,
             real=real,
             synthetic=synthetic,
-            losses=[
-                (
-                    f"{stage.height_px}x{stage.width_px}",
-                    [e["metrics"] for e in tracking.read(self.folder, f"train-{stage.index}") if "metrics" in e],
-                )
-                for stage in stages
-            ],
+            losses=[(f"{s.height_px}x{s.width_px}", self._ticks(s)) for s in stages],
             scores=[scores(self.folder, stage) for stage in stages],
             choice=choice,
-            conditions=sorted({recipe.dataset.conditions for recipe in run.recipes if recipe.dataset.conditions}),
+            conditions=sorted({recipe.dataset.conditions for recipe in run.recipes} - {""}),
         )
         folder = self.folder / "report"
         files = [folder / "index.html"]
         write_text(files[0], report.page(findings))
         for kind, images in (("real", real), ("synthetic", synthetic)):
             for name, some in zip(VIEWS, images, strict=True):
+                if not some:
+                    continue
                 path = folder / f"{kind}-{name.lower()}.png"
                 with replacing(path) as temporary:
                     temporary.write_bytes(report.contact(some))
@@ -72,17 +73,23 @@ class WriteReport(Step):
         tell_tracking(self.folder, run, finished=self.node.name)
         return files
 
+    def _ticks(self, stage: Stage) -> list[dict[str, float]]:
+        from mammogan import tracking
+
+        entries = tracking.read(self.folder, f"train-{stage.index}")
+        return [entry["metrics"] for entry in entries if "metrics" in entry]
+
     def _synthetic(self, view: str, count: int) -> list[np.ndarray]:
-        from mammogan.data.pool import read_png
+        from mammogan.data.synthetic import read_image
 
         names = (f"{view.lower()}-{i:07d}.png" for i in range(min(SHOWN_PER_VIEW, count)))
-        return [read_png(pool_folder(self.folder) / name) for name in names]
+        return [read_image(pool_folder(self.folder) / "png" / name) for name in names]
 
-    def _real(self, shard_set: object, stage: schedule.Stage, view: int) -> list[np.ndarray]:
+    def _real(self, shard_set: ShardSet, stage: Stage, view: int) -> list[np.ndarray]:
         """Take validation images of a view, and training images where there are too few of them."""
         images: list[np.ndarray] = []
         for split in ("validation", "train"):
-            rung = shard_set.rung(stage.height_px, stage.width_px, split)  # type: ignore[attr-defined]
+            rung = shard_set.rung(stage.height_px, stage.width_px, split)
             wanted = (rung.views_N == view).nonzero()[0][: SHOWN_PER_VIEW - len(images)]
             images.extend(rung.read(wanted))
         return images

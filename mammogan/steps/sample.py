@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from mammogan import schedule
 from mammogan.config.dataset import VIEWS
+from mammogan.config.method import Sampling
 from mammogan.config.run import Run
 from mammogan.steps.select import read_choice
 from mammogan.steps.step import Step
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def pool_folder(run: Path) -> Path:
@@ -17,36 +23,41 @@ def pool_folder(run: Path) -> Path:
 
 
 class SamplePool(Step):
-    """Draw one task's share of the pool; image i of a view is a pure function of (checkpoint, seed, i, view)."""
+    """Draw one task's share of the pool; image i is a pure function of (checkpoint, seed, i, view)."""
 
     def __call__(self, run: Run) -> list[Path]:
-        """Draw, and write ``<view>-<i>.png`` and ``pool-<task>.tar``."""
-        from mammogan.data.pool import write_pool
+        """Draw, and write ``png/<view>-<i>.png`` and the shard ``pool-<task>``."""
+        from mammogan.data.synthetic import write_images
         from mammogan.train import checkpoint, device
         from mammogan.train.draw import draw
         from mammogan.train.growth import load_average
 
         device.prepare(here := device.local_device())
-        choice, sampling = read_choice(self.folder), run.method.sampling
-        source = checkpoint.at(self.folder, choice["stage"], choice["images"])
+        choice, seed = read_choice(self.folder), run.method.method.seed
+        stage = schedule.plan(run.method)[choice["stage"]]
+        source = checkpoint.at(self.folder, stage.index, choice["images"])
         generator = load_average(run.method, source).to(here)
-        first = self.task * sampling.images_per_task
-        share = range(first, min(first + sampling.images_per_task, sampling.images_per_view * len(VIEWS)))
+        mine = shares(self.task, run.method.sampling)
 
-        def images() -> Iterator[tuple[str, dict[str, object], object]]:
-            seed, made = run.method.method.seed, 0
-            for view, name in enumerate(VIEWS):
-                start = view * sampling.images_per_view
-                low, high = max(share.start, start), min(share.stop, start + sampling.images_per_view)
+        def images() -> Iterator[tuple[str, str, dict[str, object], np.ndarray]]:
+            made, total = 0, sum(len(numbers) for _, numbers in mine)
+            for view, numbers in mine:
                 for i, image_HW in zip(
-                    range(low - start, high - start),
-                    draw(generator, run.method, seed, range(low - start, max(low, high) - start), view),
-                    strict=False,
+                    numbers, draw(generator, run.method, seed, numbers, view), strict=True
                 ):
-                    facts = {"view": name, "seed": seed, "number": i, "checkpoint": source.digest}
-                    yield f"{name.lower()}-{i:07d}", facts, image_HW
+                    facts = {"seed": seed, "number": i, "checkpoint": source.digest}
+                    yield f"{VIEWS[view].lower()}-{i:07d}", VIEWS[view], facts, image_HW
                     made += 1
-                    if made % 64 == 0 or made == len(share):
-                        self.progress(made, len(share))
+                    if made % 64 == 0 or made == total:
+                        self.progress(made, total)
 
-        return write_pool(pool_folder(self.folder), f"pool-{self.task:05d}", images())
+        size_px = (stage.height_px, stage.width_px)
+        return write_images(pool_folder(self.folder), f"pool-{self.task:05d}", size_px, images())
+
+
+def shares(task: int, sampling: Sampling) -> list[tuple[int, range]]:
+    """Give each view with the numbers of its images that `task` draws; the pool is view after view."""
+    each, first = sampling.images_per_view, task * sampling.images_per_task
+    last = first + sampling.images_per_task
+    bounds = [(first - view * each, last - view * each) for view in range(len(VIEWS))]
+    return [(view, range(each)[max(low, 0) : max(high, 0)]) for view, (low, high) in enumerate(bounds)]

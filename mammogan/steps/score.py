@@ -1,4 +1,4 @@
-"""Sliced Wasserstein distance of a stage's checkpoints to held-out reals, beside the real-against-real floor."""
+"""Sliced Wasserstein distance of checkpoints to held-out reals, beside that of reals to reals: the floor."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammogan import schedule
+from mammogan.config.dataset import VIEWS
 from mammogan.config.run import Run
-from mammogan.errors import DataError
 from mammogan.files import write_text
 from mammogan.schedule import Stage
 from mammogan.steps.step import Step
@@ -29,7 +29,7 @@ class ScoreCheckpoints(Step):
     """Score one task's share of the stage's checkpoints."""
 
     def __call__(self, run: Run) -> list[Path]:
-        """Compare each checkpoint's images with the validation reals, and those with reals of other patients."""
+        """Compare each checkpoint's images with validation reals, and those with reals of other patients."""
         import numpy as np
 
         from mammogan.data.shardset import ShardSet
@@ -43,11 +43,6 @@ class ScoreCheckpoints(Step):
             shard_set.rung(stage.height_px, stage.width_px, split) for split in ("validation", "train")
         )
         count = min(scoring.images, len(validation), len(others))
-        if not count:
-            raise DataError(
-                f"The shard set '{run.shards}' has no validation images to score against: plan it with a larger "
-                "splits.validation, or more patients."
-            )
         reals = list(_sets(run, stage))
         rivals = list(_sets(run, stage))
         for real, rival in zip(reals, rivals, strict=True):
@@ -68,10 +63,8 @@ class ScoreCheckpoints(Step):
                     fake.update([image_HW])
             distances = np.array([fake.distance(real) for fake, real in zip(fakes, reals, strict=True)])
             path = score_path(self.folder, stage.index, images)
-            score = _score(stage, images, count, reals[0].levels, distances, floors) | {
-                "checkpoint": source.digest
-            }
-            write_text(path, json.dumps(score, indent=1))
+            score = _score(stage, images, count, reals[0].levels, distances, floors)
+            write_text(path, json.dumps(score | {"checkpoint": source.digest}, indent=1))
             files.append(path)
             self.progress(number + 1, len(mine), "checkpoints")
         return files
@@ -94,18 +87,19 @@ def _sets(run: Run, stage: Stage) -> Iterator[Any]:
 
 
 def _read(rung: Rung, count: int, at_once: int = 64) -> Iterator[np.ndarray]:
+    import numpy as np
+
     for first in range(0, count, at_once):
-        yield rung.read(range(first, min(first + at_once, count)))
+        yield rung.read(np.arange(first, min(first + at_once, count)))
 
 
 def _as_reals(generator: Any, run: Run, views_N: np.ndarray) -> Iterator[np.ndarray]:
     """Draw one image for each real, of its view."""
     from mammogan.train.draw import draw
 
-    for view in (0, 1):
-        yield from draw(
-            generator, run.method, run.method.method.seed, range(int((views_N == view).sum())), view
-        )
+    for view in range(len(VIEWS)):
+        numbers = range(int((views_N == view).sum()))
+        yield from draw(generator, run.method, run.method.method.seed, numbers, view)
 
 
 def _score(

@@ -8,6 +8,7 @@ from typing import Any
 
 from mammogan import schedule
 from mammogan.config.run import Run
+from mammogan.errors import RunFailedError
 from mammogan.files import write_text
 from mammogan.schedule import Stage
 from mammogan.steps.score import score_path
@@ -16,16 +17,31 @@ from mammogan.steps.step import Step
 FILE_NAME = "selection.json"
 
 
+def model_folder(run: Path) -> Path:
+    """Where the chosen generator is exported to."""
+    return run / "model"
+
+
 class SelectCheckpoint(Step):
     """Choose among the scored checkpoints of the last stage."""
 
     def __call__(self, run: Run) -> list[Path]:
-        """Write the choice, its margin and its rivals."""
+        """Write the choice, its margin and its rivals, and the chosen generator on its own."""
+        from mammogan.train import checkpoint
+        from mammogan.train.export import export
+
         last = schedule.plan(run.method)[-1]
-        choice = lowest_swd(scores(self.folder, last), run.method.selection.tie_sd)
+        rivals = scores(self.folder, last)
+        if not rivals:
+            raise RunFailedError(
+                f"Nothing to choose from: no checkpoint of stage {last.index} is scored. Run the step "
+                f"'score-{last.index}' first."
+            )
+        choice = lowest_swd(rivals, run.method.selection.tie_sd)
         path = self.folder / FILE_NAME
         write_text(path, json.dumps(choice, indent=1))
-        return [path]
+        chosen = checkpoint.at(self.folder, choice["stage"], choice["images"])
+        return [path, *export(chosen, run.method, model_folder(self.folder))]
 
 
 def scores(run: Path, stage: Stage) -> list[dict[str, Any]]:
@@ -35,7 +51,7 @@ def scores(run: Path, stage: Stage) -> list[dict[str, Any]]:
 
 
 def lowest_swd(rivals: list[dict[str, Any]], tie_sd: float) -> dict[str, Any]:
-    """Choose the lowest mean SWD; whoever is within `tie_sd` seed-to-seed deviations of it ties, and the latest wins.
+    """Choose the lowest mean SWD; who is within `tie_sd` seed-to-seed deviations of it ties, the latest wins.
 
     The floor is the same for all rivals of a stage, so that subtracting it changes no order.
     """

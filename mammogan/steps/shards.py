@@ -22,20 +22,16 @@ class BuildShards(Step):
         found = ShardSet(Path(run.shards)).identity
         if found != run.data_identity:
             raise DataError(
-                f"The shard set '{run.shards}' is no longer the one that this run was launched with: plan it again "
-                "from the same sources, or launch a new run."
+                f"The shard set '{run.shards}' is no longer the one that this run was launched with: plan it "
+                "again from the same sources, or launch a new run."
             )
         return []
 
 
 def is_built(run_dir: Path) -> bool:
     """Whether the run's shard set is whole: built, and of the identity that the run was launched with."""
-    run = Run.load(run_dir)
-    return _is_built(run.shards, run.data_identity)
-
-
-def _is_built(folder: str, identity: str) -> bool:
     from mammogan.data.shardset import ShardSet
 
-    shard_set = ShardSet(Path(folder))
-    return shard_set.is_built and shard_set.identity == identity
+    run = Run.load(run_dir)
+    shard_set = ShardSet(Path(run.shards))
+    return shard_set.is_built and shard_set.identity == run.data_identity

@@ -1,4 +1,4 @@
-"""What a step is: a small frozen object that can travel to a job, and does its work when it is called there."""
+"""What a step is: a small frozen object that travels to a job and does its work when it is called there."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,13 @@ from typing import Any
 from mammogan import schedule, tracking
 from mammogan.config.run import Run
 from mammogan.steps.graph import graph
-from mammogan.steps.select import FILE_NAME, scores
+from mammogan.steps.select import FILE_NAME, model_folder, scores
 
 log = logging.getLogger(__name__)
 
 
 def tell_tracking(run_dir: Path, run: Run, finished: str = "") -> None:
-    """Sync the run's journals, scores, choice and report; a server that fails is a warning, never a failure."""
+    """Sync the run's journals, scores, choice and report; a server that fails is a warning, no failure."""
     try:
         tracking.sync(run_dir, run.site.tracking.uri, story(run_dir, run, finished))
     except Exception as error:  # noqa: BLE001 - whatever tracking does, the run goes on; its journal keeps all
@@ -26,7 +25,6 @@ def tell_tracking(run_dir: Path, run: Run, finished: str = "") -> None:
 def story(run_dir: Path, run: Run, finished: str = "") -> tracking.Story:
     """Put together what is known of the run; `finished` is the node that says so before it is marked."""
     from mammogan.steps import is_done
-    from mammogan.train import checkpoint
 
     stages = schedule.plan(run.method)
     ended = {node.name for node in graph(run.method) if node.name == finished or is_done(run_dir, node, 0)}
@@ -49,17 +47,15 @@ def story(run_dir: Path, run: Run, finished: str = "") -> tracking.Story:
             result.scores += [
                 (f"{name}/level_{level['height_px']}", level["swd"], step) for level in score["levels"]
             ]
-    choice = run_dir / FILE_NAME
-    report = run_dir / "report" / "index.html"
-    result.files += [path for path in (run_dir / "run.json", choice, report) if path.exists()]
-    if choice.exists() and "report" in ended:
-        chosen: dict[str, Any] = json.loads(choice.read_text(encoding="utf-8"))
-        result.model = checkpoint.at(run_dir, chosen["stage"], chosen["images"]).folder
+    files = (run_dir / "run.json", run_dir / FILE_NAME, run_dir / "report" / "index.html")
+    result.files += [path for path in files if path.exists()]
+    if "report" in ended:
+        result.ended, result.model, result.loader = True, model_folder(run_dir), "mammogan.steps.served"
     return result
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    flat = {}
+    flat: dict[str, str] = {}
     for key, value in tree.items():
         if isinstance(value, dict):
             flat |= _flat(value, f"{prefix}{key}.")

@@ -57,7 +57,7 @@ def page(findings: Findings) -> str:
     return environment.get_template("report.html").render(
         findings=findings,
         sheets=[
-            (view, inlined(contact(real)), inlined(contact(synthetic)))
+            (view, _sheets(real, synthetic))
             for view, real, synthetic in zip(findings.views, findings.real, findings.synthetic, strict=True)
         ],
         losses=loss_curves(findings.losses),
@@ -74,3 +74,8 @@ def contact(images: Sequence[Image]) -> bytes:
 def inlined(picture: bytes) -> str:
     """Encode a PNG as a data URI."""
     return "data:image/png;base64," + base64.b64encode(picture).decode()
+
+
+def _sheets(real: Sequence[Image], synthetic: Sequence[Image]) -> dict[str, str]:
+    kinds = {"real": real, "synthetic": synthetic}
+    return {kind: inlined(contact(images)) if images else "" for kind, images in kinds.items()}

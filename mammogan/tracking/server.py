@@ -1,0 +1,198 @@
+"""What the tracking server is told of a run: its journals as child runs, scores and files on the parent.
+
+What each server was told is noted in the run's folder, so that syncing again, after a resume, or after a
+server was down, adds what is new and nothing twice.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mammogan import __version__
+from mammogan.files import sha256, write_text
+from mammogan.tracking.journal import FOLDER, read
+
+EXPERIMENT, PARENT = "mammogan", "parent"
+REQUEST_SETTINGS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+METRICS_AT_ONCE, PARAMS_AT_ONCE = 1000, 100  # as many as MLflow takes in one request
+
+
+@dataclass
+class Story:
+    """What the tracking server is told of one run beside its journals.
+
+    Attributes
+    ----------
+    name, params, tags, scores, files
+        Of the parent run; scores are (name, value, step), files such as the report.
+    stages
+        Source of a journal to the name of its child run.
+    finished, ended
+        Sources of the journals that have ended, and whether the whole run has.
+    model, loader
+        Folder of the chosen generator, and the module that loads it for MLflow.
+    """
+
+    name: str
+    params: dict[str, str]
+    tags: dict[str, str]
+    stages: dict[str, str]
+    finished: set[str] = field(default_factory=set)
+    ended: bool = False
+    scores: list[tuple[str, float, int]] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
+    model: Path | None = None
+    loader: str = ""
+
+
+def default_uri(run: Path) -> str:
+    """Give the tracking URI of a site that names none: SQLite beside the run's folder."""
+    return f"sqlite:///{run.resolve().parent / 'mlflow.db'}"
+
+
+def sync(run: Path, uri: str, story: Story) -> None:
+    """Bring the tracking server at `uri` up to date with the run in folder `run`; adds nothing twice."""
+    for name, value in REQUEST_SETTINGS.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+    from mlflow.entities import Param
+
+    uri = uri or default_uri(run)
+    with _one_at_a_time(run):
+        server = _Server(MlflowClient(tracking_uri=uri), run, uri)
+        parent = server.run_of(PARENT, story.name, story.tags)
+        if "params" not in server.told:
+            params = [Param(key, value) for key, value in story.params.items()]
+            for first in range(0, len(params), PARAMS_AT_ONCE):
+                server.client.log_batch(parent, params=params[first : first + PARAMS_AT_ONCE])
+            server.note("params", len(params))
+        for source, name in story.stages.items():
+            if entries := list(read(run, source)):
+                tags = {"mlflow.parentRunId": parent, "stage": source}
+                child = server.run_of(source, name, tags, entries[0]["time_ms"])
+                server.tell_journal(child, source, entries)
+                if source in story.finished:
+                    server.client.set_terminated(child, "FINISHED", entries[-1]["time_ms"])
+        server.tell_scores(parent, story.scores)
+        for path in story.files:
+            server.tell_file(parent, path)
+        if story.model:
+            server.tell_model(parent, story.model, story.loader)
+        if story.ended:
+            server.client.set_terminated(parent, "FINISHED")
+
+
+class _Server:
+    """A tracking server, and what it was told of a run: noted in the run's folder as soon as it is told."""
+
+    def __init__(self, client: Any, run: Path, uri: str) -> None:
+        self.client, self.run, self.uri = client, run, uri
+        self.path = run / FOLDER / "told.json"
+        self.all = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else {}
+        self.told: dict[str, Any] = self.all.setdefault(uri, {})
+        if f"run {PARENT}" in self.told and not self._knows(self.told[f"run {PARENT}"]):
+            self.told.clear()
+
+    def note(self, key: str, value: Any) -> None:
+        """Keep in mind, through whatever comes, that the server knows `value`."""
+        self.told[key] = value
+        write_text(self.path, json.dumps(self.all))
+
+    def run_of(self, source: str, name: str, tags: dict[str, str], start_ms: int | None = None) -> str:
+        """Give the id of the server's run for `source`, and make it if there is none."""
+        if f"run {source}" not in self.told:
+            made = self.client.create_run(self._experiment(), start_ms, tags, run_name=name)
+            self.note(f"run {source}", made.info.run_id)
+        return str(self.told[f"run {source}"])
+
+    def tell_journal(self, run_id: str, source: str, entries: Sequence[dict[str, Any]]) -> None:
+        """Add the entries that are new; what a failure leaves half told MLflow recognises the next time."""
+        fresh = entries[self.told.get(f"entries {source}", 0) :]
+        self._log_metrics(
+            run_id,
+            [(name, x, e["time_ms"], e["step"]) for e in fresh for name, x in e.get("metrics", {}).items()],
+        )
+        for entry in fresh:
+            if "picture" in entry:
+                self.client.log_artifact(run_id, str(self.run / FOLDER / entry["picture"]), "samples")
+        self.note(f"entries {source}", len(entries))
+
+    def tell_scores(self, run_id: str, scores: Sequence[tuple[str, float, int]]) -> None:
+        """Add the scores that are new."""
+        said = self.told.get("scores", [])
+        fresh = [score for score in scores if list(score) not in said]
+        self._log_metrics(run_id, [(name, value, _now_ms(), step) for name, value, step in fresh])
+        self.note("scores", said + fresh)
+
+    def tell_file(self, run_id: str, path: Path) -> None:
+        """Upload a file unless the server has it as it is."""
+        digest = sha256(path)
+        if self.told.get(f"file {path.name}") != digest:
+            self.client.log_artifact(run_id, str(path))
+            self.note(f"file {path.name}", digest)
+
+    def tell_model(self, run_id: str, folder: Path, loader: str) -> None:
+        """Log the model unless the server has it as it is."""
+        digests = [sha256(path) for path in sorted(folder.iterdir())]
+        if self.told.get("model") == digests:
+            return
+        import mlflow
+
+        mlflow.set_tracking_uri(self.uri)  # the only way to log a model
+        with mlflow.start_run(run_id=run_id):
+            mlflow.pyfunc.log_model(
+                name="generator",
+                loader_module=loader,
+                data_path=str(folder),
+                pip_requirements=[f"mammogan[train]=={__version__}"],
+            )
+        self.note("model", digests)
+
+    def _experiment(self) -> str:
+        found = self.client.get_experiment_by_name(EXPERIMENT)
+        if found:
+            return str(found.experiment_id)
+        # A server keeps files in its own place; a mere database would have them wherever the job runs.
+        beside = (self.run.resolve().parent / "mlartifacts").as_uri()
+        location = beside if self.uri.startswith("sqlite:") else None
+        return str(self.client.create_experiment(EXPERIMENT, artifact_location=location))
+
+    def _knows(self, run_id: str) -> bool:
+        """Whether the server has this run; it has not when its database was replaced."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return False
+        return True
+
+    def _log_metrics(self, run_id: str, points: Sequence[tuple[str, float, int, int]]) -> None:
+        from mlflow.entities import Metric
+
+        for first in range(0, len(points), METRICS_AT_ONCE):
+            part = [Metric(*point) for point in points[first : first + METRICS_AT_ONCE]]
+            self.client.log_batch(run_id, metrics=part)
+
+
+@contextmanager
+def _one_at_a_time(run: Path) -> Iterator[None]:
+    """Let one job of a run sync at a time."""
+    (run / FOLDER).mkdir(parents=True, exist_ok=True)
+    with (run / FOLDER / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,243 @@
+"""Journals, and what a real MLflow on SQLite holds after syncing; importing MLflow takes seconds, so once."""
+
+import json
+import logging
+import os
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from mammogan.errors import RunFailedError
+from mammogan.steps import telling
+from mammogan.tracking import Journal, Story, default_uri, read, sync
+
+PICTURE = np.full((10, 8), 0x8000, dtype=np.uint16)
+
+
+def test_a_journal_is_read_as_it_was_written(tmp_path):
+    journal = Journal(tmp_path, "train-0")
+    journal.metrics({"critic/penalty": 0.5}, step=100)
+    journal.picture(PICTURE, "samples", step=100)
+    journal.metrics({"critic/penalty": float("nan")}, step=200)
+    first, picture, second = read(tmp_path, "train-0")
+    assert (first["metrics"], first["step"]) == ({"critic/penalty": 0.5}, 100)
+    assert (tmp_path / "tracking" / picture["picture"]).read_bytes().startswith(b"\x89PNG")
+    assert np.isnan(second["metrics"]["critic/penalty"])
+    assert first["time_ms"] == pytest.approx(time.time() * 1000, abs=60_000)
+
+
+def test_a_journal_that_nobody_wrote_is_empty(tmp_path):
+    assert list(read(tmp_path, "train-0")) == []
+
+
+def test_only_the_leading_rank_writes(tmp_path):
+    journal = Journal(tmp_path, "train-0", writes=False)
+    journal.metrics({"a": 1.0}, 1)
+    journal.picture(PICTURE, "samples", 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_line_torn_by_a_kill_is_left_out_and_spoils_no_later_one(tmp_path):
+    journal = Journal(tmp_path, "train-0")
+    journal.metrics({"a": 1.0}, 1)
+    with (tmp_path / "tracking" / "train-0.jsonl").open("a") as stream:
+        stream.write('{"time_ms": 17, "metrics": {"a"')
+    journal.metrics({"a": 3.0}, 3)
+    assert [entry["step"] for entry in read(tmp_path, "train-0")] == [1, 3]
+
+
+def test_of_a_step_said_twice_the_first_stays(tmp_path):
+    journal = Journal(tmp_path, "train-0")
+    for value in (1.0, 2.0):
+        journal.metrics({"a": value}, 1)
+        journal.picture(PICTURE, "samples", 1)
+    journal.picture(PICTURE, "reals", 1)
+    entries = list(read(tmp_path, "train-0"))
+    assert [entry["metrics"]["a"] for entry in entries if "metrics" in entry] == [1.0]
+    assert len(entries) == 3
+
+
+def test_a_full_disk_is_told_as_such(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunFailedError, match=r"disk or quota is full: '.*train-0\.jsonl'"):
+        Journal(tmp_path, "train-0").metrics({"a": 1.0}, 1)
+
+
+def story(**more):
+    return Story(
+        name="tour first",
+        params={"optimiser.learning_rate": "0.002"} | {f"table.key{i}": "1" for i in range(120)},
+        tags={"run_id": "0123456789ab"},
+        stages={"train-0": "stage 0: 5x4", "train-1": "stage 1: 10x8"},
+        **more,
+    )
+
+
+@pytest.fixture(scope="module")
+def mlflow():
+    import mlflow
+
+    before = mlflow.get_tracking_uri()
+    yield mlflow
+    mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture(scope="module")
+def empty_database(mlflow, tmp_path_factory):
+    """An SQLite file with MLflow's tables, which take seconds to make."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def run(tmp_path, empty_database):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (tmp_path / "mlflow.db").write_bytes(empty_database.read_bytes())
+    journal = Journal(folder, "train-0")
+    for tick in (1, 2):
+        journal.metrics({"critic/penalty": 1 / tick, "kimg": tick}, tick * 1000)
+        journal.picture(PICTURE, "samples", tick * 1000)
+    (folder / "run.json").write_text("{}")
+    return folder
+
+
+class Server:
+    """What MLflow holds, asked through its own client."""
+
+    def __init__(self, mlflow, run):
+        self.client = mlflow.MlflowClient(default_uri(run))
+
+    def runs(self):
+        experiment = self.client.get_experiment_by_name("mammogan")
+        found = self.client.search_runs([experiment.experiment_id], order_by=["attributes.start_time"])
+        return {item.data.tags["mlflow.runName"]: item for item in found}
+
+    def points(self, name, metric):
+        history = self.client.get_metric_history(self.runs()[name].info.run_id, metric)
+        return [(point.step, point.value) for point in history]
+
+    def files(self, name, folder=None):
+        return [f.path for f in self.client.list_artifacts(self.runs()[name].info.run_id, folder)]
+
+
+@pytest.fixture
+def server(mlflow, run):
+    return Server(mlflow, run)
+
+
+@pytest.fixture
+def uploads(mlflow, monkeypatch):
+    """Names of the files that are uploaded."""
+    names, real = [], mlflow.MlflowClient.log_artifact
+
+    def log_artifact(self, run_id, local_path, artifact_path=None):
+        names.append(os.path.basename(local_path))
+        return real(self, run_id, local_path, artifact_path)
+
+    monkeypatch.setattr(mlflow.MlflowClient, "log_artifact", log_artifact)
+    return names
+
+
+def test_a_run_is_a_parent_with_a_child_for_each_stage_that_has_begun(run, server):
+    sync(run, "", story(finished={"train-0"}))
+    runs = server.runs()
+    assert set(runs) == {"tour first", "stage 0: 5x4"}
+    parent, child = runs["tour first"], runs["stage 0: 5x4"]
+    assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert parent.data.tags["run_id"] == "0123456789ab"
+    assert parent.data.params["optimiser.learning_rate"] == "0.002"
+    assert len(parent.data.params) == 121
+    assert (parent.info.status, child.info.status) == ("RUNNING", "FINISHED")
+    assert server.points("stage 0: 5x4", "critic/penalty") == [(1000, 1.0), (2000, 0.5)]
+    assert len(server.files("stage 0: 5x4", "samples")) == 2
+
+
+def test_syncing_twice_adds_nothing_and_later_what_is_new(run, server, uploads):
+    told = story(scores=[("swd/5x4/mean", 12.5, 8)], files=[run / "run.json"])
+    for _ in range(2):
+        sync(run, "", told)
+    assert uploads == ["samples-000001000.png", "samples-000002000.png", "run.json"]
+    assert server.points("tour first", "swd/5x4/mean") == [(8, 12.5)]
+    assert len(server.points("stage 0: 5x4", "critic/penalty")) == 2
+
+    Journal(run, "train-0").metrics({"critic/penalty": 0.25}, 3000)
+    (run / "run.json").write_text("{} ")
+    told.scores.append(("swd/5x4/mean", 11.0, 10))
+    sync(run, "", told)
+    assert uploads[3:] == ["run.json"]
+    assert server.points("tour first", "swd/5x4/mean") == [(8, 12.5), (10, 11.0)]
+    assert [step for step, _ in server.points("stage 0: 5x4", "critic/penalty")] == [1000, 2000, 3000]
+    assert len(server.runs()) == 2
+
+
+def test_a_sync_that_failed_half_way_is_completed_by_the_next(run, server, mlflow, monkeypatch):
+    def refuse(*_):
+        raise ConnectionError("gone")
+
+    with monkeypatch.context() as patch, pytest.raises(ConnectionError):
+        patch.setattr(mlflow.MlflowClient, "log_artifact", refuse)
+        sync(run, "", story())
+    sync(run, "", story(ended=True))
+    assert len(server.runs()) == 2
+    assert len(server.points("stage 0: 5x4", "critic/penalty")) == 2
+    assert len(server.files("stage 0: 5x4", "samples")) == 2
+    assert server.runs()["tour first"].info.status == "FINISHED"
+
+
+def test_a_new_database_is_told_everything_again(run, server, empty_database):
+    sync(run, "", story())
+    (run.parent / "mlflow.db").write_bytes(empty_database.read_bytes())
+    sync(run, "", story())
+    assert set(server.runs()) == {"tour first", "stage 0: 5x4"}
+    assert len(server.points("stage 0: 5x4", "critic/penalty")) == 2
+
+
+def test_the_files_of_an_sqlite_server_lie_beside_the_run(run, server):
+    sync(run, "", story(files=[run / "run.json"]))
+    kept = [path.name for path in (run.parent / "mlartifacts").rglob("*") if path.is_file()]
+    assert sorted(kept) == ["run.json", "samples-000001000.png", "samples-000002000.png"]
+
+
+def test_the_chosen_model_is_logged_once_and_loads(run, server, mlflow, monkeypatch, tmp_path):
+    loader = tmp_path / "loaders"
+    loader.mkdir()
+    (loader / "sized.py").write_text(
+        "from pathlib import Path\n"
+        "class Model:\n"
+        "    def __init__(self, path): self.size = Path(path, 'weights').stat().st_size\n"
+        "    def predict(self, rows, params=None): return [self.size] * len(rows)\n"
+        "_load_pyfunc = Model\n"
+    )
+    monkeypatch.syspath_prepend(str(loader))
+    model = run / "model"
+    model.mkdir()
+    (model / "weights").write_bytes(b"12345")
+    for _ in range(2):
+        sync(run, "", story(ended=True, model=model, loader="sized"))
+    experiment = server.client.get_experiment_by_name("mammogan").experiment_id
+    (logged,) = server.client.search_logged_models([experiment])
+    assert logged.name == "generator"
+    assert logged.source_run_id == server.runs()["tour first"].info.run_id
+    assert server.runs()["tour first"].info.status == "FINISHED"
+    assert mlflow.pyfunc.load_model(logged.model_uri).predict([1, 2]) == [5, 5]
+
+
+def test_a_dead_server_is_a_warning_that_names_the_way_out_and_takes_no_time(
+    run, mlflow, monkeypatch, caplog
+):
+    site = SimpleNamespace(tracking=SimpleNamespace(uri="http://127.0.0.1:9"))
+    monkeypatch.setattr(telling, "story", lambda *_: story())
+    start = time.monotonic()
+    with caplog.at_level(logging.WARNING):
+        telling.tell_tracking(run, SimpleNamespace(site=site))
+    assert time.monotonic() - start < 10
+    assert f"mammogan sync {run}" in caplog.text
+    told = run / "tracking" / "told.json"
+    assert not told.exists() or not json.loads(told.read_text()).get("http://127.0.0.1:9")
