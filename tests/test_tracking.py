@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -138,7 +139,7 @@ def uploads(mlflow, monkeypatch):
     names, real = [], mlflow.MlflowClient.log_artifact
 
     def log_artifact(self, run_id, local_path, artifact_path=None):
-        names.append(os.path.basename(local_path))
+        names.append(Path(local_path).name)
         return real(self, run_id, local_path, artifact_path)
 
     monkeypatch.setattr(mlflow.MlflowClient, "log_artifact", log_artifact)
@@ -181,9 +182,10 @@ def test_a_sync_that_failed_half_way_is_completed_by_the_next(run, server, mlflo
     def refuse(*_):
         raise ConnectionError("gone")
 
-    with monkeypatch.context() as patch, pytest.raises(ConnectionError):
+    with monkeypatch.context() as patch:
         patch.setattr(mlflow.MlflowClient, "log_artifact", refuse)
-        sync(run, "", story())
+        with pytest.raises(ConnectionError):
+            sync(run, "", story())
     sync(run, "", story(ended=True))
     assert len(server.runs()) == 2
     assert len(server.points("stage 0: 5x4", "critic/penalty")) == 2

@@ -1,0 +1,55 @@
+import pytest
+
+from mammogan import schedule
+from mammogan.config.method import load_method, methods
+from mammogan.errors import ConfigError
+
+
+def test_the_shipped_methods_are_there():
+    assert "tour" in methods()
+
+
+@pytest.mark.parametrize("name", methods())
+def test_a_shipped_method_loads_under_its_files_name_and_can_be_planned(name):
+    method = load_method(name)
+    assert method.method.name == name
+    assert method.method.summary
+    stages = schedule.plan(method)
+    assert len(stages) == method.ladder.stages
+    for stage in stages:
+        schedule.split_batch(stage.batch, stage.micro_batch, 1, method.network.stddev_group)
+
+
+def test_a_method_can_be_given_by_its_path(tmp_path):
+    path = tmp_path / "ours.toml"
+    path.write_text(methods()["tour"].read_text().replace('name = "tour"', 'name = "ours"'))
+    assert load_method(str(path)).method.name == "ours"
+
+
+def test_overrides_change_a_method():
+    method = load_method("tour", ("ladder.stages=2", "schedule.batch=[8]"))
+    assert (method.ladder.stages, method.schedule.batch) == (2, (8,))
+
+
+def test_an_unknown_method_is_answered_with_the_nearest():
+    with pytest.raises(ConfigError, match=r"no method 'tuor'\. Did you mean 'tour'\?.*path of a TOML file"):
+        load_method("tuor")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("schedule.batch=[32, 6]", r"schedule.batch 6 is not a multiple of network.stddev_group 4: a group"),
+        ("engine.micro_batch=[2]", r"engine.micro_batch 2 is not a multiple of network.stddev_group 4"),
+        ("network.stddev_group=5", r"schedule.batch 32 is not a multiple of network.stddev_group 5"),
+        ("schedule.batch=[]", r"key 'schedule.batch' is '\[\]': .*at least 1 item"),
+        ("schedule.stable_kimg=[0]", r"key 'schedule.stable_kimg.0' is '0': input should be greater than 0"),
+        ("engine.precision=fp16", r"key 'engine.precision' is 'fp16': input should be 'fp32' or 'bf16'"),
+        ("ema.decay=1", r"key 'ema.decay' is '1': input should be less than 1"),
+        ("ladder.stages=13", r"key 'ladder.stages' is '13': input should be less than or equal to 12"),
+        ("optimizer.beta1=0", r"unknown key 'optimizer'\. Did you mean 'optimiser'\?"),
+    ],
+)
+def test_a_wrong_value_is_named(override, message):
+    with pytest.raises(ConfigError, match=message):
+        load_method("tour", (override,))
