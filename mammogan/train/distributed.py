@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -44,25 +43,20 @@ class Ranks:
         self.any(False)
 
 
-@contextmanager
-def process_group() -> Iterator[Ranks]:
-    """Join the ranks that RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT name; without them, be a group of one."""
-    alone = {
-        "RANK": "0",
-        "WORLD_SIZE": "1",
-        "LOCAL_RANK": "0",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": "0",
-    }
-    for name, value in alone.items():
-        os.environ.setdefault(name, value)
-    import deepspeed
+def join() -> Ranks:
+    """Join the ranks that RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT name; without them, be alone.
 
-    logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
-    # DeepSpeed compiles this op at the first start; gloo serves a CPU, and an image then needs no compiler.
-    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    deepspeed.init_distributed(dist_backend=device.collectives(), auto_mpi_discovery=False, verbose=False)
-    try:
-        yield Ranks(dist.get_rank(), dist.get_world_size())
-    finally:
-        dist.destroy_process_group()
+    The group lives as long as the process: DeepSpeed keeps what it derives from it.
+    """
+    if not dist.is_initialized():
+        alone = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+        for name, value in alone.items():
+            os.environ.setdefault(name, value)
+        import deepspeed
+
+        logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
+        # DeepSpeed compiles this op at the first start; gloo serves a CPU, and an image then needs no compiler.
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+        deepspeed.init_distributed(dist_backend=device.collectives(), auto_mpi_discovery=False, verbose=False)
+        atexit.register(dist.destroy_process_group)
+    return Ranks(dist.get_rank(), dist.get_world_size())

@@ -6,7 +6,6 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from copy import deepcopy
 from pathlib import Path
 
 import torch
@@ -14,12 +13,12 @@ import torch
 from mammogan import schedule
 from mammogan.config.run import Run
 from mammogan.data.shardset import ShardSet
-from mammogan.errors import DataError, RunFailedError, StopRequestedError
+from mammogan.errors import RunFailedError, StopRequestedError
 from mammogan.schedule import Stage
 from mammogan.tracking import Journal
 from mammogan.train import adam_state, checkpoint, device, engines, growth
 from mammogan.train.checkpoint import Checkpoint
-from mammogan.train.distributed import Ranks, process_group
+from mammogan.train.distributed import Ranks, join
 from mammogan.train.draw import preview
 from mammogan.train.feed import Feed
 
@@ -45,8 +44,7 @@ def train_stage(folder: Path, run: Run, index: int, on_progress: Progress) -> No
     here = device.local_device()
     device.prepare(here)
     stage = schedule.plan(run.method)[index]
-    with process_group() as ranks:
-        _train(folder, run, stage, ranks, here, on_progress)
+    _train(folder, run, stage, join(), here, on_progress)
 
 
 def _train(

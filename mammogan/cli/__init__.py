@@ -1,0 +1,52 @@
+"""The command line: one file a group of verbs, and the only room that prints."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from mammogan import __version__
+from mammogan.cli import shards
+from mammogan.cli.launch import launch
+from mammogan.cli.phantom import phantom
+from mammogan.cli.runs import cancel, logs, status, step
+from mammogan.cli.sync import sync
+from mammogan.errors import MammoganError
+
+app = typer.Typer(
+    help="Learns to synthesise full-field digital mammograms on an HPC cluster.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(phantom)
+app.add_typer(shards.app, name="shards")
+for command in (launch, status, logs, cancel, step, sync):
+    app.command()(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; a failure that the user can mend is one message on stderr and an exit code."""
+    try:
+        app()
+    except MammoganError as error:
+        typer.secho("Error: ", fg="red", bold=True, err=True, nl=False)
+        typer.echo(str(error), err=True)
+        sys.exit(error.exit_code)

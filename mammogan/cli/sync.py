@@ -1,0 +1,31 @@
+"""`mammogan sync`: tell the tracking server what a run has noted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mammogan.errors import RunFailedError
+
+
+def sync(run: Annotated[Path, typer.Argument(help="The run's folder.")]) -> None:
+    """Bring MLflow up to date with a run; nothing is added twice.
+
+    The steps of a run do this themselves as they end; do it by hand after the server was away.
+    """
+    from mammogan import tracking
+    from mammogan.config.run import Run
+    from mammogan.steps.telling import story
+
+    settings = Run.load(run)
+    uri = settings.site.tracking.uri or tracking.default_uri(run)
+    try:
+        tracking.sync(run, uri, story(run, settings))
+    except Exception as error:
+        raise RunFailedError(
+            f"The tracking server '{uri}' could not be told ({error}). The run's journals keep everything; "
+            "give the same command again once the server answers."
+        ) from error
+    typer.echo(f"Told {uri}")

@@ -1,0 +1,52 @@
+"""The pool of synthetic images: 16-bit PNGs to look at, and the same as a shard that any WebDataset reader takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mammogan.config.settings import canonical_json
+from mammogan.data.sample import decode, encode
+from mammogan.data.tar import ShardWriter
+from mammogan.errors import DataError
+from mammogan.files import replacing
+
+Image = tuple[str, str, dict[str, Any], NDArray[np.uint16]]
+"""Name, view, what is known of it, and pixels (H, W)."""
+
+
+def write_images(pool: Path, shard: str, size_px: tuple[int, int], images: Iterable[Image]) -> list[Path]:
+    """Write images of one size (height, width) as ``<name>.png`` and into a shard; give the files made."""
+    files, writer = [], ShardWriter(pool, *size_px, "synthetic", shard)
+    try:
+        for name, view, facts, image_HW in images:
+            content, path = encode(image_HW), pool / "png" / f"{name}.png"
+            with replacing(path) as temporary:
+                temporary.write_bytes(content)
+            writer.add(name, view, content, canonical_json({"view": view, **facts}).encode())
+            files.append(path)
+    except BaseException as error:
+        writer.abandon(error)
+        raise
+    made = writer.close()
+    return [*files, pool / made.path, pool / made.index]
+
+
+def read_image(path: Path) -> NDArray[np.uint16]:
+    """Read a 16-bit PNG (H, W).
+
+    Raises
+    ------
+    DataError
+        If it is missing or damaged.
+    """
+    image = decode(path.read_bytes()) if path.is_file() else None
+    if image is None:
+        raise DataError(
+            f"The synthetic image '{path}' is missing or damaged: launch the run again to draw it anew."
+        )
+    return image

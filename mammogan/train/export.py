@@ -1,0 +1,35 @@
+"""The chosen generator on its own: weights as safetensors beside the method as JSON, no pickle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+
+from mammogan.config.method import Method
+from mammogan.config.settings import validate
+from mammogan.files import replacing_folder
+from mammogan.nets import Generator
+from mammogan.train.checkpoint import Checkpoint, verified
+from mammogan.train.engines import build_generator
+
+WEIGHTS, FACTS = "generator.safetensors", "generator.json"
+
+
+def export(source: Checkpoint, method: Method, folder: Path) -> list[Path]:
+    """Write the averaged generator of a checkpoint, all that drawing needs, into `folder`."""
+    with replacing_folder(folder) as temporary:
+        save_file(verified(source).tensors("average"), temporary / WEIGHTS)
+        facts = {"stage": source.stage, "images": source.images, "method": method.model_dump(mode="json")}
+        (temporary / FACTS).write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    return [folder / WEIGHTS, folder / FACTS]
+
+
+def load(folder: Path) -> tuple[Generator, Method]:
+    """Read what `export` wrote, ready to draw."""
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    method = validate(Method, facts["method"], str(folder / FACTS))
+    generator = build_generator(method, facts["stage"])
+    generator.load_state_dict(load_file(folder / WEIGHTS))
+    return generator.requires_grad_(False).eval(), method

@@ -1,0 +1,98 @@
+"""A tiny shard set and tiny runs, trained by real DeepSpeed processes."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from mammogan.config.dataset import load_recipe
+from mammogan.config.method import load_method
+from mammogan.config.run import claim, merge
+from mammogan.config.site import load_site
+from mammogan.data.build import build
+from mammogan.data.phantom import make_cohort
+from mammogan.data.plan import plan
+from mammogan.data.shardset import ShardSet
+
+TINY = (
+    "ladder.stages=2",
+    "network.latent_size=8",
+    "network.channels_base=32",
+    "network.channels_max=8",
+    "schedule.fade_kimg=[0, 0.032]",
+    "schedule.stable_kimg=[0.032, 0.064]",
+    "schedule.batch=[8]",
+    "schedule.tick_kimg=[0.016]",
+    "engine.micro_batch=[8]",
+    "scoring.checkpoints=2",
+    "sampling.images_per_view=5",
+    "sampling.images_per_task=4",
+)
+STEP = "import sys, pathlib; from mammogan import steps; steps.run(pathlib.Path(sys.argv[1]), sys.argv[2])"
+
+
+@pytest.fixture(scope="session")
+def tiny_shards(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny")
+    make_cohort(folder / "dicoms", 5, 0, workers=1, frame_scale=0.25)
+    recipe = load_recipe("phantom", ("packing.top_px=[10,8]", "splits.train=0.6", "splits.validation=0.4"))
+    plan(folder / "shards", [(recipe, folder / "dicoms")])
+    build(folder / "shards", workers=0)
+    return folder / "shards"
+
+
+@pytest.fixture
+def make_run(tmp_path, tiny_shards):
+    """Make a tiny run in a folder of its own."""
+
+    def make(name, *overrides):
+        shards = ShardSet(tiny_shards)
+        run = merge(
+            load_method("tour", (*TINY, *overrides)),
+            shards.recipes,
+            load_site("local"),
+            tiny_shards,
+            shards.identity,
+            "test",
+        )
+        claim(tmp_path / name, run)
+        return tmp_path / name
+
+    return make
+
+
+def start(run, node, ranks=1, **environment):
+    """Start one process a rank on step `node` of `run`."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    common = os.environ | {
+        "WORLD_SIZE": str(ranks),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "OMP_NUM_THREADS": "1",
+        # Tracking has tests of its own, and costs seconds.
+        "MLFLOW_TRACKING_DISABLED": "1",
+        **environment,
+    }
+    return [
+        subprocess.Popen(
+            [sys.executable, "-c", STEP, str(run), node],
+            env=common | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(ranks)
+    ]
+
+
+def train(run, *nodes, ranks=1, **environment):
+    """Run steps to their end and give what the leading rank said."""
+    for node in nodes:
+        processes = start(run, node, ranks, **environment)
+        said = [process.communicate(timeout=300)[1] for process in processes]
+        assert all(process.returncode == 0 for process in processes), "\n".join(said)
+    return said[0]
