@@ -22,19 +22,10 @@ SMALLEST_ROWS = 16
 
 
 def levels(height_px: int, width_px: int) -> tuple[tuple[int, int], ...]:
-    """Give the pyramid's resolutions, finest first: halved while at least 16 rows are left, never none.
-
-    Raises
-    ------
-    ValueError
-        If a resolution to be halved is odd.
-    """
+    """Give the pyramid's resolutions, finest first: halved while even and 16 rows are left."""
     shapes = [(height_px, width_px)]
-    while shapes[-1][0] // 2 >= SMALLEST_ROWS:
-        height, width = shapes[-1]
-        if height % 2 or width % 2:
-            raise ValueError(f"{height_px}x{width_px} does not halve evenly down to {SMALLEST_ROWS} rows")
-        shapes.append((height // 2, width // 2))
+    while shapes[-1][0] // 2 >= SMALLEST_ROWS and not any(side % 2 for side in shapes[-1]):
+        shapes.append((shapes[-1][0] // 2, shapes[-1][1] // 2))
     return tuple(shapes)
 
 
