@@ -8,13 +8,14 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from mammogan.cli import launch, runs
+from mammogan.cli.launch import launch
+from mammogan.cli.runs import cancel, logs, status, step
 from mammogan.config.dataset import load_recipe
 from mammogan.data.manifest import PLAN, Plan, PlannedShard, render
 from mammogan.errors import ConfigError, RunFailedError
 
 app = typer.Typer()
-for command in (launch.launch, runs.status, runs.logs, runs.cancel, runs.step):
+for command in (launch, status, logs, cancel, step):
     app.command()(command)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 
 import pytest
 
@@ -124,6 +125,7 @@ def test_job_told_to_stop_saves_and_is_queued_again_while_dependents_wait(launch
     subprocess.run(["scancel", "--batch", "--signal=USR2", job_id], check=True)
     states = run.until(lambda states: states["train-0"].state == "queued", 30)
     assert states["score-0"].state == "queued"
+    time.sleep(3)  # slurmd refuses a job in the very second in which it has ended the same one
     subprocess.run(["scontrol", "update", f"jobid={job_id}", "StartTime=now"], check=True)
     states = run.finish()
     assert states["train-0"].jobs[0] == job_id
