@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mammogan.config.dataset import Dataset, load_recipe
 from mammogan.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from mammogan.config.dataset import Dataset
     from mammogan.data.manifest import Tally
     from mammogan.data.shardset import ShardSet
 
@@ -107,6 +107,8 @@ def show(
 
 
 def _source(text: str, settings: list[str]) -> tuple[Dataset, Path]:
+    from mammogan.config.dataset import load_recipe
+
     recipe, equals, folder = text.partition("=")
     if not equals or not recipe or not folder:
         raise ConfigError(f"--from '{text}' is not of the form RECIPE=FOLDER, as in phantom=/data/phantoms.")
