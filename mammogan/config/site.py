@@ -93,7 +93,7 @@ class Storage(Settings):
 
 
 class Tracking(Settings):
-    """MLflow's tracking URI; empty means an SQLite file in the run's own folder."""
+    """MLflow's tracking URI; empty means an SQLite file beside the run's folder, ``off`` means none."""
 
     uri: str = ""
 

@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 def tell_tracking(run_dir: Path, run: Run, finished: str = "") -> None:
     """Sync the run's journals, scores, choice and report; a server that fails is a warning, no failure."""
+    if run.site.tracking.uri == "off":
+        return
     try:
         tracking.sync(run_dir, run.site.tracking.uri, story(run_dir, run, finished))
     except Exception as error:  # noqa: BLE001 - whatever tracking does, the run goes on; its journal keeps all

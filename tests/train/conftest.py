@@ -1,6 +1,7 @@
 """A tiny shard set and tiny runs, trained by real DeepSpeed processes."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -43,24 +44,33 @@ def tiny_shards(tmp_path_factory):
     return folder / "shards"
 
 
+def new_run(folder, shards, *overrides):
+    """Make a tiny run; tracking, which costs seconds, has tests of its own."""
+    shard_set, site = ShardSet(shards), load_site("local", ("tracking.uri=off",))
+    method = load_method("tour", (*TINY, *overrides))
+    claim(folder, merge(method, shard_set.recipes, site, shards, shard_set.identity, "test"))
+    return folder
+
+
 @pytest.fixture
 def make_run(tmp_path, tiny_shards):
-    """Make a tiny run in a folder of its own."""
+    """Make a tiny run in a folder of its own, with the stages of run `after` behind it."""
 
-    def make(name, *overrides):
-        shards = ShardSet(tiny_shards)
-        run = merge(
-            load_method("tour", (*TINY, *overrides)),
-            shards.recipes,
-            load_site("local"),
-            tiny_shards,
-            shards.identity,
-            "test",
-        )
-        claim(tmp_path / name, run)
-        return tmp_path / name
+    def make(name, *overrides, after=None, stages=1):
+        run = new_run(tmp_path / name, tiny_shards, *overrides)
+        for stage in range(stages if after else 0):
+            shutil.copytree(after / "stages" / str(stage), run / "stages" / str(stage))
+        return run
 
     return make
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory, tiny_shards):
+    """Train both stages in one go; no test may change it."""
+    run = new_run(tmp_path_factory.mktemp("undisturbed") / "run", tiny_shards)
+    train(run, "train-0", "train-1")
+    return run
 
 
 def start(run, node, ranks=1, **environment):
@@ -73,8 +83,6 @@ def start(run, node, ranks=1, **environment):
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
         "OMP_NUM_THREADS": "1",
-        # Tracking has tests of its own, and costs seconds.
-        "MLFLOW_TRACKING_DISABLED": "1",
         **environment,
     }
     return [
