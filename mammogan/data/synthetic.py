@@ -1,4 +1,4 @@
-"""The pool of synthetic images: 16-bit PNGs to look at, and the same as a shard that any WebDataset reader takes."""
+"""The pool of synthetic images: 16-bit PNGs to look at, and the same as a shard for any WebDataset reader."""
 
 from __future__ import annotations
 

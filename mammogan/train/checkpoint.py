@@ -1,7 +1,7 @@
 """Checkpoints of a stage: tensors without pickle, hashed, written whole or not at all, and found again.
 
-A checkpoint is a folder ``<run>/stages/<stage>/<images>`` of safetensors files beside a ``state.json`` that lists
-their sizes and SHA-256. It does not depend on the number of ranks or the ZeRO stage that wrote it.
+A checkpoint is a folder ``<run>/stages/<stage>/<images>`` of safetensors files beside a ``state.json`` that
+lists their SHA-256. It does not depend on the number of ranks or the ZeRO stage that wrote it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class Checkpoint:
 
     def tensors(self, part: str) -> dict[str, Tensor]:
         """Read ``generator``, ``average``, ``critic``, ``generator_adam`` or ``critic_adam``."""
-        return load_file(self.folder / f"{part}.safetensors")
+        tensors: dict[str, Tensor] = load_file(self.folder / f"{part}.safetensors")
+        return tensors
 
     def problem(self) -> str | None:
         """Say what is wrong with the files, if anything."""

@@ -49,13 +49,14 @@ def join() -> Ranks:
     The group lives as long as the process: DeepSpeed keeps what it derives from it.
     """
     if not dist.is_initialized():
-        alone = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+        alone = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
+        alone |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
         for name, value in alone.items():
             os.environ.setdefault(name, value)
         import deepspeed
 
         logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
-        # DeepSpeed compiles this op at the first start; gloo serves a CPU, and an image then needs no compiler.
+        # DeepSpeed compiles this op at the first start; gloo serves a CPU, and needs no compiler in the image.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
         deepspeed.init_distributed(dist_backend=device.collectives(), auto_mpi_discovery=False, verbose=False)
         atexit.register(dist.destroy_process_group)

@@ -20,7 +20,7 @@ CHUNK = 16  # images drawn at once: always as many, since a batch's size can cha
 
 
 def latents(seed: int, numbers: range, size: int) -> Tensor:
-    """Draw the latents of the images `numbers`: (N, size) float32, each its own function of (seed, number)."""
+    """Draw the latents of the images `numbers`: (N, size) float32, each a function of (seed, number)."""
     return torch.stack([torch.randn(size, generator=random_numbers(seed, "latent", i)) for i in numbers])
 
 

@@ -1,7 +1,7 @@
 """What a step is fed: real images, labels and noise as pure functions of (seed, stage, images shown).
 
-Every rank draws the noise of the whole global batch and takes its own part, so that the result does not depend
-on the number of ranks, and resuming needs no fast-forward.
+Every rank draws the noise of the whole global batch and takes its own part, so that the result does not
+depend on the number of ranks, and resuming needs no fast-forward.
 
 Shape suffixes: N images, C channels, H x W pixels, Z latent.
 """

@@ -23,8 +23,8 @@ def networks(
 ) -> tuple[Generator, Generator, Critic]:
     """Give generator, averaged generator and critic of `stage`.
 
-    `start` is the checkpoint to resume; without it the layers that the stage before knows are taken from its last
-    checkpoint and the new ones are fresh, the same in the generator and its average.
+    `start` is the checkpoint to resume; without it the layers that the stage before knows are taken from its
+    last checkpoint and the new ones are fresh, the same in the generator and its average.
 
     Raises
     ------
@@ -40,8 +40,8 @@ def networks(
         source = checkpoint.at(folder, before.index, before.images)
         if not source.folder.is_dir():
             raise DataError(
-                f"Stage {stage} grows from stage {stage - 1}, which has not ended: there is no '{source.folder}'. "
-                "Run `mammogan launch` for this run, or `mammogan step "
+                f"Stage {stage} grows from stage {stage - 1}, which has not ended: there is no "
+                f"'{source.folder}'. Run `mammogan launch` for this run, or `mammogan step "
                 f"train-{stage - 1} --run {folder}` first."
             )
         checkpoint.verified(source)
@@ -69,7 +69,7 @@ def _load(net: nn.Module, tensors: dict[str, Tensor], *, whole: bool) -> None:
     own = net.state_dict()
     if set(tensors) - set(own) or (whole and set(own) - set(tensors)):
         raise DataError(
-            "A checkpoint does not fit the network that the method describes: it was written with other settings "
-            "of [network] or [ladder]. Start a new run for new settings."
+            "A checkpoint does not fit the network that the method describes: it was written with other "
+            "settings of [network] or [ladder]. Start a new run for new settings."
         )
     net.load_state_dict(own | tensors)

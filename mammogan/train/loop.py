@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections.abc import Callable
@@ -78,7 +79,8 @@ def _train(
 
     rung = ShardSet(Path(run.shards)).rung(stage.height_px, stage.width_px, "train")
     feed = Feed(rung, stage, method.method.seed, method.network.latent_size, ranks.rank, ranks.count, here)
-    averaged, learned = list(average.parameters()), list(generator.parameters())
+    averaged: list[torch.Tensor] = list(average.parameters())
+    learned: list[torch.Tensor] = list(generator.parameters())
     journal = Journal(folder, f"train-{stage.index}", writes=ranks.leads)
     saves, images = set(stage.saves()), start.images if start else 0
     sums, steps, since = _no_sums(here), 0, time.monotonic()
@@ -173,12 +175,9 @@ def _stop_requested() -> bool:
 
 def _check_finite(means: torch.Tensor, stage: Stage, images: int) -> None:
     if not torch.isfinite(means).all():
-        broken = [
-            name
-            for name, value in zip(SUMS, means.tolist(), strict=True)
-            if value != value or abs(value) == float("inf")
-        ]
+        terms = zip(SUMS, means.tolist(), strict=True)
+        broken = ", ".join(name for name, value in terms if not math.isfinite(value))
         raise RunFailedError(
-            f"Training diverged in stage {stage.index} before image {images}: {', '.join(broken)} not finite. "
+            f"Training diverged in stage {stage.index} before image {images}: {broken} not finite. "
             "Lower optimiser.learning_rate, or start this stage again from the one before."
         )
