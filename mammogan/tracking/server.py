@@ -21,6 +21,9 @@ from mammogan.files import sha256, write_text
 from mammogan.tracking.journal import FOLDER, read
 
 EXPERIMENT, PARENT = "mammogan", "parent"
+KIND = {
+    "mlflow.experimentKind": "custom_model_development"
+}  # MLflow's page then opens on training, not GenAI
 REQUEST_SETTINGS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 METRICS_AT_ONCE, PARAMS_AT_ONCE = 1000, 100  # as many as MLflow takes in one request
 
@@ -120,16 +123,32 @@ class _Server:
             run_id,
             [(name, x, e["time_ms"], e["step"]) for e in fresh for name, x in e.get("metrics", {}).items()],
         )
-        for entry in fresh:
+        for entry in entries:
             if "picture" in entry:
-                self.client.log_artifact(run_id, str(self.run / FOLDER / entry["picture"]), "samples")
+                self._tell_picture(run_id, entry)
         self.note(f"entries {source}", len(entries))
+
+    def _tell_picture(self, run_id: str, entry: dict[str, Any]) -> None:
+        """Log a picture, to be leafed through by step, unless the server has it: MLflow would keep it twice."""
+        from PIL import Image
+
+        if entry["picture"] in self.told.get("pictures", []):
+            return
+        with Image.open(self.run / FOLDER / entry["picture"]) as image:
+            self.client.log_image(
+                run_id, image, key="samples", step=entry["step"], timestamp=entry["time_ms"], synchronous=True
+            )
+        self.note("pictures", [*self.told.get("pictures", []), entry["picture"]])
 
     def tell_scores(self, run_id: str, scores: Sequence[tuple[str, float, int]]) -> None:
         """Add the scores that are new."""
         said = self.told.get("scores", [])
         fresh = [score for score in scores if list(score) not in said]
-        self._log_metrics(run_id, [(name, value, _now_ms(), step) for name, value, step in fresh])
+        # MLflow knows a point by name, step and time, and two checkpoints of a short run can share a kimg.
+        now = _now_ms()
+        self._log_metrics(
+            run_id, [(name, value, now + i, step) for i, (name, value, step) in enumerate(fresh)]
+        )
         self.note("scores", said + fresh)
 
     def tell_file(self, run_id: str, path: Path) -> None:
@@ -163,7 +182,7 @@ class _Server:
         # A server keeps files in its own place; a mere database would have them wherever the job runs.
         beside = (self.run.resolve().parent / "mlartifacts").as_uri()
         location = beside if self.uri.startswith("sqlite:") else None
-        return str(self.client.create_experiment(EXPERIMENT, artifact_location=location))
+        return str(self.client.create_experiment(EXPERIMENT, artifact_location=location, tags=KIND))
 
     def _knows(self, run_id: str) -> bool:
         """Whether the server has this run; it has not when its database was replaced."""

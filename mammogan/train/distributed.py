@@ -56,7 +56,7 @@ def join() -> Ranks:
         import deepspeed
 
         logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
-        # DeepSpeed compiles this op at the first start; gloo serves a CPU, and needs no compiler in the image.
+        # DeepSpeed compiles this op at the first start; gloo serves a CPU and needs no compiler.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
         deepspeed.init_distributed(dist_backend=device.collectives(), auto_mpi_discovery=False, verbose=False)
         atexit.register(dist.destroy_process_group)
