@@ -129,7 +129,7 @@ class _Server:
         self.note(f"entries {source}", len(entries))
 
     def _tell_picture(self, run_id: str, entry: dict[str, Any]) -> None:
-        """Log a picture, to be leafed through by step, unless the server has it: MLflow would keep it twice."""
+        """Log a picture, to be leafed through by step, unless the server has it; MLflow would keep both."""
         from PIL import Image
 
         if entry["picture"] in self.told.get("pictures", []):
