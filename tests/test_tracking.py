@@ -11,7 +11,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mammogan.errors import RunFailedError
+from mammogan import tracking
+from mammogan.cli.sync import sync as cli_sync
+from mammogan.config.dataset import load_recipe
+from mammogan.config.method import load_method
+from mammogan.config.run import claim, merge
+from mammogan.config.site import load_site
+from mammogan.errors import ConfigError, RunFailedError
 from mammogan.steps import telling
 from mammogan.tracking import Journal, Story, default_uri, read, sync
 
@@ -252,3 +258,13 @@ def test_a_dead_server_is_a_warning_that_names_the_way_out_and_takes_no_time(
     assert f"mammogan sync {run}" in caplog.text
     told = run / "tracking" / "told.json"
     assert not told.exists() or not json.loads(told.read_text()).get("http://127.0.0.1:9")
+
+
+def test_tracking_that_is_off_is_left_alone_and_said_to_be_so(tmp_path, monkeypatch):
+    method, site = load_method("tour"), load_site("local", ("tracking.uri=off",))
+    made = merge(method, (load_recipe("phantom"),), site, tmp_path / "shards", "data", "0.1.0")
+    claim(tmp_path / "run", made)
+    monkeypatch.setattr(tracking, "sync", lambda *_: pytest.fail("told"))
+    telling.tell_tracking(tmp_path / "run", made)
+    with pytest.raises(ConfigError, match=r"'local' of this run has tracking.uri 'off'.*--set tracking.uri="):
+        cli_sync(tmp_path / "run")

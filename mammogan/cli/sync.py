@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mammogan.errors import RunFailedError
+from mammogan.errors import ConfigError, RunFailedError
 
 
 def sync(run: Annotated[Path, typer.Argument(help="The run's folder.")]) -> None:
@@ -20,6 +20,11 @@ def sync(run: Annotated[Path, typer.Argument(help="The run's folder.")]) -> None
     from mammogan.steps.telling import story
 
     settings = Run.load(run)
+    if settings.site.tracking.uri == "off":
+        raise ConfigError(
+            f"The site '{settings.site.site.name}' of this run has tracking.uri 'off'. Launch the run again "
+            "with --set tracking.uri=<URI of the server>, and what it has noted is told."
+        )
     uri = settings.site.tracking.uri or tracking.default_uri(run)
     try:
         tracking.sync(run, uri, story(run, settings))

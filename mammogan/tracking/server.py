@@ -21,9 +21,7 @@ from mammogan.files import sha256, write_text
 from mammogan.tracking.journal import FOLDER, read
 
 EXPERIMENT, PARENT = "mammogan", "parent"
-KIND = {
-    "mlflow.experimentKind": "custom_model_development"
-}  # MLflow's page then opens on training, not GenAI
+TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the page then opens on training, not on GenAI
 REQUEST_SETTINGS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 METRICS_AT_ONCE, PARAMS_AT_ONCE = 1000, 100  # as many as MLflow takes in one request
 
@@ -123,7 +121,7 @@ class _Server:
             run_id,
             [(name, x, e["time_ms"], e["step"]) for e in fresh for name, x in e.get("metrics", {}).items()],
         )
-        for entry in entries:
+        for entry in fresh:
             if "picture" in entry:
                 self._tell_picture(run_id, entry)
         self.note(f"entries {source}", len(entries))
@@ -132,23 +130,20 @@ class _Server:
         """Log a picture, to be leafed through by step, unless the server has it; MLflow would keep both."""
         from PIL import Image
 
-        if entry["picture"] in self.told.get("pictures", []):
-            return
-        with Image.open(self.run / FOLDER / entry["picture"]) as image:
-            self.client.log_image(
-                run_id, image, key="samples", step=entry["step"], timestamp=entry["time_ms"], synchronous=True
-            )
-        self.note("pictures", [*self.told.get("pictures", []), entry["picture"]])
+        told, when = self.told.get("pictures", []), {"step": entry["step"], "timestamp": entry["time_ms"]}
+        if entry["picture"] not in told:
+            with Image.open(self.run / FOLDER / entry["picture"]) as image:
+                self.client.log_image(run_id, image, key="samples", synchronous=True, **when)
+            self.note("pictures", [*told, entry["picture"]])
 
     def tell_scores(self, run_id: str, scores: Sequence[tuple[str, float, int]]) -> None:
         """Add the scores that are new."""
         said = self.told.get("scores", [])
         fresh = [score for score in scores if list(score) not in said]
         # MLflow knows a point by name, step and time, and two checkpoints of a short run can share a kimg.
-        now = _now_ms()
-        self._log_metrics(
-            run_id, [(name, value, now + i, step) for i, (name, value, step) in enumerate(fresh)]
-        )
+        now_ms = int(time.time() * 1000)
+        points = [(name, x, now_ms + i, step) for i, (name, x, step) in enumerate(fresh)]
+        self._log_metrics(run_id, points)
         self.note("scores", said + fresh)
 
     def tell_file(self, run_id: str, path: Path) -> None:
@@ -182,7 +177,7 @@ class _Server:
         # A server keeps files in its own place; a mere database would have them wherever the job runs.
         beside = (self.run.resolve().parent / "mlartifacts").as_uri()
         location = beside if self.uri.startswith("sqlite:") else None
-        return str(self.client.create_experiment(EXPERIMENT, artifact_location=location, tags=KIND))
+        return str(self.client.create_experiment(EXPERIMENT, artifact_location=location, tags=TAGS))
 
     def _knows(self, run_id: str) -> bool:
         """Whether the server has this run; it has not when its database was replaced."""
@@ -211,7 +206,3 @@ def _one_at_a_time(run: Path) -> Iterator[None]:
     with (run / FOLDER / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)
