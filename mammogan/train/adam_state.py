@@ -32,6 +32,8 @@ def scatter(engine: Any, tensors: dict[str, Tensor]) -> None:
     from deepspeed.utils import safe_set_full_optimizer_state
 
     step = tensors["step"].item()
+    if not _plain(engine):
+        _make_moments(engine)
     for name, parameter in engine.module.named_parameters():
         found = {moment: tensors.get(f"{name}/{moment}") for moment in MOMENTS}
         if _plain(engine):
@@ -76,3 +78,17 @@ def _set_steps(engine: Any, step: float) -> None:
     for state in engine.optimizer.optimizer.state.values():
         if "step" in state:
             state["step"] = torch.full_like(torch.as_tensor(state["step"]), step)
+
+
+def _make_moments(engine: Any) -> None:
+    """Give ZeRO's partitions the moments, of zeros, that they would only get with their first step.
+
+    DeepSpeed offers no call for this. A step with gradients of 0 makes them and moves no weight.
+    """
+    zero = engine.optimizer
+    for partition in zero.single_partition_of_fp32_groups:
+        partition.grad = torch.zeros_like(partition)
+    zero.optimizer.step()
+    for partition in zero.single_partition_of_fp32_groups:
+        partition.grad = None
+    zero._lazy_init_hp_params_optimizer_state()

@@ -84,7 +84,9 @@ def test_launched_again_it_finds_everything_done(finished, place):
     before = files_of(run)
     launch(place, "run")
     changed = {name for name, time in files_of(run).items() if before.get(name) != time}
-    assert not {name for name in changed if name.parts[0] in ("stages", "scores", "samples", "report", "model")}
+    assert not {
+        name for name in changed if name.parts[0] in ("stages", "scores", "samples", "report", "model")
+    }
 
 
 def test_what_is_lost_is_made_again_alone_and_the_same(finished, place):
@@ -110,7 +112,13 @@ def test_nothing_private_stands_in_the_run(finished, place):
     words = set()
     for path in (place / "dicoms").rglob("*.dcm"):
         header = pydicom.dcmread(path, stop_before_pixels=True)
-        words |= {str(header.PatientName), header.PatientID, header.StudyDate, header.SOPInstanceUID, path.name}
+        words |= {
+            str(header.PatientName),
+            header.PatientID,
+            header.StudyDate,
+            header.SOPInstanceUID,
+            path.name,
+        }
         words |= {header.AccessionNumber, header.PatientBirthDate, header.StudyInstanceUID}
     words = {word.encode() for word in words if len(word) > 6}
     for folder in (finished[0], place / "shards"):
@@ -148,7 +156,17 @@ def test_a_missing_shard_stops_the_run_with_its_name_and_code_1(finished, place)
     shards = place / "copy"
     shutil.copytree(place / "shards", shards)
     next((shards / "5x4").glob("train*.tar")).unlink()
-    words = ("--method", "tour", "--data", shards, "--run", place / "missing", *SETTINGS, "--until", "train-0")
+    words = (
+        "--method",
+        "tour",
+        "--data",
+        shards,
+        "--run",
+        place / "missing",
+        *SETTINGS,
+        "--until",
+        "train-0",
+    )
     said = mammogan("launch", *words, code=1)
     assert re.search(r"5x4/train\S*\.tar' is missing", " ".join(said.split()))
     assert not list((place / "missing" / "done").rglob("*.json"))

@@ -32,7 +32,9 @@ def assert_same(one, other, stage, **tolerance):
         assert mine.keys() == theirs.keys()
         for name, tensor in mine.items():
             if tolerance:
-                torch.testing.assert_close(tensor, theirs[name], **tolerance, msg=lambda m, n=name: f"{n}: {m}")
+                torch.testing.assert_close(
+                    tensor, theirs[name], **tolerance, msg=lambda m, n=name: f"{n}: {m}"
+                )
             else:
                 assert torch.equal(tensor, theirs[name]), f"{part}: {name}"
 
@@ -96,7 +98,9 @@ def test_killed_in_mid_fade_and_resumed_it_ends_bit_identical(undisturbed, make_
     assert_same(undisturbed, run, 1)
 
 
-def test_a_damaged_newest_checkpoint_is_passed_over_and_the_end_is_bit_identical(undisturbed, make_run, caplog):
+def test_a_damaged_newest_checkpoint_is_passed_over_and_the_end_is_bit_identical(
+    undisturbed, make_run, caplog
+):
     run = make_run("damaged", after=undisturbed, stages=2)
     newest, older, *_ = checkpoint.saved(run, 1)
     path = newest.folder / "critic.safetensors"
@@ -115,7 +119,9 @@ def test_asked_to_stop_all_ranks_save_and_leave_with_the_code_that_requeues(undi
     stop.touch()
     processes = start(run, "train-0", ranks=2, MAMMOGAN_STOP_FILE=str(stop))
     said = [process.communicate(timeout=120)[1] for process in processes]
-    assert all("StopRequestedError: Stage 0 was asked to stop; it is saved after 8 images." in s for s in said)
+    assert all(
+        "StopRequestedError: Stage 0 was asked to stop; it is saved after 8 images." in s for s in said
+    )
     assert checkpoint.newest_valid(run, 0).images == 8
     stop.unlink()
     train(run, "train-0")
