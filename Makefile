@@ -57,7 +57,7 @@ lint: $(VENV)/dev ## Style, types and layers
 	$(BIN)/lint-imports
 
 golden: $(VENV)/dev ## Rewrite slurm/golden from the code, to be reviewed as a diff
-	$(BIN)/python -m tests.golden
+	MAMMOGAN_GOLDEN=1 $(BIN)/pytest -q tests/cluster/test_golden.py
 
 devcluster: ## Start a real Slurm of four nodes on this machine
 	@slurm/devcluster/install

@@ -9,35 +9,38 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from mammogan.errors import RunFailedError
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`; what is written there takes `path`'s place if the block succeeds.
+def replacing(path: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
+    """Open a temporary file beside `path` that takes its place if the block succeeds, and else vanishes.
 
     Raises
     ------
     RunFailedError
-        If the disk or the quota is full; the temporary file is removed.
+        If the disk or the quota is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with full_disk_explained(path):
-            yield temporary
-            with temporary.open("rb") as written:
-                os.fsync(written.fileno())
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+            with open(descriptor, "wb") as stream:  # noqa: PTH123 - a descriptor: the mode holds from the start
+                yield stream
+                stream.flush()
+                os.fsync(descriptor)
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path`, whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+def write(path: Path, content: str | bytes, mode: int = 0o644) -> None:
+    """Write `content` to `path`, whole or not at all."""
+    with replacing(path, mode) as stream:
+        stream.write(content.encode() if isinstance(content, str) else content)
 
 
 @contextmanager

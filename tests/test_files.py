@@ -6,13 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from mammogan import files
 from mammogan.errors import RunFailedError
-from mammogan.files import replacing, replacing_folder, sha256, write_text
+from mammogan.files import replacing, replacing_folder, sha256, write
 
 
 @pytest.fixture
@@ -35,26 +34,26 @@ def left_over(tmp_path):
 
 
 def test_a_text_takes_the_place_of_the_old_one(old, tmp_path):
-    write_text(old, "neü")
+    write(old, "neü")
     assert old.read_text(encoding="utf-8") == "neü"
     assert not left_over(tmp_path)
 
 
 def test_missing_folders_are_made(tmp_path):
-    write_text(tmp_path / "a" / "b" / "c.txt", "x")
+    write(tmp_path / "a" / "b" / "c.txt", "x")
     assert (tmp_path / "a" / "b" / "c.txt").read_text() == "x"
 
 
 def test_until_the_block_ends_the_old_file_is_seen(old):
-    with replacing(old) as temporary:
-        temporary.write_text("new")
+    with replacing(old) as stream:
+        stream.write(b"new")
         assert old.read_text() == "old"
     assert old.read_text() == "new"
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(old, tmp_path):
-    with pytest.raises(ZeroDivisionError), replacing(old) as temporary:  # noqa: PT012
-        temporary.write_text("half")
+    with pytest.raises(ZeroDivisionError), replacing(old) as stream:  # noqa: PT012
+        stream.write(b"half")
         raise ZeroDivisionError
     assert old.read_text() == "old"
     assert not left_over(tmp_path)
@@ -69,7 +68,7 @@ def test_a_full_disk_is_told_with_the_path_and_the_way_out(old, tmp_path, monkey
     with pytest.raises(
         RunFailedError, match=r"disk or quota is full: '.*state\.json' could not.*run the same command again"
     ):
-        write_text(old, "new")
+        write(old, "new")
     assert old.read_text() == "old"
     assert not left_over(tmp_path)
 
@@ -104,21 +103,37 @@ def test_a_full_disk_leaves_the_old_folder(old_folder, tmp_path):
     assert not left_over(tmp_path)
 
 
-@pytest.mark.parametrize("writer", ["replacing", "replacing_folder"])
-def test_a_writer_killed_in_the_middle_leaves_the_old_content(old, old_folder, writer):
-    target, file = (old, "") if writer == "replacing" else (old_folder, "/weights")
-    code = (
-        f"import os, signal; from pathlib import Path; from mammogan.files import {writer} as writer\n"
-        f"with writer(Path({str(target)!r})) as temporary:\n"
-        f"    Path(str(temporary) + {file!r}).write_text('half')\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
+KILLED = """
+import os, signal
+from pathlib import Path
+from mammogan.files import {writer} as writer
+with writer(Path({target!r})) as temporary:
+    {half}
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize(
+    ("writer", "half"),
+    [
+        ("replacing", "temporary.write(b'half'); temporary.flush()"),
+        ("replacing_folder", "(temporary / 'weights').write_text('half')"),
+    ],
+)
+def test_a_writer_killed_in_the_middle_leaves_the_old_content_and_the_next_succeeds(
+    old, old_folder, writer, half
+):
+    target, file = (old, old) if writer == "replacing" else (old_folder, old_folder / "weights")
+    code = KILLED.format(writer=writer, target=str(target), half=half)
     killed = subprocess.run([sys.executable, "-c", code], check=False)
     assert killed.returncode == -signal.SIGKILL
-    assert Path(f"{target}{file}").read_text() == "old"
-    with (replacing if writer == "replacing" else replacing_folder)(target) as temporary:
-        Path(f"{temporary}{file}").write_text("new")
-    assert Path(f"{target}{file}").read_text() == "new"
+    assert file.read_text() == "old"
+    if writer == "replacing":
+        write(target, "new")
+    else:
+        with replacing_folder(target) as temporary:
+            (temporary / "weights").write_text("new")
+    assert file.read_text() == "new"
 
 
 def test_the_hash_is_sha256_of_the_content(old):

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mammogan.errors import ClusterError
-from mammogan.files import write_text
+from mammogan.files import write
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def note_failure(run: Path, node: str, task: int, why: Failure) -> None:
     """Leave word of a failure; the first rank is believed, for others may fail of its absence."""
     path = failure_path(run, node, task)
     if not path.exists():
-        write_text(path, json.dumps(asdict(why)))
+        write(path, json.dumps(asdict(why)))
 
 
 def read(run: Path) -> list[Submission]:

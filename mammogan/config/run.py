@@ -11,7 +11,7 @@ from mammogan.config.method import Method
 from mammogan.config.settings import Settings, canonical_json, validate
 from mammogan.config.site import Site
 from mammogan.errors import ConfigError
-from mammogan.files import write_text
+from mammogan.files import write
 
 SCHEMA_VERSION = 1
 FILE_NAME = "run.json"
@@ -101,7 +101,7 @@ def claim(folder: Path, run: Run) -> None:
             )
         if old == run:
             return
-    write_text(folder / FILE_NAME, run.model_dump_json(indent=1) + "\n")
+    write(folder / FILE_NAME, run.model_dump_json(indent=1) + "\n")
 
 
 def _damaged(path: Path, why: str) -> ConfigError:

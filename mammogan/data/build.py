@@ -15,12 +15,12 @@ from itertools import chain, islice
 from pathlib import Path
 
 from mammogan.data import manifest, pool, private
-from mammogan.data.files import write
 from mammogan.data.manifest import BuiltShard, Count, Manifest, Moments, Plan, PlannedShard, ShardFile
 from mammogan.data.plan import tally
 from mammogan.data.sample import Made, Task, make
 from mammogan.data.tar import ShardWriter
 from mammogan.errors import DataError
+from mammogan.files import write
 
 Progress = Callable[[int, int], None]
 

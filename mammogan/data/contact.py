@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammogan.config.dataset import VIEWS
-from mammogan.data.files import write
 from mammogan.data.shardset import Rung, ShardSet
+from mammogan.files import write
 
 TILE_PX = 320
 MARGIN_PX, CAPTION_PX = 8, 28

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from mammogan.config.dataset import Dataset, Splits
 from mammogan.data import header, manifest, private
-from mammogan.data.files import write
 from mammogan.data.manifest import Plan, PlannedShard, Sample, Tally
 from mammogan.data.private import Entry, pseudonym
 from mammogan.data.screening import screen_header
 from mammogan.errors import ConfigError, DataError
+from mammogan.files import write
 
 Progress = Callable[[int, int], None]
 

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mammogan.data.files import write
 from mammogan.errors import DataError
+from mammogan.files import write
 
 
 @dataclass(frozen=True)

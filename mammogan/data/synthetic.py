@@ -13,7 +13,7 @@ from mammogan.config.settings import canonical_json
 from mammogan.data.sample import decode, encode
 from mammogan.data.tar import ShardWriter
 from mammogan.errors import DataError
-from mammogan.files import replacing
+from mammogan.files import write
 
 Image = tuple[str, str, dict[str, Any], NDArray[np.uint16]]
 """Name, view, what is known of it, and pixels (H, W)."""
@@ -25,8 +25,7 @@ def write_images(pool: Path, shard: str, size_px: tuple[int, int], images: Itera
     try:
         for name, view, facts, image_HW in images:
             content, path = encode(image_HW), pool / "png" / f"{name}.png"
-            with replacing(path) as temporary:
-                temporary.write_bytes(content)
+            write(path, content)
             writer.add(name, view, content, canonical_json({"view": view, **facts}).encode())
             files.append(path)
     except BaseException as error:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from mammogan.config.settings import Settings
-from mammogan.data.files import replacing, write
 from mammogan.data.manifest import ShardFile
+from mammogan.files import replacing, write
 
 
 class Member(Settings):

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mammogan.data import manifest, private
-from mammogan.data.files import sha256
 from mammogan.data.manifest import Manifest, ShardFile
 from mammogan.data.shardset import ShardSet
+from mammogan.files import sha256
 
 Progress = Callable[[int, int], None]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mammogan.files import sha256, write_text
+from mammogan.files import sha256, write
 
 HASHED_BYTES = 64 * 2**20
 """Larger files are checked by size alone: a launch must not read gigabytes on a login node."""
@@ -16,7 +16,7 @@ def mark(run: Path, node: str, task: int, files: list[Path]) -> None:
     entries = {
         str(path.relative_to(run)): {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in files
     }
-    write_text(_path(run, node, task), json.dumps({"files": entries}, indent=1))
+    write(_path(run, node, task), json.dumps({"files": entries}, indent=1))
 
 
 def holds(run: Path, node: str, task: int) -> bool:

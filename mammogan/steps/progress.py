@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mammogan.files import write_text
+from mammogan.files import write
 from mammogan.steps.graph import Node
 
 
@@ -22,7 +22,7 @@ class Progress:
 
 def report_progress(run: Path, node: str, task: int, done: int, total: int, unit: str, note: str) -> None:
     """Write how far task `task` of `node` is."""
-    write_text(_path(run, node, task), json.dumps(asdict(Progress(done, total, unit, note))))
+    write(_path(run, node, task), json.dumps(asdict(Progress(done, total, unit, note))))
 
 
 def progress(run: Path, node: Node) -> Progress | None:

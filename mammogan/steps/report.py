@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mammogan import schedule
 from mammogan.config.dataset import VIEWS
 from mammogan.config.run import Run
-from mammogan.files import replacing, write_text
+from mammogan.files import write
 from mammogan.schedule import Stage
 from mammogan.steps.sample import pool_folder
 from mammogan.steps.select import read_choice, scores
@@ -36,6 +36,7 @@ class WriteReport(Step):
         last, shard_set = stages[-1], ShardSet(Path(run.shards))
         synthetic = [self._synthetic(name, run.method.sampling.images_per_view) for name in VIEWS]
         real = [self._real(shard_set, last, view) for view in range(len(VIEWS))]
+        abouts = [recipe.dataset for recipe in run.recipes]
         counts: Counter[str] = Counter()
         for count in shard_set.manifest.counts:
             counts[count.split] += count.images
@@ -44,7 +45,7 @@ class WriteReport(Step):
             facts=[
                 ("run", run.run_id),
                 ("method", run.method.method.summary),
-                ("data", ", ".join(recipe.dataset.title for recipe in run.recipes)),
+                ("data", ", ".join(about.name for about in abouts)),
                 ("training images", f"{counts['train']:,}"),
                 ("validation images", f"{counts['validation']:,}"),
                 ("stages", str(len(stages))),
@@ -57,19 +58,16 @@ class WriteReport(Step):
             losses=[(f"{s.height_px}x{s.width_px}", self._ticks(s)) for s in stages],
             scores=[scores(self.folder, stage) for stage in stages],
             choice=choice,
-            conditions=sorted({recipe.dataset.conditions for recipe in run.recipes} - {""}),
+            conditions=[f"{about.title}: {about.conditions}" for about in abouts if about.conditions],
         )
         folder = self.folder / "report"
         files = [folder / "index.html"]
-        write_text(files[0], report.page(findings))
-        for kind, images in (("real", real), ("synthetic", synthetic)):
-            for name, some in zip(VIEWS, images, strict=True):
-                if not some:
-                    continue
-                path = folder / f"{kind}-{name.lower()}.png"
-                with replacing(path) as temporary:
-                    temporary.write_bytes(report.contact(some))
-                files.append(path)
+        write(files[0], report.page(findings))
+        for name, *kinds in zip(VIEWS, real, synthetic, strict=True):
+            for kind, images in zip(("real", "synthetic"), report.side_by_side(*kinds), strict=True):
+                if images:
+                    files.append(folder / f"{kind}-{name.lower()}.png")
+                    write(files[-1], report.contact(images))
         tell_tracking(self.folder, run, finished=self.node.name)
         return files
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mammogan import schedule
 from mammogan.config.dataset import VIEWS
 from mammogan.config.run import Run
-from mammogan.files import write_text
+from mammogan.files import write
 from mammogan.schedule import Stage
 from mammogan.steps.step import Step
 
@@ -64,7 +64,7 @@ class ScoreCheckpoints(Step):
             distances = np.array([fake.distance(real) for fake, real in zip(fakes, reals, strict=True)])
             path = score_path(self.folder, stage.index, images)
             score = _score(stage, images, count, reals[0].levels, distances, floors)
-            write_text(path, json.dumps(score | {"checkpoint": source.digest}, indent=1))
+            write(path, json.dumps(score | {"checkpoint": source.digest}, indent=1))
             files.append(path)
             self.progress(number + 1, len(mine), "checkpoints")
         return files

@@ -9,7 +9,7 @@ from typing import Any
 from mammogan import schedule
 from mammogan.config.run import Run
 from mammogan.errors import RunFailedError
-from mammogan.files import write_text
+from mammogan.files import write
 from mammogan.schedule import Stage
 from mammogan.steps.score import score_path
 from mammogan.steps.step import Step
@@ -39,7 +39,7 @@ class SelectCheckpoint(Step):
             )
         choice = lowest_swd(rivals, run.method.selection.tie_sd)
         path = self.folder / FILE_NAME
-        write_text(path, json.dumps(choice, indent=1))
+        write(path, json.dumps(choice, indent=1))
         chosen = checkpoint.at(self.folder, choice["stage"], choice["images"])
         return [path, *export(chosen, run.method, model_folder(self.folder))]
 

@@ -60,15 +60,29 @@ def page(findings: Findings) -> str:
             (view, _sheets(real, synthetic))
             for view, real, synthetic in zip(findings.views, findings.real, findings.synthetic, strict=True)
         ],
+        pools=[
+            (view, len(images), inlined(contact(images, 2 * SHEET_COLUMNS)))
+            for view, images in zip(findings.views, findings.synthetic, strict=True)
+            if images
+        ],
         losses=loss_curves(findings.losses),
         swd=[(scores[0], swd_curves(scores), scores) for scores in findings.scores if scores],
     )
 
 
-def contact(images: Sequence[Image]) -> bytes:
+def contact(images: Sequence[Image], columns: int = SHEET_COLUMNS) -> bytes:
     """Lay images out for the page, enlarged by a whole factor where they are small."""
-    enlarge = max(1, SHEET_WIDTH_PX // (SHEET_COLUMNS * images[0].shape[1]))
-    return png(sheet(images, SHEET_COLUMNS, enlarge))
+    enlarge = max(1, SHEET_WIDTH_PX // (columns * images[0].shape[1]))
+    return png(sheet(images, columns, enlarge))
+
+
+def side_by_side(
+    real: Sequence[Image], synthetic: Sequence[Image]
+) -> tuple[Sequence[Image], Sequence[Image]]:
+    """Take as many of both, in whole rows, so that their sheets can be compared at a glance."""
+    count = min(len(real), len(synthetic)) or max(len(real), len(synthetic))
+    count = count // SHEET_COLUMNS * SHEET_COLUMNS or count
+    return real[:count], synthetic[:count]
 
 
 def inlined(picture: bytes) -> str:
@@ -77,5 +91,5 @@ def inlined(picture: bytes) -> str:
 
 
 def _sheets(real: Sequence[Image], synthetic: Sequence[Image]) -> dict[str, str]:
-    kinds = {"real": real, "synthetic": synthetic}
+    kinds = dict(zip(("real", "synthetic"), side_by_side(real, synthetic), strict=True))
     return {kind: inlined(contact(images)) if images else "" for kind, images in kinds.items()}

@@ -34,8 +34,8 @@ class Journal:
         from matplotlib.image import imsave
 
         path = self.folder / "pictures" / self.source / f"{name}-{step:09d}.png"
-        with replacing(path) as temporary:
-            imsave(temporary, image_HW >> 8, cmap="gray", vmin=0, vmax=255, format="png")
+        with replacing(path) as stream:
+            imsave(stream, image_HW >> 8, cmap="gray", vmin=0, vmax=255, format="png")
         self._append({"picture": str(path.relative_to(self.folder)), "step": step})
 
     def _append(self, entry: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mammogan import __version__
-from mammogan.files import sha256, write_text
+from mammogan.files import sha256, write
 from mammogan.tracking.journal import FOLDER, read
 
 EXPERIMENT, PARENT = "mammogan", "parent"
@@ -105,7 +105,7 @@ class _Server:
     def note(self, key: str, value: Any) -> None:
         """Keep in mind, through whatever comes, that the server knows `value`."""
         self.told[key] = value
-        write_text(self.path, json.dumps(self.all))
+        write(self.path, json.dumps(self.all))
 
     def run_of(self, source: str, name: str, tags: dict[str, str], start_ms: int | None = None) -> str:
         """Give the id of the server's run for `source`, and make it if there is none."""

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from mammogan import files
 from mammogan.data import build as building
-from mammogan.data import files, pool, private
+from mammogan.data import pool, private
 from mammogan.data.build import build, find_built
-from mammogan.errors import DataError
+from mammogan.errors import DataError, RunFailedError
 
 KILLED = """
 import os, pathlib, signal, sys
@@ -96,7 +97,7 @@ def test_a_full_disk_is_told_and_leaves_no_temporary_files(planned, monkeypatch)
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(files.os, "fsync", full)
-    with pytest.raises(DataError, match="No room is left on the disk"):
+    with pytest.raises(RunFailedError, match="disk or quota is full"):
         build(planned, workers=0)
     assert not list(planned.rglob("*.tmp"))
     monkeypatch.undo()

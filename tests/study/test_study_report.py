@@ -122,7 +122,7 @@ def test_small_images_are_enlarged_for_the_page_and_large_ones_are_not():
 def test_the_page_needs_nothing_but_itself(text):
     elements = Elements(text).found
     sources = [attributes["src"] for _, attributes in elements if "src" in attributes]
-    assert len(sources) == 4
+    assert len(sources) == 6
     assert all(source.startswith("data:image/png;base64,") for source in sources)
     links = [v for _, attributes in elements for k, v in attributes.items() if k.endswith("href")]
     assert links
@@ -136,10 +136,10 @@ def test_the_same_findings_give_the_same_page(text):
     assert page(findings()) == text
 
 
-def test_the_page_shows_the_images_of_each_view(text):
+def test_the_page_shows_as_many_of_both_kinds_of_each_view_and_then_the_pool(text):
     pictures = [base64.b64decode(found) for found in re.findall(r'base64,([^"]+)"', text)]
-    expected = [contact(images) for images in (greys(3), greys(4), greys(2), greys(4))]
-    assert pictures == expected
+    pairs = [contact(images) for images in (greys(3), greys(4)[:3], greys(2), greys(4)[:2])]
+    assert pictures == [*pairs, contact(greys(4), 16), contact(greys(4), 16)]
 
 
 def test_the_chosen_checkpoint_is_marked_and_scores_are_told(text):
@@ -177,7 +177,7 @@ def test_a_view_without_reals_and_ties_are_told():
     text = page(findings(real=[greys(1), []], losses=[("5x4", []), ("10x8", [])], choice=tied))
     Elements(text)
     assert text.count("There are none.") == 1
-    assert text.count("<img") == 3
+    assert text.count("<img") == 5
     told = re.sub(r"\s+", " ", text)
     assert "it ties with 1 other (2 within the seeds' own spread), and the latest of them was taken" in told
 
