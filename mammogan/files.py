@@ -9,13 +9,13 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 from mammogan.errors import RunFailedError
 
 
 @contextmanager
-def replacing(path: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
+def replacing(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path` that takes its place if the block succeeds, and else vanishes.
 
     Raises

@@ -10,8 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from mammogan.config.settings import Settings, load, nearest
-from mammogan.errors import ConfigError
+from mammogan.config.settings import Settings, load_named
 
 VIEWS = ("CC", "MLO")
 """The two screening views; a view's number is its place here."""
@@ -170,11 +169,4 @@ def load_recipe(name: str | Path, overrides: Iterable[str] = ()) -> Dataset:
     ConfigError
         If there is no such recipe, or it holds a wrong key or value.
     """
-    known = recipes()
-    if str(name) in known:
-        return load(Dataset, known[str(name)], overrides)
-    path = Path(name)
-    if path.suffix == ".toml":
-        return load(Dataset, path, overrides)
-    hint = nearest(str(name), known) if known else " This installation comes without recipes."
-    raise ConfigError(f"There is no recipe '{name}'.{hint} Or give the path of a recipe.toml.")
+    return load_named(Dataset, "recipe", str(name), recipes(), overrides)

@@ -8,8 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mammogan.config.settings import Settings, load, nearest
-from mammogan.errors import ConfigError
+from mammogan.config.settings import Settings, load_named
 
 Positive = Annotated[int, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -161,10 +160,4 @@ def load_method(name: str, overrides: tuple[str, ...] = ()) -> Method:
     ConfigError
         If there is no such method, or it holds a wrong key or value.
     """
-    known = methods()
-    if name in known:
-        return load(Method, known[name], overrides)
-    path = Path(name)
-    if path.suffix == ".toml":
-        return load(Method, path, overrides)
-    raise ConfigError(f"There is no method '{name}'.{nearest(name, known)} Or give the path of a TOML file.")
+    return load_named(Method, "method", name, methods(), overrides)

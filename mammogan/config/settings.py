@@ -68,6 +68,24 @@ def load(model: type[Model], path: Path, overrides: Iterable[str] = ()) -> Model
     return validate(model, tree, where)
 
 
+def load_named(
+    model: type[Model], kind: str, name: str, known: Mapping[str, Path], overrides: Iterable[str] = ()
+) -> Model:
+    """Load the `kind` of settings called `name` among the `known` ones, or from the user's own TOML file.
+
+    Raises
+    ------
+    ConfigError
+        If there is none of that name, or it holds a wrong key or value.
+    """
+    if name in known:
+        return load(model, known[name], overrides)
+    if Path(name).suffix == ".toml":
+        return load(model, Path(name), overrides)
+    hint = nearest(name, known) if known else f" This installation comes without a {kind}."
+    raise ConfigError(f"There is no {kind} '{name}'.{hint} Or give the path of a TOML file.")
+
+
 def override(tree: Tree, text: str) -> None:
     """Set one ``table.key=value`` in `tree`, in place.
 

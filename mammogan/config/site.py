@@ -8,8 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mammogan.config.settings import Settings, load, nearest
-from mammogan.errors import ConfigError
+from mammogan.config.settings import Settings, load_named
 
 Positive = Annotated[int, Field(gt=0)]
 Natural = Annotated[int, Field(ge=0)]
@@ -150,10 +149,4 @@ def load_site(name: str, overrides: tuple[str, ...] = ()) -> Site:
     ConfigError
         If there is no such site, or it holds a wrong key or value.
     """
-    known = sites()
-    if name in known:
-        return load(Site, known[name], overrides)
-    path = Path(name)
-    if path.suffix == ".toml":
-        return load(Site, path, overrides)
-    raise ConfigError(f"There is no site '{name}'.{nearest(name, known)} Or give the path of a TOML file.")
+    return load_named(Site, "site", name, sites(), overrides)

@@ -37,7 +37,7 @@ def test_an_unknown_recipe_is_answered_with_the_nearest():
 
 def test_without_a_checkout_the_answer_is_to_give_a_path(monkeypatch):
     monkeypatch.setattr("mammogan.config.dataset.recipes", dict)
-    with pytest.raises(ConfigError, match=r"comes without recipes\. Or give the path"):
+    with pytest.raises(ConfigError, match=r"comes without a recipe\. Or give the path"):
         load_recipe("phantom")
 
 
