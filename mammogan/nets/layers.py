@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+WIDE = 256  # channels from which convolutions run faster with contiguous maps than with channels last
 SLOPE = 0.2  # of every leaky ReLU
 GAIN = math.sqrt(2)  # He et al. 2015, for layers that a leaky ReLU follows
 
@@ -29,10 +30,12 @@ class EqualConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.scale = gain / math.sqrt(inputs * size * size)
         self.padding = size // 2
+        self.layout = torch.contiguous_format if max(inputs, outputs) >= WIDE else torch.channels_last
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Convolve (N, inputs, H, W) to (N, outputs, H, W)."""
-        return functional.conv2d(x_NCHW, self.weight * self.scale, self.bias, padding=self.padding)
+        weight = (self.weight * self.scale).contiguous(memory_format=self.layout)
+        return functional.conv2d(x_NCHW, weight, self.bias, padding=self.padding)
 
 
 class EqualLinear(nn.Module):

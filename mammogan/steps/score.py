@@ -33,6 +33,7 @@ class ScoreCheckpoints(Step):
         import numpy as np
 
         from mammogan.data.shardset import ShardSet
+        from mammogan.steps.telling import tell_now_and_then
         from mammogan.train import checkpoint, device
         from mammogan.train.growth import load_average
 
@@ -67,6 +68,8 @@ class ScoreCheckpoints(Step):
             write(path, json.dumps(score | {"checkpoint": source.digest}, indent=1))
             files.append(path)
             self.progress(number + 1, len(mine), "checkpoints")
+        if self.task == 0:
+            tell_now_and_then(self.folder, run)
         return files
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,16 @@ from mammogan.steps.graph import graph
 from mammogan.steps.select import FILE_NAME, model_folder, scores
 
 log = logging.getLogger(__name__)
+
+
+SELDOM_S = 120.0
+"""Between two times that a run under way is told of: MLflow takes seconds to start, as short stages do."""
+
+
+def tell_now_and_then(run_dir: Path, run: Run, finished: str = "") -> None:
+    """Tell the tracking server of a run under way, if it was not told a moment ago."""
+    if time.time() - tracking.last_told(run_dir) > SELDOM_S:
+        tell_tracking(run_dir, run, finished)
 
 
 def tell_tracking(run_dir: Path, run: Run, finished: str = "") -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+from threading import Thread
 
 from mammogan.config.run import Run
 from mammogan.steps.step import Step
@@ -15,16 +15,20 @@ class TrainStage(Step):
     def __call__(self, run: Run) -> list[Path]:
         """Train, and leave the checkpoints of the stage."""
         from mammogan import schedule
-        from mammogan.steps.telling import tell_tracking
+        from mammogan.steps.telling import tell_now_and_then
         from mammogan.train import checkpoint
         from mammogan.train.loop import train_stage
 
+        telling = Thread()
+
         def on_progress(done: int, total: int, note: str) -> None:
+            nonlocal telling
             self.progress(done, total, note=note)
+            if not telling.is_alive():  # training waits for no server
+                telling = Thread(target=tell_now_and_then, args=(self.folder, run), daemon=True)
+                telling.start()
 
         stage = schedule.plan(run.method)[self.stage]
         train_stage(self.folder, run, self.stage, on_progress)
-        if os.environ.get("RANK", "0") == "0":
-            tell_tracking(self.folder, run, finished=self.node.name)
         kept = [checkpoint.at(self.folder, self.stage, images) for images in stage.checkpoints()]
         return [path for item in kept for path in sorted(item.folder.iterdir())]

@@ -20,7 +20,7 @@ from mammogan import __version__
 from mammogan.files import sha256, write
 from mammogan.tracking.journal import FOLDER, read
 
-EXPERIMENT, PARENT = "mammogan", "parent"
+EXPERIMENT, PARENT, TOLD = "mammogan", "parent", "told.json"
 TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the page then opens on training, not on GenAI
 REQUEST_SETTINGS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 METRICS_AT_ONCE, PARAMS_AT_ONCE = 1000, 100  # as many as MLflow takes in one request
@@ -57,6 +57,12 @@ class Story:
 def default_uri(run: Path) -> str:
     """Give the tracking URI of a site that names none: SQLite beside the run's folder."""
     return f"sqlite:///{run.resolve().parent / 'mlflow.db'}"
+
+
+def last_told(run: Path) -> float:
+    """Give the time (seconds since the epoch) when a server was last told of the run; its start if never."""
+    told, start = run / FOLDER / TOLD, run / "run.json"
+    return (told if told.exists() else start).stat().st_mtime
 
 
 def sync(run: Path, uri: str, story: Story) -> None:
@@ -96,7 +102,7 @@ class _Server:
 
     def __init__(self, client: Any, run: Path, uri: str) -> None:
         self.client, self.run, self.uri = client, run, uri
-        self.path = run / FOLDER / "told.json"
+        self.path = run / FOLDER / TOLD
         self.all = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else {}
         self.told: dict[str, Any] = self.all.setdefault(uri, {})
         if f"run {PARENT}" in self.told and not self._knows(self.told[f"run {PARENT}"]):

@@ -29,9 +29,7 @@ def test_recipe_method_and_site_share_no_table():
 
 
 def test_an_unknown_recipe_is_answered_with_the_nearest():
-    with pytest.raises(
-        ConfigError, match=r"no recipe 'fantom'.*Did you mean 'phantom'.*path of a TOML file"
-    ):
+    with pytest.raises(ConfigError, match=r"no recipe 'fantom'.*Did you mean 'phantom'.*path of a TOML file"):
         load_recipe("fantom")
 
 
