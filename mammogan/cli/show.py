@@ -59,10 +59,10 @@ def stages_table(run: Run, shards: int) -> Table:
 
     resource = run.site.resources.gpu_nodes
     table = Table(title="Training", title_justify="left", box=None, pad_edge=False)
-    for column in ("stage", "size", "images", "batch", "fade"):
+    for column in ("stage", "size", "images", "batch", "fade", "ranks"):
         table.add_column(column, justify="right", no_wrap=True)
-    for column in ("ranks", "steps", "images", "at once", "shards"):
-        table.add_column(column if column == "ranks" else f"{column}/rank", justify="right", no_wrap=True)
+    for column in ("steps", "images", "at once", "shards"):  # two lines, so that 80 columns hold the table
+        table.add_column(f"{column}\na rank", justify="right", no_wrap=True)
     group = run.method.network.stddev_group
     for stage in schedule.plan(run.method):
         micro, accumulation = schedule.split_batch(stage.batch, stage.micro_batch, resource.ranks, group)
