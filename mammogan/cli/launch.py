@@ -41,6 +41,7 @@ def launch(
     """
     plan = _merge(run, method, data, site, tuple(settings or ()))
     wanted = _wanted(plan, until)
+    _check_rungs(plan)
     _check_batches(plan)
     console = Console()
     if dry_run:
@@ -126,6 +127,20 @@ def _wanted(run: Run, last: str | None) -> tuple[Node, ...]:
         )
     names = {node.name for end in ends for node in up_to(nodes, end)}
     return tuple(node for node in nodes if node.name in names)
+
+
+def _check_rungs(run: Run) -> None:
+    from mammogan import schedule
+
+    rungs = run.recipes[0].packing.rungs
+    for stage in schedule.plan(run.method):
+        if (stage.height_px, stage.width_px) not in rungs:
+            there = ", ".join(f"{height}x{width}" for height, width in rungs)
+            raise ConfigError(
+                f"Stage {stage.index} of the method '{run.method.method.name}' is "
+                f"'{stage.height_px}x{stage.width_px}', and the shard set '{run.shards}' has {there}. Change "
+                "ladder.base_px or ladder.stages, or plan shards with another packing.base_px or top_px."
+            )
 
 
 def _check_batches(run: Run) -> None:
