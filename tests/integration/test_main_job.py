@@ -16,6 +16,7 @@ from tests.train.conftest import TINY
 
 MAMMOGAN = Path(sys.executable).with_name("mammogan")
 SETTINGS = [part for setting in (*TINY, "tracking.uri=off") for part in ("--set", setting)]
+TWO_STAGES = ["--method", "tour", "--set", "ladder.stages=2"]
 SMALL = ["--set", "packing.top_px=[10,8]", "--set", "splits.train=0.6", "--set", "splits.validation=0.4"]
 
 
@@ -143,8 +144,8 @@ def test_another_method_does_not_go_into_the_same_folder(finished, place):
         (["--method", "tour", "--set", "shedule.batch=[4]"], "Did you mean 'schedule'?"),
         (["--method", "tour", "--set", "schedule.batch=[6]"], "is not a multiple of network.stddev_group 4"),
         (["--method", "tour", "--site", "lokal"], "Did you mean 'local'?"),
-        (["--method", "tour", "--set", "resources.gpu_nodes.tasks_per_node=3"], "can't be split on 3 ranks"),
-        (["--method", "tour", "--until", "tarin-0"], "Did you mean 'train-0'?"),
+        ([*TWO_STAGES, "--set", "resources.gpu_nodes.tasks_per_node=3"], "can't be split on 3 ranks"),
+        ([*TWO_STAGES, "--until", "tarin-0"], "Did you mean 'train-0'?"),
         (["--method", "tour", "--set", "ladder.stages=9"], "is '20x16', and the shard set"),
     ],
 )
