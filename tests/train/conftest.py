@@ -27,6 +27,9 @@ TINY = (
     "schedule.batch=[8]",
     "schedule.tick_kimg=[0.016]",
     "engine.micro_batch=[8]",
+    # Adam divides a gradient by its own size: with an epsilon of 1e-8 the rounding noise of a gradient of 0
+    # would move a weight by the whole learning rate, one way on one rank and the other way on two.
+    "optimiser.epsilon=1e-3",
     "scoring.checkpoints=2",
     "sampling.images_per_view=5",
     "sampling.images_per_task=4",
