@@ -58,7 +58,6 @@ class Feed:
         size = self.stage.batch
         share = slice(self.rank * size // self.ranks, (self.rank + 1) * size // self.ranks)
         shown = positions(len(self.rung), images, size, (self.seed, self.stage.index))
-        views_N = torch.from_numpy(self.rung.views_N.astype(np.int64))
         noise = random_numbers(self.seed, "step", self.stage.index, images)
         critic_latents = torch.randn(size, self.latent_size, generator=noise)
         mix = torch.rand(size, generator=noise)
@@ -70,15 +69,18 @@ class Feed:
             *(
                 part[share].to(self.device)
                 for part in (
-                    views_N[torch.from_numpy(shown)],
+                    self._labels(shown),
                     critic_latents,
                     mix,
                     generator_latents,
-                    views_N[others],
+                    self._labels(others.numpy()),
                 )
             ),
         )
         return Batch(*parts)
+
+    def _labels(self, places: np.ndarray) -> Tensor:
+        return torch.from_numpy(self.rung.views_N[places].astype(np.int64))
 
 
 def random_numbers(seed: int, *purpose: str | int) -> torch.Generator:
