@@ -8,11 +8,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mammogan.config.settings import Settings, load_named
+from mammogan.config.settings import Fraction, Positive, Settings, load_named
 
-Positive = Annotated[int, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class About(Settings):

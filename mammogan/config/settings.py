@@ -7,14 +7,18 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mammogan.errors import ConfigError
 
 Tree = dict[str, Any]
 Model = TypeVar("Model", bound="Settings")
+
+Positive = Annotated[int, Field(gt=0)]
+Natural = Annotated[int, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 
 PLAINER = {"tuple_type": "should be a list, as in [8, 16]", "model_type": "should be a table of keys"}
 """What pydantic says of its own types, in the words of TOML."""

@@ -8,10 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mammogan.config.settings import Settings, load_named
-
-Positive = Annotated[int, Field(gt=0)]
-Natural = Annotated[int, Field(ge=0)]
+from mammogan.config.settings import Natural, Positive, Settings, load_named
 
 
 class Place(Settings):

@@ -18,7 +18,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag, Tag
 
-from mammogan.config.dataset import Source
+from mammogan.config.source import Source
 
 # View Code Sequence (0054,0220), CID 4014; SNM3 and SRT share their values, and vendors write all three
 # schemes.

@@ -13,15 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset as Dicom
 
-from mammogan.config.dataset import Pixels
+from mammogan.config.pixels import Pixels
+from mammogan.data.artefacts import Measures, measure
 from mammogan.data.breast import Image, Mask, background, find_breast
 from mammogan.data.decode import Stored, decode
 from mammogan.data.grey import grey_table
-from mammogan.data.screening import Measures
 
 WHITE = 65535
-SATURATED = 0.995
-SMOOTH_FROM, SMOOTH_SD = 0.85, 0.01
 
 
 @dataclass(frozen=True)
@@ -69,8 +67,10 @@ def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple
     frame, mask = frame[:, trim_px:], mask[:, trim_px:]
     if not windowed and pixels.fallback == "breast-range":
         frame = _stretch(frame, mask, pixels.white_percentile)
-    frame = np.where(mask, np.clip(frame, 0, 1), np.float32(0))
-    measures = _measure(frame, mask, constant=constant, no_window=no_window)
+    frame = np.clip(frame, 0, 1)
+    levels = np.rint(frame * np.float32(WHITE)).astype(np.uint16)
+    measures = measure(stored, levels, mask, constant=constant, no_window=no_window)
+    frame = np.where(mask, frame, np.float32(0))
     padded, top, right, bottom = _pad(frame, view, top_px)
     placing = Placing(round(scale, 6), crop_px, trim_px, top, right, bottom, mirrored)
     return Picture(padded * np.float32(WHITE), placing, measures)
@@ -116,31 +116,6 @@ def _stretch(image_HW: Image, mask: Mask, percentile: float) -> Image:
         return image_HW
     black, white = background(image_HW), float(np.percentile(image_HW[mask], percentile))
     return (image_HW - np.float32(black)) / np.float32(max(white - black, 1e-6))
-
-
-def _measure(image_HW: Image, mask: Mask, *, constant: bool, no_window: bool) -> Measures:
-    area = max(int(mask.sum()), 1)
-    saturated = image_HW >= SATURATED
-    middle = image_HW.shape[1] // 2
-    return Measures(
-        constant=constant,
-        no_window=no_window,
-        breast=float(mask.mean()),
-        saturated=float(saturated.sum()) / area,
-        smooth_bright=_smooth_bright(image_HW) * image_HW.size / area,
-        inner=float(image_HW[:, :middle].sum(dtype=np.float64)),
-        outer=float(image_HW[:, middle:].sum(dtype=np.float64)),
-    )
-
-
-def _smooth_bright(image_HW: Image) -> float:
-    """Measure the largest bright region without texture, as a fraction of the picture."""
-    small = cv2.resize(image_HW, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)  # noise averages out
-    mean = cv2.blur(small, (7, 7))
-    spread = cv2.blur(small * small, (7, 7)) - mean * mean
-    smooth = ((mean > SMOOTH_FROM) & (spread < SMOOTH_SD**2)).astype(np.uint8)
-    _, _, stats, _ = cv2.connectedComponentsWithStats(smooth)
-    return float(max([0, *stats[1:, cv2.CC_STAT_AREA].tolist()]) / small.size)
 
 
 def _pad(image_HW: Image, view: str, top_px: tuple[int, int]) -> tuple[Any, int, int, int]:

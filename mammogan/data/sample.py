@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from mammogan.config.dataset import Dataset
 from mammogan.config.settings import canonical_json
+from mammogan.data.artefacts import screen_pixels
 from mammogan.data.header import UnreadableError, hushed, spacing_mm
 from mammogan.data.manifest import Sample
 from mammogan.data.picture import Picture, pyramid, take
-from mammogan.data.screening import screen_pixels
 from mammogan.errors import DataError
 
 

@@ -1,33 +1,17 @@
-"""Why a file is refused: tables of named rules over its header and, later, over its pixels.
+"""Why a file is refused for what its header says: a table of named rules.
 
-The order of a table is the order of asking; the first rule that speaks gives the file its reason. Sources:
+The order of the table is the order of asking; the first rule that speaks gives the file its reason. Sources:
 DICOM PS3.3 A.26, C.8.11 and C.8.31; PS3.16 CID 4014 and 4015.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from mammogan.config.dataset import VIEWS, Screening
+from mammogan.config.dataset import VIEWS
+from mammogan.config.screening import Screening
 from mammogan.data.header import Header
-
-
-@dataclass(frozen=True)
-class Measures:
-    """What the finished picture shows; `breast` is a fraction of the frame, the next two of the breast.
-
-    `inner` and `outer` are the breast's brightness in the halves of the frame at the chest wall and away from
-    it.
-    """
-
-    constant: bool
-    no_window: bool
-    breast: float
-    saturated: float
-    smooth_bright: float
-    inner: float
-    outer: float
+from mammogan.data.rules import judge
 
 
 def _types(header: Header, *words: str) -> bool:
@@ -86,29 +70,8 @@ HEADER_RULES: dict[str, Callable[[Header, Screening], bool]] = {
     "no-instance-uid": lambda h, s: not h.sop_instance_uid,
 }
 
-PIXEL_RULES: dict[str, Callable[[Measures, Screening], bool]] = {
-    "no-window": lambda m, s: m.no_window,
-    "constant-image": lambda m, s: m.constant,
-    "breast-area": lambda m, s: not s.breast_area[0] <= m.breast <= s.breast_area[1],
-    "orientation": lambda m, s: m.inner <= m.outer,
-    "implant-like": lambda m, s: m.smooth_bright > s.implant_area,
-    "saturated-body": lambda m, s: m.saturated > s.saturated_area,
-}
-
 
 def screen_header(header: Header, screening: Screening) -> tuple[str, tuple[str, ...]]:
     """Ask the rules of the header: the reason of a refusal (empty if there is none), and the flags."""
     said = [name for name, rule in HEADER_RULES.items() if rule(header, screening)]
-    return _judge(said, screening)
-
-
-def screen_pixels(measures: Measures, screening: Screening) -> tuple[str, tuple[str, ...]]:
-    """Ask the rules of the pixels: the reason of a refusal (empty if there is none), and the flags."""
-    said = [name for name, rule in PIXEL_RULES.items() if rule(measures, screening)]
-    return _judge(said, screening)
-
-
-def _judge(said: list[str], screening: Screening) -> tuple[str, tuple[str, ...]]:
-    refused = [name for name in said if name not in screening.only_flag]
-    flags = tuple(name for name in said if name in screening.only_flag)
-    return (refused[0] if refused else ""), flags
+    return judge(said, screening.only_flag)

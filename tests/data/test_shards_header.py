@@ -3,7 +3,7 @@ import os
 import pytest
 from pydicom.dataset import Dataset
 
-from mammogan.config.dataset import Source
+from mammogan.config.source import Source
 from mammogan.data import header
 from mammogan.data.header import UnreadableError
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from mammogan.config.dataset import Packing, Pixels
+from mammogan.config.dataset import Packing
+from mammogan.config.pixels import Pixels
 from mammogan.data.breast import find_breast
 from mammogan.data.picture import pyramid, take
 

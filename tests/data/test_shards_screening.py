@@ -2,10 +2,13 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
-from mammogan.config.dataset import Screening, Source, load_recipe
+from mammogan.config.dataset import load_recipe
+from mammogan.config.screening import Screening
+from mammogan.config.source import Source
 from mammogan.data import header
+from mammogan.data.artefacts import PIXEL_RULES, Measures, screen_pixels
 from mammogan.data.picture import take
-from mammogan.data.screening import HEADER_RULES, PIXEL_RULES, Measures, screen_header, screen_pixels
+from mammogan.data.screening import HEADER_RULES, screen_header
 
 
 def modifier(value):

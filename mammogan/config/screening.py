@@ -1,0 +1,41 @@
+"""Which images are refused, which are flagged, and from what threshold on."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mammogan.config.settings import Fraction, Positive, Settings
+
+Flag = Literal["burned-in", "partial-view", "breast-area", "orientation", "implant-like", "saturated-body"]
+
+
+class Screening(Settings):
+    """Which files are mammograms that one may learn from; an empty text stands for an absent value.
+
+    Fractions are of the frame (`breast_area`) or of the breast (`saturated_area`, `implant_area`). Rules
+    named in `only_flag` mark an image in its JSON and let it pass.
+    """
+
+    modalities: tuple[str, ...] = ("MG",)
+    sop_classes: tuple[str, ...] = ("DigitalMammographyXRayImageStorageForPresentation",)
+    intents: tuple[str, ...] = ("FOR PRESENTATION",)
+    view_modifiers: tuple[str, ...] = ()
+    refused_words: tuple[str, ...] = (
+        "biops",
+        "specimen",
+        "stereotac",
+        "localiz",
+        "localis",
+        "needle",
+        "wire",
+    )
+    synthetic_2d: bool = False
+    smallest_px: tuple[Positive, Positive] = (1280, 1024)
+    largest_px: tuple[Positive, Positive] = (8192, 8192)
+    max_magnification: Annotated[float, Field(ge=1)] = 1.4
+    breast_area: tuple[Fraction, Fraction] = (0.05, 0.85)
+    saturated_area: Fraction = 0.0003
+    implant_area: Fraction = 0.08
+    only_flag: tuple[Flag, ...] = ("burned-in", "saturated-body")
