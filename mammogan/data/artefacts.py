@@ -67,8 +67,8 @@ def measure(
     stored_HW
         Stored values of the whole frame, as decoded.
     frame_HW
-        The frame windowed, chest wall on the left, at the picture's size but not padded, with what lies outside
-        the breast still in it; 0 black .. 65535 white.
+        The frame windowed, chest wall on the left, at the picture's size, not padded; what lies outside
+        the breast is still in it; 0 black .. 65535 white.
     mask_HW
         The breast in `frame_HW`.
     constant, no_window
