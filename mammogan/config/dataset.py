@@ -19,12 +19,16 @@ VIEWS = ("CC", "MLO")
 
 
 class About(Settings):
-    """Where the images come from and on what terms; repeated in every manifest and release."""
+    """Where the images come from and on what terms; repeated in every manifest and release.
+
+    `release_models` false: the terms forbid to pass on weights learned from these images.
+    """
 
     name: str
     title: str
     licence: str
     conditions: str = ""
+    release_models: bool = True
     citation: str = ""
 
 
