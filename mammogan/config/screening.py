@@ -8,12 +8,17 @@ from pydantic import Field
 
 from mammogan.config.settings import Fraction, Positive, Settings
 
-Flag = Literal["burned-in", "partial-view", "breast-area", "orientation", "implant-like", "saturated-body"]
+HeaderFlag = Literal["burned-in", "partial-view", "view-conflict", "laterality-conflict", "small-field"]
+PixelFlag = Literal["breast-area", "orientation", "implant-like", "saturated-body"]
+Flag = HeaderFlag | PixelFlag
+Millimetres = Annotated[float, Field(ge=0)]
 
 
 class Screening(Settings):
     """Which files are mammograms that one may learn from; an empty text stands for an absent value.
 
+    `refused_words` are looked for anywhere in the descriptions, `qc_words` as whole words in patient name, ID
+    and study description. A field of view smaller than `smallest_field_mm` is a close-up; 0 asks nothing.
     Fractions are of the frame (`breast_area`) or of the breast (`saturated_area`, `implant_area`). Rules
     named in `only_flag` mark an image in its JSON and let it pass.
     """
@@ -31,11 +36,21 @@ class Screening(Settings):
         "needle",
         "wire",
     )
+    qc_words: tuple[str, ...] = (
+        "phantom",
+        "phantoms",
+        "qc",
+        "test",
+        "quality control",
+        "flatfield",
+        "flat field",
+    )
     synthetic_2d: bool = False
     smallest_px: tuple[Positive, Positive] = (1280, 1024)
     largest_px: tuple[Positive, Positive] = (8192, 8192)
     max_magnification: Annotated[float, Field(ge=1)] = 1.4
+    smallest_field_mm: tuple[Millimetres, Millimetres] = (0, 0)
     breast_area: tuple[Fraction, Fraction] = (0.05, 0.85)
     saturated_area: Fraction = 0.0003
     implant_area: Fraction = 0.08
-    only_flag: tuple[Flag, ...] = ("burned-in", "saturated-body")
+    only_flag: tuple[Flag, ...] = ("burned-in", "view-conflict", "laterality-conflict", "saturated-body")

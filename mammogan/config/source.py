@@ -1,34 +1,145 @@
-"""Where view, laterality, patient and labels of an image come from."""
+"""Where view, side, patient and exclusions come from: an image's header, its path, or tables beside it."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from mammogan.config.settings import Settings
 
-Keywords = Annotated[tuple[str, ...], Field(min_length=1)]
+
+def _origin(text: str) -> str:
+    """Allow a DICOM keyword, ``text:<Keyword>``, ``path:<regex>`` and ``table:<column>``."""
+    kind, colon, rest = text.partition(":")
+    if kind == "path" and colon:
+        _pattern(rest)
+    elif not re.fullmatch(r"(text:)?[A-Z][A-Za-z0-9]+|table:.+", text):
+        raise ValueError(
+            "an origin is a DICOM keyword, text:<DICOM keyword>, path:<regular expression> or table:<column>"
+        )
+    return text
+
+
+def _key(text: str) -> str:
+    """Allow what leads to a table's row: an origin that is no table, or a fact found without tables."""
+    if text.startswith("table:"):
+        raise ValueError(
+            "a column can't find the row that it is read from: match a keyword, path:, view or laterality"
+        )
+    return text if text in ("view", "laterality") else _origin(text)
+
+
+def _pattern(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    return pattern
+
+
+Origin = Annotated[str, AfterValidator(_origin)]
+Origins = tuple[Origin, ...]
+Needed = Annotated[Origins, Field(min_length=1)]
+Key = Annotated[str, AfterValidator(_key)]
+Reason = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+
+
+class Refusal(Settings):
+    """A row whose `column` holds one of `values` refuses its images for `reason`; ``*`` is any value at all.
+
+    With `only_flag` it marks them instead.
+    """
+
+    reason: Reason
+    column: str
+    values: Annotated[tuple[str, ...], Field(min_length=1)]
+    only_flag: bool = False
+
+
+class Table(Settings):
+    """A CSV of metadata: `match` says for each of its key columns which origin must equal it.
+
+    The facts ``view`` and ``laterality``, as found without tables, may be matched too; a row whose column for
+    ``laterality`` holds one of `both_sides` serves both. Several rows may match: any of them may refuse, and
+    the first with a value gives it. With `required` an image without a row is refused: ``not-in-table``.
+    """
+
+    file: str
+    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = ","
+    encoding: str = "utf-8-sig"
+    match: Annotated[dict[str, Key], Field(min_length=1)]
+    both_sides: tuple[str, ...] = ()
+    required: bool = False
+    refuse: tuple[Refusal, ...] = ()
+
+
+class Images(Settings):
+    """What PNG, PGM, TIFF and JPEG files don't say of themselves, or can't be trusted to.
+
+    `bits` is how many bits of a 16-bit file carry grey; `inverted` files show dense tissue dark. Colour files
+    are taken where their channels are ``equal``, turned to their ``luminance``, or all refused.
+    """
+
+    bits: Annotated[int | None, Field(ge=9, le=16)] = None
+    inverted: bool = False
+    colour: Literal["equal", "luminance", "refuse"] = "equal"
+    spacing_mm: Annotated[float, Field(ge=0)] = 0
+    spacing: Origins = ()
 
 
 class Source(Settings):
-    """The DICOM keywords that view, laterality and patient are read from, in order of trust.
+    """The origins of an image's facts, each list in order of trust: the first to speak is believed.
 
     `patient_pattern` is a regular expression; what its first group (or all of it) matches is the patient. An
-    empty pattern takes the whole value.
+    empty pattern takes the whole value. `view_names` and `side_names` translate what a source says in words
+    of its own, as in ``{ML = "MLO"}``. The lists are files of SOP Instance UIDs or accession numbers (paths
+    for ``images``), one a line; they and the tables are named relative to the source's folder.
     """
 
-    view: Keywords = ("ViewCodeSequence", "ViewPosition")
-    laterality: Keywords = ("ImageLaterality", "Laterality", "FrameLaterality")
-    patient: Keywords = ("PatientID",)
-    patient_pattern: str = ""
+    kind: Literal["dicom", "images"] = "dicom"
+    view: Needed = ("ViewCodeSequence", "ViewPosition", "text:SeriesDescription")
+    laterality: Needed = (
+        "ImageLaterality",
+        "Laterality",
+        "FrameLaterality",
+        "ViewPosition",
+        "text:SeriesDescription",
+    )
+    patient: Needed = ("PatientID",)
+    age: Origins = ("PatientAge",)
+    density: Origins = ()
+    patient_pattern: Annotated[str, AfterValidator(_pattern)] = ""
+    view_names: dict[str, str] = Field(default={})
+    side_names: dict[str, Literal["L", "R"]] = Field(default={})
+    tables: tuple[Table, ...] = ()
+    include_list: str = ""
+    exclude_list: str = ""
+    images: Images = Images()
 
-    @field_validator("patient_pattern")
-    @classmethod
-    def _compiles(cls, pattern: str) -> str:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from None
-        return pattern
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of tables that facts are read from."""
+        origins = (
+            *self.view,
+            *self.laterality,
+            *self.patient,
+            *self.age,
+            *self.density,
+            *self.images.spacing,
+        )
+        return tuple(dict.fromkeys(o.removeprefix("table:") for o in origins if o.startswith("table:")))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.columns and not self.tables:
+            raise ValueError(f"'table:{self.columns[0]}' needs a table: add one under [[source.tables]]")
+        if self.kind == "images":
+            for name in ("view", "laterality", "patient"):
+                if bad := [o for o in getattr(self, name) if not o.startswith(("path:", "table:"))]:
+                    raise ValueError(
+                        f"'{bad[0]}' stands in '{name}', but image files have no header: use path:<regular "
+                        "expression> or table:<column>"
+                    )
+        return self

@@ -8,9 +8,8 @@ import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pydicom
 from pydicom.dataset import Dataset as Dicom
@@ -18,38 +17,13 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag, Tag
 
-from mammogan.config.source import Source
+from mammogan.data import terms
+from mammogan.data.origins import Origins, items, number, text, texts
 
-# View Code Sequence (0054,0220), CID 4014; SNM3 and SRT share their values, and vendors write all three
-# schemes.
-VIEW_CODES = {"399162004": "CC", "R-10242": "CC", "399368009": "MLO", "R-10226": "MLO"}
-# View Modifier Code Sequence (0054,0222), CID 4015.
-MODIFIER_CODES = {
-    "399163009": "magnification", "R-102D6": "magnification",
-    "399055006": "spot-compression", "R-102D7": "spot-compression",
-    "399209000": "implant-displaced", "R-102D5": "implant-displaced",
-    "399110001": "tangential", "R-102C2": "tangential",
-    "399161006": "cleavage", "R-102D2": "cleavage",
-    "399011000": "axillary-tail", "R-102D1": "axillary-tail",
-    "R-102D3": "rolled", "R-102D4": "rolled", "R-102C9": "rolled", "R-102CA": "rolled",
-    "442581004": "nipple-in-profile", "R-40AB3": "nipple-in-profile",
-    "441752004": "anterior-compression", "P2-00161": "anterior-compression",
-    "442593008": "infra-mammary-fold", "R-40ABE": "infra-mammary-fold",
-}  # fmt: skip
 # Manufacturer (0008,0070), by a word in it: the only part of it that ever reaches a shard.
 VENDORS = (
-    "ge",
-    "hologic",
-    "lorad",
-    "siemens",
-    "fuji",
-    "philips",
-    "sectra",
-    "planmed",
-    "ims",
-    "giotto",
-    "konica",
-)
+    "ge", "hologic", "lorad", "siemens", "fuji", "philips", "sectra", "planmed", "ims", "giotto", "konica",
+)  # fmt: skip
 DESCRIPTIONS = (
     "StudyDescription", "SeriesDescription", "ProtocolName", "PerformedProcedureStepDescription",
     "RequestedProcedureDescription", "AcquisitionDeviceProcessingDescription",
@@ -60,9 +34,13 @@ PIXELS = (Tag("PixelData"), Tag("FloatPixelData"), Tag("DoubleFloatPixelData"))
 
 @dataclass(frozen=True)
 class Header:
-    """The facts that screening decides on; absent values are empty, 0 or False."""
+    """The facts that screening decides on; absent values are empty, 0 or False.
 
-    sop_instance_uid: str
+    What may identify somebody is kept out of its printed form. Of these facts only view, laterality, vendor,
+    age band, density and flags may ever leave.
+    """
+
+    sop_instance_uid: str = field(repr=False)
     sop_class: str
     modality: str
     intent: str
@@ -70,35 +48,45 @@ class Header:
     view: str
     laterality: str
     modifiers: tuple[str, ...]
-    patient: str
+    patient: str = field(repr=False)
+    age_band: str
+    density: str
     vendor: str
+    model: str = field(repr=False)
     rows: int
     columns: int
     frames: int
     samples_per_pixel: int
     magnification: float
+    field_mm: tuple[float, ...]
     paddle: str
     detector_mode: str
-    contrast_agent: str
-    descriptions: str
+    contrast_agent: bool
+    descriptions: str = field(repr=False)
+    series_words: frozenset[str] = field(repr=False)
+    names: str = field(repr=False)
     partial_view: bool
     implant: bool
     quality_control: bool
     burned_in: bool
     has_pixels: bool
+    flags: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
 
 
 class UnreadableError(Exception):
     """A file that gives no picture; the message is the reason's name, and identifies nobody."""
 
 
-def read(path: Path, source: Source) -> Header:
-    """Read the header of the file at `path` as `source` says.
+def read_dicom(path: Path) -> tuple[Dicom, bool]:
+    """Read the header of the DICOM file at `path`, and say whether pixels follow it.
 
     Raises
     ------
     UnreadableError
-        If the file is empty, is not DICOM, may not be read, or has a broken header.
+        If the file is not DICOM.
+    OSError
+        If it can't be read.
     """
     seen: list[BaseTag] = []
 
@@ -108,22 +96,31 @@ def read(path: Path, source: Source) -> Header:
         return tag in PIXELS
 
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise UnreadableError("not-a-file")  # a pipe would be waited on for ever
-        if status.st_size == 0:
-            raise UnreadableError("empty-file")
-        with path.open("rb") as stream, hushed():
-            dicom = read_partial(stream, stop_when=at_pixels)
-            return _facts(dicom, source, has_pixels=bool(seen))
+        with path.open("rb") as stream:
+            return read_partial(stream, stop_when=at_pixels), bool(seen)
     except InvalidDicomError:
         raise UnreadableError("not-dicom") from None
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Give every way in which the header at `path` can fail a reason; pipes are not waited for.
+
+    Raises
+    ------
+    UnreadableError
+        If the file is empty, may not be read, or whatever the block reads of it is damaged.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise UnreadableError("not-a-file")
+        if status.st_size == 0:
+            raise UnreadableError("empty-file")
+        with hushed():
+            yield
     except OSError:
         raise UnreadableError("no-access") from None
-    except UnreadableError:
-        raise
-    except Exception:  # noqa: BLE001  (a damaged header can raise anything from inside the parser)
-        raise UnreadableError("broken-header") from None
 
 
 @contextmanager
@@ -141,99 +138,59 @@ def hushed() -> Iterator[None]:
 
 def spacing_mm(dicom: Dicom) -> float:
     """Say how far apart detector pixels are: Imager Pixel Spacing (0018,1164) first; 0 if nothing says it."""
-    return next((value for value in (_number(dicom, name) for name in SPACINGS) if value > 0), 0.0)
+    return next((value for value in (number(dicom, name) for name in SPACINGS) if value > 0), 0.0)
 
 
-def _facts(dicom: Dicom, source: Source, *, has_pixels: bool) -> Header:
+def facts(dicom: Dicom, origins: Origins, *, has_pixels: bool) -> Header:
+    """Gather what a header says, each fact from where the recipe looks for it."""
+    (view, views_differ), (laterality, sides_differ) = origins.view(), origins.laterality()
+    conflicts = {"view-conflict": views_differ, "laterality-conflict": sides_differ}
     return Header(
-        sop_instance_uid=_text(dicom, "SOPInstanceUID"),
-        sop_class=pydicom.uid.UID(_text(dicom, "SOPClassUID")).keyword,
-        modality=_text(dicom, "Modality"),
-        intent=_text(dicom, "PresentationIntentType").upper(),
-        image_type=tuple(value.upper() for value in _texts(dicom, "ImageType")),
-        view=_first(_view(dicom, keyword) for keyword in source.view),
-        laterality=_first(_laterality(dicom, keyword) for keyword in source.laterality),
-        modifiers=tuple(_modifiers(dicom)),
-        patient=_first(_patient(dicom, keyword, source.patient_pattern) for keyword in source.patient),
-        vendor=_vendor(_text(dicom, "Manufacturer")),
-        rows=int(_number(dicom, "Rows")),
-        columns=int(_number(dicom, "Columns")),
-        frames=int(_number(dicom, "NumberOfFrames")) or 1,
-        samples_per_pixel=int(_number(dicom, "SamplesPerPixel")) or 1,
-        magnification=_number(dicom, "EstimatedRadiographicMagnificationFactor"),
-        paddle=_text(dicom, "PaddleDescription").upper(),
-        detector_mode=_text(dicom, "DetectorMode").upper(),
-        contrast_agent=_text(dicom, "ContrastBolusAgent"),
-        descriptions=" ".join(_text(dicom, keyword) for keyword in DESCRIPTIONS).lower(),
-        partial_view=_text(dicom, "PartialView") == "YES",
-        implant=_text(dicom, "BreastImplantPresent") == "YES",
-        quality_control=_text(dicom, "QualityControlImage") == "YES",
-        burned_in=_text(dicom, "BurnedInAnnotation") == "YES",
+        sop_instance_uid=text(dicom, "SOPInstanceUID"),
+        sop_class=pydicom.uid.UID(text(dicom, "SOPClassUID")).keyword,
+        modality=text(dicom, "Modality"),
+        intent=text(dicom, "PresentationIntentType").upper(),
+        image_type=tuple(value.upper() for value in texts(dicom, "ImageType")),
+        view=view.view,
+        laterality=laterality,
+        modifiers=tuple(dict.fromkeys((*_modifiers(dicom), *view.modifiers))),
+        patient=origins.patient(),
+        age_band=origins.age_band(),
+        density=origins.density(),
+        vendor=_vendor(text(dicom, "Manufacturer")),
+        model=text(dicom, "ManufacturerModelName").lower(),
+        rows=int(number(dicom, "Rows")),
+        columns=int(number(dicom, "Columns")),
+        frames=int(number(dicom, "NumberOfFrames")) or 1,
+        samples_per_pixel=int(number(dicom, "SamplesPerPixel")) or 1,
+        magnification=number(dicom, "EstimatedRadiographicMagnificationFactor"),
+        field_mm=_numbers(dicom, "FieldOfViewDimensions"),
+        paddle=text(dicom, "PaddleDescription").upper(),
+        detector_mode=text(dicom, "DetectorMode").upper(),
+        contrast_agent=bool(text(dicom, "ContrastBolusAgent") or dicom.get("ContrastBolusAgentSequence")),
+        descriptions=" ".join(text(dicom, keyword) for keyword in DESCRIPTIONS).lower(),
+        series_words=frozenset(re.findall(r"[a-z]+", text(dicom, "SeriesDescription").lower())),
+        names=" ".join(text(dicom, key) for key in ("PatientName", "PatientID", "StudyDescription")).lower(),
+        partial_view=text(dicom, "PartialView") == "YES" or bool(dicom.get("PartialViewCodeSequence")),
+        implant=text(dicom, "BreastImplantPresent") == "YES",
+        quality_control=text(dicom, "QualityControlImage") == "YES",
+        burned_in=text(dicom, "BurnedInAnnotation") == "YES",
         has_pixels=has_pixels,
+        flags=tuple(name for name, said in conflicts.items() if said),
     )
 
 
-def _texts(dicom: Dicom, keyword: str) -> list[str]:
-    value: Any = dicom.get(keyword)
-    if value is None:
-        return []
-    values = (
-        [value] if isinstance(value, (str, bytes, int, float)) or not hasattr(value, "__iter__") else value
-    )
-    return [str(part).strip() for part in values]
-
-
-def _text(dicom: Dicom, keyword: str) -> str:
-    return " ".join(_texts(dicom, keyword)).strip()
-
-
-def _number(dicom: Dicom, keyword: str) -> float:
+def _numbers(dicom: Dicom, keyword: str) -> tuple[float, ...]:
     try:
-        return float(_texts(dicom, keyword)[0])
-    except (IndexError, ValueError):
-        return 0.0
-
-
-def _first(values: Iterator[str]) -> str:
-    return next((value for value in values if value), "")
-
-
-def _items(dicom: Dicom, *keywords: str) -> Iterator[Dicom]:
-    """Walk down nested sequences."""
-    if not keywords:
-        yield dicom
-        return
-    for item in dicom.get(keywords[0]) or ():
-        yield from _items(item, *keywords[1:])
-
-
-def _view(dicom: Dicom, keyword: str) -> str:
-    """Name the view: CC, MLO, what else the text says, or ``other``; empty if nothing is said."""
-    if keyword != "ViewCodeSequence":
-        return _text(dicom, keyword).upper()
-    codes = [_text(item, "CodeValue") for item in _items(dicom, "ViewCodeSequence")]
-    return VIEW_CODES.get(codes[0], "other") if codes else ""
-
-
-def _laterality(dicom: Dicom, keyword: str) -> str:
-    if keyword != "FrameLaterality":
-        return _text(dicom, keyword).upper()
-    frames = _items(dicom, "SharedFunctionalGroupsSequence", "FrameAnatomySequence")
-    return _first(_text(frame, "FrameLaterality").upper() for frame in frames)
+        return tuple(map(float, texts(dicom, keyword)))
+    except ValueError:
+        return ()
 
 
 def _modifiers(dicom: Dicom) -> Iterator[str]:
     for path in (("ViewModifierCodeSequence",), ("ViewCodeSequence", "ViewModifierCodeSequence")):
-        for item in _items(dicom, *path):
-            yield MODIFIER_CODES.get(_text(item, "CodeValue"), "other")
-
-
-def _patient(dicom: Dicom, keyword: str, pattern: str) -> str:
-    value = _text(dicom, keyword)
-    if not pattern:
-        return value
-    match = re.search(pattern, value)
-    return (match[1] if match.re.groups else match[0]) or "" if match else ""
+        for item in items(dicom, *path):
+            yield terms.MODIFIER_CODES.get(text(item, "CodeValue"), "other")
 
 
 def _vendor(manufacturer: str) -> str:

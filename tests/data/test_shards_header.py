@@ -4,7 +4,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from mammogan.config.source import Source
-from mammogan.data import header
+from mammogan.data.archive import Archive
 from mammogan.data.header import UnreadableError
 
 
@@ -17,7 +17,7 @@ def code(scheme, value, **more):
 
 
 def read(tmp_path, saved, made, source=None):
-    return header.read(saved(made, tmp_path / "a.dcm"), source or Source())
+    return Archive(source or Source(), tmp_path, None).header(saved(made, tmp_path / "a.dcm"))
 
 
 @pytest.mark.parametrize(
@@ -28,10 +28,12 @@ def read(tmp_path, saved, made, source=None):
         ("SNM3", "R-10242", "CC"),
         ("SCT", "399368009", "MLO"),
         ("SNM3", "R-10226", "MLO"),
-        ("SCT", "399265004", "other"),
+        ("SCT", "399265004", "XCC"),
+        ("SCT", "unheard-of", "other"),
+        ("99LOCAL", "R-10242", "ML"),
     ],
 )
-def test_the_views_code_goes_before_its_text(tmp_path, saved, dicom, scheme, value, view):
+def test_the_views_code_in_a_known_scheme_goes_before_its_text(tmp_path, saved, dicom, scheme, value, view):
     made = dicom(ViewPosition="ML", ViewCodeSequence=[code(scheme, value)])
     assert read(tmp_path, saved, made).view == view
 
@@ -93,16 +95,16 @@ def test_what_is_no_dicom_file_has_a_reason(tmp_path, content, reason):
     path = tmp_path / "a.dcm"
     path.write_bytes(content)
     with pytest.raises(UnreadableError, match=f"^{reason}$"):
-        header.read(path, Source())
+        Archive(Source(), tmp_path, None).header(path)
 
 
 def test_pipes_and_broken_links_are_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to(tmp_path / "gone")
     with pytest.raises(UnreadableError, match=r"^not-a-file$"):
-        header.read(tmp_path / "pipe", Source())
+        Archive(Source(), tmp_path, None).header(tmp_path / "pipe")
     with pytest.raises(UnreadableError, match=r"^no-access$"):
-        header.read(tmp_path / "link", Source())
+        Archive(Source(), tmp_path, None).header(tmp_path / "link")
 
 
 def test_broken_numbers_and_missing_values_are_survived(tmp_path, saved, dicom):
