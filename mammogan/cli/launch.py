@@ -13,7 +13,8 @@ from mammogan.errors import ConfigError, RunFailedError
 
 if TYPE_CHECKING:
     from mammogan.cluster.state import NodeState
-    from mammogan.config.run import Run
+    from mammogan.config.run import Launched, Run
+    from mammogan.config.site import Site
     from mammogan.steps.graph import Node
 
 
@@ -48,16 +49,23 @@ def launch(
         _show(plan, run, wanted, console)
         return
 
+    start(run, plan, wanted, wait, console)
+
+
+def start(
+    run: Path, launched: Launched, wanted: tuple[Node, ...], wait: bool | None, console: Console
+) -> None:
+    """Submit the `wanted` nodes of a launch, or run them here, and show how they get on."""
     from mammogan.cluster import ledger, local, state, submit
     from mammogan.config.run import claim
 
-    slurm = plan.site.site.scheduler == "slurm"
+    slurm = launched.site.site.scheduler == "slurm"
     if not slurm and wait is False:
         raise ConfigError(
-            f"--no-wait needs a scheduler, and the site '{plan.site.site.name}' has none: the run lives as "
-            "long as this command. Leave it out, or start the command in the background."
+            f"--no-wait needs a scheduler, and the site '{launched.site.site.name}' has none: the run lives "
+            "as long as this command. Leave it out, or start the command in the background."
         )
-    claim(run, plan)
+    claim(run, launched)
     folder = run.resolve()
     with ledger.only_launcher(folder):
         if not slurm:
@@ -76,16 +84,10 @@ def _merge(
     import mammogan
     from mammogan.config.method import Method, load_method
     from mammogan.config.run import Run, merge
-    from mammogan.config.settings import Settings, nearest, parse_override
+    from mammogan.config.settings import split_settings
     from mammogan.config.site import Site, load_site
 
-    sets: dict[type[Settings], list[str]] = {Method: [], Site: []}
-    tables = {table: owner for owner in sets for table in owner.model_fields}
-    for text in settings:
-        table = parse_override(text)[0][0]
-        if table not in tables:
-            raise ConfigError(f"--set '{text}': there is no table '{table}'.{nearest(table, tables)}")
-        sets[tables[table]].append(text)
+    sets = split_settings(settings, Method, Site)
     for_site = tuple(sets[Site])
     if method is None and data is None and not sets[Method]:
         old = Run.load(folder)
@@ -100,15 +102,21 @@ def _merge(
 
     from mammogan.data.shardset import ShardSet
 
-    shards = ShardSet(data)
+    shards, place = ShardSet(data), load_site(site or "local", for_site)
     return merge(
         load_method(method, tuple(sets[Method])),
         shards.recipes,
-        load_site(site or "local", for_site),
+        place,
         data,
         shards.identity,
         mammogan.__version__,
+        min(len(shards.plan.shards), array_tasks(place)),
     )
+
+
+def array_tasks(site: Site) -> int:
+    """Tasks that share the work on shards out; a machine without scheduler has worker processes instead."""
+    return site.resources.cpu_array.array_parallelism if site.site.scheduler == "slurm" else 1
 
 
 def _wanted(run: Run, last: str | None) -> tuple[Node, ...]:
@@ -117,7 +125,7 @@ def _wanted(run: Run, last: str | None) -> tuple[Node, ...]:
     from mammogan.steps.graph import graph
     from mammogan.steps.graph import until as up_to
 
-    nodes = graph(run.method)
+    nodes = graph(run)
     if last is None:
         return nodes
     ends = [node.name for node in nodes if last in (node.name, node.step)]

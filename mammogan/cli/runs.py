@@ -18,9 +18,11 @@ def status(run: RunFolder) -> None:
 
     from mammogan.cli.show import nodes_table
     from mammogan.cluster.state import Watcher
+    from mammogan.config.run import Run
 
     watcher = Watcher(run.resolve())
-    about = f"Run {watcher.run.run_id}: {watcher.run.method.method.name} at {watcher.run.site.site.name}"
+    what = watcher.run.method.method.name if isinstance(watcher.run, Run) else "shards"
+    about = f"Run {watcher.run.run_id}: {what} at {watcher.run.site.site.name}"
     Console().print(nodes_table(watcher.read(), about))
 
 

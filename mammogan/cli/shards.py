@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from mammogan.config.dataset import Dataset
+    from mammogan.config.site import Site
     from mammogan.data.manifest import Tally
     from mammogan.data.shardset import ShardSet
 
@@ -22,28 +23,40 @@ app = typer.Typer(help="Turn DICOM files into shards for training.", no_args_is_
 Set = Annotated[Path, typer.Argument(metavar="SHARDSET", help="Folder of the shard set.", show_default=False)]
 
 
+Sources = Annotated[
+    list[str] | None,
+    typer.Option("--from", metavar="RECIPE=FOLDER", help="A source: a recipe and a folder of files."),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Change the recipes or the site; repeatable."),
+]
+Key = Annotated[
+    Path | None, typer.Option(help="Secret key to use, so that the same files give the same set.")
+]
+Workers = Annotated[
+    int | None, typer.Option(min=0, help="Processes; without it one a core. The bytes are the same.")
+]
+
+
 @app.command()
 def plan(
     shardset: Set,
-    sources: Annotated[
-        list[str],
-        typer.Option("--from", metavar="RECIPE=FOLDER", help="A source: a recipe and a folder of files."),
-    ],
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Change the recipes.")
-    ] = None,
-    key: Annotated[
-        Path | None, typer.Option(help="Secret key to reuse, so that the same files give the same set.")
-    ] = None,
+    sources: Sources = None,
+    settings: Overrides = None,
+    key: Key = None,
+    workers: Workers = None,
 ) -> None:
     """Read headers, screen them, split by patient: decide what goes in. Pixels are left alone."""
+    from mammogan.config.dataset import Dataset
+    from mammogan.config.settings import split_settings
     from mammogan.data.plan import plan as make_plan
 
-    pairs = [_source(text, settings or []) for text in sources]
+    pairs = _pairs(sources, split_settings(settings or [], Dataset)[Dataset])
     with _progress("headers") as on_progress:
-        planned = make_plan(shardset, pairs, on_progress, key)
+        planned = make_plan(shardset, pairs, on_progress, key, workers)
     _print_tallies(planned.tallies)
-    images = sum(len(shard.samples) for shard in planned.shards)
+    images = sum(shard.samples for shard in planned.shards)
     typer.echo(f"Planned {images} images (identity {planned.identity[:12]}).")
     typer.echo(f"Next: mammogan shards build {shardset}")
 
@@ -51,19 +64,66 @@ def plan(
 @app.command()
 def build(
     shardset: Set,
-    workers: Annotated[
-        int | None, typer.Option(min=0, help="Processes; without it one a core. The bytes are the same.")
+    sources: Sources = None,
+    settings: Overrides = None,
+    key: Key = None,
+    workers: Workers = None,
+    site: Annotated[
+        str | None, typer.Option(help="A site with a scheduler: do it there, as arrays of jobs.")
     ] = None,
+    tasks: Annotated[
+        int | None,
+        typer.Option(min=1, help="Tasks of each array; without it the site's array_parallelism."),
+    ] = None,
+    wait: Annotated[bool, typer.Option(help="Follow the jobs to their end.")] = False,
 ) -> None:
-    """Decode, window, orient and write every rung; a build that was stopped goes on where it was."""
+    """Decode, window, orient and write every rung, after planning if --from is given.
+
+    A build that was stopped goes on where it was.
+    """
+    from mammogan.config.dataset import Dataset
+    from mammogan.config.settings import split_settings
+    from mammogan.config.site import Site, load_site
+    from mammogan.data.plan import begin, is_planned
+
+    sets = split_settings(settings or [], Dataset, Site)
+    place = load_site(site or "local", tuple(sets[Site]))
+    pairs = _pairs(sources, sets[Dataset]) if sources else []
+    if pairs and not is_planned(shardset, pairs):
+        begin(shardset, pairs, key)
+    if place.site.scheduler == "slurm":
+        _submit(shardset, place, tasks, wait)
+    else:
+        _build_here(shardset, bool(pairs), workers)
+
+
+def _build_here(shardset: Path, planning: bool, workers: int | None) -> None:
     from mammogan.data.build import build as make
     from mammogan.data.build import find_built
+    from mammogan.data.plan import resume
 
+    if planning:
+        with _progress("headers") as on_progress:
+            resume(shardset, on_progress, workers)
     state, made = "already complete", find_built(shardset)
     if not made:
         with _progress("images") as on_progress:
             state, made = "built", make(shardset, workers, on_progress)
+    _print_tallies(made.tallies)
     typer.echo(f"{shardset}: {state}, {made.images} images in every rung.")
+
+
+def _submit(shardset: Path, place: Site, tasks: int | None, wait: bool) -> None:
+    from rich.console import Console
+
+    import mammogan
+    from mammogan.cli.launch import array_tasks, start
+    from mammogan.config.run import shard_build
+    from mammogan.data import private
+    from mammogan.steps.graph import graph
+
+    launched = shard_build(shardset, tasks or array_tasks(place), place, mammogan.__version__)
+    start(private.create(shardset, "jobs"), launched, graph(launched), wait, Console())
 
 
 @app.command()
@@ -86,7 +146,7 @@ def verify(shardset: Set) -> None:
 def show(
     shardset: Set,
     out: Annotated[Path | None, typer.Option(help="Write a contact sheet to this PNG.")] = None,
-    rejects: Annotated[bool, typer.Option("--rejects", help="Count what was left out, by reason.")] = False,
+    rejects: Annotated[bool, typer.Option("--rejects", help="Count and draw what was left out.")] = False,
     split: Annotated[str, typer.Option(help="Split that the contact sheet shows.")] = "train",
 ) -> None:
     """Tell what a set holds and on what terms; show its images."""
@@ -98,7 +158,11 @@ def show(
         about = recipe.dataset
         typer.echo(f"{about.name}: {about.title}. Licence: {about.licence}. {about.conditions}")
     if rejects:
+        from mammogan.data.contact import reject_sheets
+
         _print_tallies(found.manifest.tallies if found.is_built else found.plan.tallies)
+        for reason, (files, sheet) in reject_sheets(shardset).items():
+            typer.echo(f"{reason}: {files} files, {sheet}")
     if out:
         from mammogan.data.contact import contact_sheet
 
@@ -106,13 +170,20 @@ def show(
         typer.echo(f"{out}: {shown} images.")
 
 
-def _source(text: str, settings: list[str]) -> tuple[Dataset, Path]:
+def _pairs(sources: list[str] | None, settings: list[str]) -> list[tuple[Dataset, Path]]:
     from mammogan.config.dataset import load_recipe
 
-    recipe, equals, folder = text.partition("=")
-    if not equals or not recipe or not folder:
-        raise ConfigError(f"--from '{text}' is not of the form RECIPE=FOLDER, as in phantom=/data/phantoms.")
-    return load_recipe(recipe, settings), Path(folder)
+    pairs = []
+    for text in sources or []:
+        recipe, equals, folder = text.partition("=")
+        if not equals or not recipe or not folder:
+            raise ConfigError(
+                f"--from '{text}' is not of the form RECIPE=FOLDER, as in phantom=/data/phantoms."
+            )
+        pairs.append((load_recipe(recipe, settings), Path(folder)))
+    if not pairs:
+        raise ConfigError("There is nothing to plan from: give --from RECIPE=FOLDER, once for each source.")
+    return pairs
 
 
 def _contents(found: ShardSet) -> Table:
@@ -128,7 +199,7 @@ def _contents(found: ShardSet) -> Table:
             table.add_row(count.recipe, count.split, count.view, count.vendor, str(count.images))
     else:
         for shard in found.plan.shards:
-            table.add_row("", shard.split, "", "", str(len(shard.samples)))
+            table.add_row("", shard.split, "", "", str(shard.samples))
     return table
 
 

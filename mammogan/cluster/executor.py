@@ -11,7 +11,7 @@ from submitit import LocalExecutor, SlurmExecutor
 from submitit.slurm.slurm import _make_sbatch_string
 
 from mammogan.cluster import ledger
-from mammogan.config.run import Run
+from mammogan.config.run import Launched
 from mammogan.config.site import Site
 from mammogan.errors import StopRequestedError
 from mammogan.steps.graph import Node
@@ -31,7 +31,7 @@ numeric=$(getent ahostsv4 "$address" | awk 'NR==1 {print $1}' || true)
 export MAMMOGAN_MASTER_ADDR=${numeric:-$address}"""
 
 
-def python(run: Run, folder: Path, node: Node) -> str:
+def python(run: Launched, folder: Path, node: Node) -> str:
     """Command that starts Python in a job: the launching one, or the image's inside Apptainer.
 
     The run's folder has the same path inside and out, since submitit stores absolute paths. The user's own
@@ -50,7 +50,7 @@ def python(run: Run, folder: Path, node: Node) -> str:
     return " ".join([*words, "--bind", f'"{binds}"', shlex.quote(container.image), "python3"])
 
 
-def parameters(run: Run, folder: Path, node: Node, dependency: str = "") -> dict[str, Any]:
+def parameters(run: Launched, folder: Path, node: Node, dependency: str = "") -> dict[str, Any]:
     """Parameters of the node's batch script, in submitit's names for Slurm's options."""
     site, resource = run.site, run.site.resources.of(node.resource)
     optional = {
@@ -84,14 +84,14 @@ def parameters(run: Run, folder: Path, node: Node, dependency: str = "") -> dict
     }
 
 
-def slurm(run: Run, folder: Path, node: Node, dependency: str = "") -> SlurmExecutor:
+def slurm(run: Launched, folder: Path, node: Node, dependency: str = "") -> SlurmExecutor:
     """Executor that submits the node's tasks with sbatch."""
     executor = SlurmExecutor(ledger.logs(folder, node.name), python=python(run, folder, node))
     executor.update_parameters(**parameters(run, folder, node, dependency))
     return executor
 
 
-def script(run: Run, folder: Path, node: Node, tasks: int, dependency: str = "", start: str = "") -> str:
+def script(run: Launched, folder: Path, node: Node, tasks: int, dependency: str = "", start: str = "") -> str:
     """Text of the batch script that `slurm` would submit for so many tasks; needs no Slurm."""
     logs = ledger.logs(folder, node.name)
     values = parameters(run, folder, node, dependency)
@@ -100,7 +100,7 @@ def script(run: Run, folder: Path, node: Node, tasks: int, dependency: str = "",
     return str(_make_sbatch_string(command=command, folder=logs, **values, **array)) + "\n"
 
 
-def local(run: Run, folder: Path, node: Node) -> LocalExecutor:
+def local(run: Launched, folder: Path, node: Node) -> LocalExecutor:
     """Executor that runs one task of the node, all its ranks, as processes of this machine."""
     resource = run.site.resources.of(node.resource)
     executor = LocalExecutor(ledger.logs(folder, node.name), python=python(run, folder, node))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from mammogan.cluster import ledger, ranks
-from mammogan.config.run import Run
+from mammogan.config.run import load
 from mammogan.config.settings import nearest
 from mammogan.errors import ClusterError, ConfigError, MammoganError, StopRequestedError
 from mammogan.steps.graph import graph
@@ -74,7 +74,7 @@ def perform(run: Path, name: str, task: int) -> None:
     """
     from mammogan import steps
 
-    nodes = {node.name: node for node in graph(Run.load(run).method)}
+    nodes = {node.name: node for node in graph(load(run))}
     if name not in nodes:
         raise ConfigError(f"The run '{run}' has no step '{name}'.{nearest(name, nodes)}")
     node = nodes[name]

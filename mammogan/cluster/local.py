@@ -14,7 +14,7 @@ from submitit.local.local import LocalJob
 
 from mammogan.cluster import executor, job, ledger, ranks
 from mammogan.cluster.state import LIVE, NodeState, Watcher
-from mammogan.config.run import Run
+from mammogan.config.run import Launched
 from mammogan.steps.graph import Node
 
 # How long the ranks of a failed job get to follow the first one by themselves.
@@ -64,7 +64,7 @@ def interruptible() -> Iterator[None]:
 
 
 def _startable(
-    run: Run, states: Sequence[NodeState], names: set[str], tried: set[Task], running: set[Task]
+    run: Launched, states: Sequence[NodeState], names: set[str], tried: set[Task], running: set[Task]
 ) -> Iterator[tuple[Node, int]]:
     """Choose the tasks that can start now: what they need is done, and the cores they ask for are free."""
     by_name = {state.node.name: state for state in states}
@@ -84,12 +84,12 @@ def _startable(
                 yield node, task
 
 
-def _cores(run: Run, node: Node, machine: int) -> int:
+def _cores(run: Launched, node: Node, machine: int) -> int:
     resource = run.site.resources.of(node.resource)
     return min(machine, (resource.cpus_per_task or machine) * resource.tasks_per_node)
 
 
-def _start(run: Run, folder: Path, node: Node, task: int) -> LocalJob[None]:
+def _start(run: Launched, folder: Path, node: Node, task: int) -> LocalJob[None]:
     ledger.failure_path(folder, node.name, task).unlink(missing_ok=True)
     resource, machine = run.site.resources.of(node.resource), len(os.sched_getaffinity(0))
     variables = {

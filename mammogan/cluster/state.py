@@ -12,7 +12,7 @@ from pathlib import Path
 from mammogan import steps
 from mammogan.cluster import ledger, slurm
 from mammogan.cluster.ledger import Submission
-from mammogan.config.run import Run
+from mammogan.config.run import load
 from mammogan.errors import ClusterError
 from mammogan.steps.graph import Node, graph
 
@@ -48,8 +48,8 @@ class Watcher:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.run = Run.load(folder)
-        self.nodes = graph(self.run.method)
+        self.run = load(folder)
+        self.nodes = graph(self.run)
         self._done: set[tuple[str, int]] = set()
         self._outcomes: dict[str, str] = {}
 

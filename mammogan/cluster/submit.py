@@ -11,7 +11,7 @@ from submitit.core.utils import FailedJobError
 from mammogan.cluster import executor, job, ledger, slurm
 from mammogan.cluster.ledger import Submission
 from mammogan.cluster.state import LIVE, NodeState, Watcher
-from mammogan.config.run import Run
+from mammogan.config.run import Launched
 from mammogan.errors import ClusterError
 from mammogan.steps.graph import Node
 
@@ -51,7 +51,7 @@ def submit(folder: Path, wanted: Sequence[Node]) -> list[Submission]:
     return [record for records in submitted.values() for record in records]
 
 
-def preflight(run: Run, folder: Path, wanted: Sequence[Node]) -> None:
+def preflight(run: Launched, folder: Path, wanted: Sequence[Node]) -> None:
     """Ask Slurm whether a job of each class could ever run, before any is submitted.
 
     Raises
@@ -96,7 +96,7 @@ def _chunks(tasks: list[int], largest: int) -> Iterator[tuple[int, ...]]:
         yield tuple(tasks[start : start + largest])
 
 
-def _sbatch(run: Run, folder: Path, node: Node, tasks: tuple[int, ...], dependency: str) -> Submission:
+def _sbatch(run: Launched, folder: Path, node: Node, tasks: tuple[int, ...], dependency: str) -> Submission:
     for task in tasks:
         ledger.failure_path(folder, node.name, task).unlink(missing_ok=True)
     several = len(tasks)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mammogan.config.dataset import Dataset
 from mammogan.config.method import Method
-from mammogan.config.settings import Settings, canonical_json, validate
+from mammogan.config.settings import Positive, Settings, canonical_json, validate
 from mammogan.config.site import Site
 from mammogan.errors import ConfigError
 from mammogan.files import write
@@ -17,21 +17,34 @@ SCHEMA_VERSION = 1
 FILE_NAME = "run.json"
 
 
-class Run(Settings):
-    """What a run's folder holds in run.json.
+class Launched(Settings):
+    """What every launch writes into its folder's run.json: the shards that it is about, and the site.
 
-    `run_id` is the hash of what is learned from what: method, recipes and the identity of the shard set. The
-    site is not part of it, so that a run can go on elsewhere.
+    `shard_tasks` is the number of array tasks that build the shards; it never changes what is built.
     """
 
     schema_version: int
     run_id: str
     mammogan: str
     shards: str
+    shard_tasks: Positive = 1
+    site: Site
+
+
+class ShardBuild(Launched):
+    """A launch that makes shards and nothing else; it lives in the set's private folder."""
+
+
+class Run(Launched):
+    """A training run.
+
+    `run_id` is the hash of what is learned from what: method, recipes and the identity of the shard set. The
+    site is not part of it, so that a run can go on elsewhere.
+    """
+
     data_identity: str
     method: Method
     recipes: tuple[Dataset, ...]
-    site: Site
 
     @classmethod
     def load(cls, folder: Path) -> Run:
@@ -42,28 +55,61 @@ class Run(Settings):
         ConfigError
             If there is no run, or it was written by another version of the schema.
         """
-        path = folder / FILE_NAME
-        try:
-            tree = json.loads(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
-            raise ConfigError(
-                f"'{folder}' is not a run: it has no {FILE_NAME}. `mammogan launch --run` makes one."
-            ) from None
-        except (OSError, ValueError) as error:
-            raise _damaged(path, str(error)) from None
-        if not isinstance(tree, dict):
-            raise _damaged(path, "it holds no table")
-        if tree.get("schema_version") != SCHEMA_VERSION:
-            raise ConfigError(
-                f"'{path}' has schema_version '{tree.get('schema_version')}', and this MammoGAN reads "
-                f"{SCHEMA_VERSION}: use the version that wrote it ('{tree.get('mammogan')}'), or start a new "
-                "run."
-            )
-        return validate(cls, tree, str(path))
+        found = load(folder)
+        if not isinstance(found, Run):
+            raise ConfigError(f"'{folder}' is no training run: its jobs build the shards '{found.shards}'.")
+        return found
+
+
+def load(folder: Path) -> Launched:
+    """Read what was launched in `folder`, a training run or a build of shards.
+
+    Raises
+    ------
+    ConfigError
+        If nothing was, or it was written by another version of the schema.
+    """
+    path = folder / FILE_NAME
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise ConfigError(
+            f"'{folder}' is not a run: it has no {FILE_NAME}. `mammogan launch --run` makes one."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise _damaged(path, str(error)) from None
+    if not isinstance(tree, dict):
+        raise _damaged(path, "it holds no table")
+    if tree.get("schema_version") != SCHEMA_VERSION:
+        raise ConfigError(
+            f"'{path}' has schema_version '{tree.get('schema_version')}', and this MammoGAN reads "
+            f"{SCHEMA_VERSION}: use the version that wrote it ('{tree.get('mammogan')}'), or start a new "
+            "run."
+        )
+    return validate(Run if "method" in tree else ShardBuild, tree, str(path))
+
+
+def shard_build(shards: Path, tasks: int, site: Site, version: str) -> ShardBuild:
+    """Put the launch of a build of shards together."""
+    path = str(shards.resolve())
+    return ShardBuild(
+        schema_version=SCHEMA_VERSION,
+        run_id=hashlib.sha256(path.encode()).hexdigest()[:12],
+        mammogan=version,
+        shards=path,
+        shard_tasks=tasks,
+        site=site,
+    )
 
 
 def merge(
-    method: Method, recipes: tuple[Dataset, ...], site: Site, shards: Path, data_identity: str, version: str
+    method: Method,
+    recipes: tuple[Dataset, ...],
+    site: Site,
+    shards: Path,
+    data_identity: str,
+    version: str,
+    shard_tasks: int = 1,
 ) -> Run:
     """Put a run together; its id follows from method, recipes and data alone."""
     learned = {
@@ -76,6 +122,7 @@ def merge(
         run_id=hashlib.sha256(canonical_json(learned).encode()).hexdigest()[:12],
         mammogan=version,
         shards=str(shards.resolve()),
+        shard_tasks=shard_tasks,
         data_identity=data_identity,
         method=method,
         recipes=recipes,
@@ -83,8 +130,8 @@ def merge(
     )
 
 
-def claim(folder: Path, run: Run) -> None:
-    """Write run.json into `folder`, or find the same run there already; only its site may change.
+def claim(folder: Path, launched: Launched) -> None:
+    """Write run.json into `folder`, or find the same launch there already; only its site may change.
 
     Raises
     ------
@@ -92,16 +139,20 @@ def claim(folder: Path, run: Run) -> None:
         If the folder holds another run.
     """
     if (folder / FILE_NAME).exists():
-        old = Run.load(folder)
-        if old.run_id != run.run_id:
+        old = load(folder)
+        if old.run_id != launched.run_id:
             raise ConfigError(
-                f"'{folder}' holds run '{old.run_id}' ({old.method.method.name}), and this method and data "
-                f"make run '{run.run_id}' ({run.method.method.name}): give another folder to --run, or "
-                "launch with the settings of the first."
+                f"'{folder}' holds {_what(old)}, and this launch is of {_what(launched)}: give another "
+                "folder to --run, or launch with the settings of the first."
             )
-        if old == run:
+        if old == launched:
             return
-    write(folder / FILE_NAME, run.model_dump_json(indent=1) + "\n")
+    write(folder / FILE_NAME, launched.model_dump_json(indent=1) + "\n")
+
+
+def _what(launched: Launched) -> str:
+    about = launched.method.method.name if isinstance(launched, Run) else "a build of shards"
+    return f"run '{launched.run_id}' ({about})"
 
 
 def _damaged(path: Path, why: str) -> ConfigError:

@@ -128,6 +128,24 @@ def nearest(word: str, words: Iterable[str]) -> str:
     return f"{hint} Valid: {', '.join(words)}."
 
 
+def split_settings(texts: Iterable[str], *owners: type[Settings]) -> dict[type[Settings], list[str]]:
+    """Give each of several models those ``table.key=value`` overrides whose table is its own.
+
+    Raises
+    ------
+    ConfigError
+        If a table is nobody's.
+    """
+    sets: dict[type[Settings], list[str]] = {owner: [] for owner in owners}
+    tables = {table: owner for owner in owners for table in owner.model_fields}
+    for text in texts:
+        table = parse_override(text)[0][0]
+        if table not in tables:
+            raise ConfigError(f"--set '{text}': there is no table '{table}'.{nearest(table, tables)}")
+        sets[tables[table]].append(text)
+    return sets
+
+
 def canonical_json(value: Any) -> str:
     """Render `value` as JSON with one spelling only, so that it can be hashed."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

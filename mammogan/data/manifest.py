@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 from pydantic import ValidationError, model_validator
 
 from mammogan.config.dataset import Dataset
 from mammogan.config.settings import Settings, canonical_json
+from mammogan.data.moments import PowerSums
 from mammogan.errors import DataError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[2] = 2
 """Counts up whenever the same files and recipes would give other bytes."""
 
 PLAN, MANIFEST = "plan.json", "manifest.json"
+LABELS = ("view", "laterality", "vendor", "age_band", "density")
 Record = TypeVar("Record", bound=Settings)
 
 
@@ -36,28 +39,40 @@ class Tally(Settings):
 
 
 class Sample(Settings):
-    """An image that passed the screening of its header; `recipe` is its place in the plan's list."""
+    """An image that passed the screening of its header; `recipe` is its place in the plan's list.
+
+    These are all the facts of a DICOM header that ever leave it; `age_band` and `density` are empty if
+    unknown.
+    """
 
     key: str
     recipe: int
     view: str
     laterality: str
     vendor: str
+    age_band: str = ""
+    density: str = ""
     flags: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What a model may be conditioned on."""
+        return self.model_dump(include=set(LABELS))
 
 
 class PlannedShard(Settings):
-    """The images that go into one shard of every rung, in the order of their keys: a keyed shuffle."""
+    """The images that go into one shard of every rung; `sha256` is of their keys, in the shard's order."""
 
     name: str
     split: str
-    samples: tuple[Sample, ...]
+    samples: int
+    sha256: str
 
 
 class Plan(Settings):
-    """Which image goes where; all that building needs, save the paths, which are private."""
+    """Which shards there will be; which images they hold stands in the private folder."""
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     identity: str
     recipes: tuple[Dataset, ...]
     shards: tuple[PlannedShard, ...]
@@ -94,24 +109,31 @@ class Count(Settings):
 
 
 class Moments(Settings):
-    """Exact sums over a rung's training pixels, on a scale from 0 to 1."""
+    """Moments over all pixels of a rung's training images: mean and sd on a scale from 0 to 1."""
 
     height_px: int
     width_px: int
     mean: float
     sd: float
+    skewness: float
+    kurtosis: float
 
 
 class BuiltShard(Settings):
-    """What the building of one planned shard gave; `power_sums` are pixels, sum, sum of squares by rung."""
+    """What the building of one planned shard gave, by sample key; it stays in the private folder.
+
+    `pixels_sha256` has an entry for each image that was made, those of `duplicates` included, which are taken
+    out again when all shards are there. `sums` are over all pixels of each rung.
+    """
 
     name: str
     files: tuple[ShardFile, ...]
     refused: dict[str, str]
     unreadable: dict[str, str]
-    counts: tuple[Count, ...]
-    flags: dict[str, int]
-    power_sums: tuple[tuple[int, int, int], ...]
+    flags: dict[str, tuple[str, ...]]
+    pixels_sha256: dict[str, str]
+    sums: tuple[PowerSums, ...]
+    duplicates: tuple[str, ...] = ()
 
 
 class RecipeRecord(Settings):
@@ -121,6 +143,7 @@ class RecipeRecord(Settings):
     title: str
     licence: str
     conditions: str
+    release_models: bool
     citation: str
     sha256: str
     settings: Dataset
@@ -129,7 +152,7 @@ class RecipeRecord(Settings):
 class Manifest(Settings):
     """The set as built: what it holds, on what terms, and the checksum of every file."""
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     identity: str
     recipes: tuple[RecipeRecord, ...]
     rungs_px: tuple[tuple[int, int], ...]
@@ -147,8 +170,8 @@ class Manifest(Settings):
 
 def identity(recipes: tuple[Dataset, ...], shards: tuple[PlannedShard, ...]) -> str:
     """Hash what decides every byte of a set: recipes, sample keys and their places."""
-    keys = [[shard.name, [sample.key for sample in shard.samples]] for shard in shards]
-    tree = [SCHEMA_VERSION, [recipe.model_dump(mode="json") for recipe in recipes], keys]
+    places = [[shard.name, shard.sha256] for shard in shards]
+    tree = [SCHEMA_VERSION, [recipe.model_dump(mode="json") for recipe in recipes], places]
     return hashlib.sha256(canonical_json(tree).encode()).hexdigest()
 
 
@@ -172,12 +195,37 @@ def load_record(model: type[Record], path: Path) -> Record:
     DataError
         If it is damaged or of another version.
     """
+    content = path.read_bytes()
     try:
-        return model.model_validate_json(path.read_bytes())
+        return model.model_validate_json(content)
     except ValidationError as error:
+        written = re.search(rb'"schema_version": ?(\d+)', content[:1000])
+        if written and int(written[1]) != SCHEMA_VERSION:
+            raise DataError(
+                f"'{path}' has schema_version '{int(written[1])}', and this MammoGAN reads "
+                f"{SCHEMA_VERSION}: use the version that wrote it, or plan and build the set anew in another "
+                "folder; with --key and the key of the old private folder its images keep their names."
+            ) from None
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "the whole file"
         raise DataError(
             f"'{path}' is damaged or was written by another version of MammoGAN ('{key}': {first['msg']}). "
             "Build the shard set anew."
         ) from None
+
+
+def load_plan(shardset: Path) -> Plan:
+    """Read the plan of a set.
+
+    Raises
+    ------
+    DataError
+        If there is none.
+    """
+    path = shardset / PLAN
+    if not path.exists():
+        raise DataError(
+            f"'{shardset}' is not a shard set: it has no '{PLAN}'. "
+            f"Make one with: mammogan shards plan {shardset} --from RECIPE=FOLDER"
+        )
+    return load_record(Plan, path)

@@ -1,199 +1,255 @@
-"""Planning a shard set from headers alone: screening, duplicates, split by patient, places in shards."""
+"""Planning a shard set from its catalogue: duplicates, split by patient, places in shards.
+
+The catalogue of a million files is sorted on disk, in SQLite, so that memory does not grow with the archive.
+"""
 
 from __future__ import annotations
 
-import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from mammogan.config.dataset import Dataset, Splits
-from mammogan.data import header, manifest, private
-from mammogan.data.manifest import Plan, PlannedShard, Sample, Tally
-from mammogan.data.private import Entry, pseudonym
-from mammogan.data.screening import screen_header
-from mammogan.errors import ConfigError, DataError
-from mammogan.files import write
+from mammogan.data import catalogue, listing, manifest, private, sources
+from mammogan.data.manifest import Plan, PlannedShard, Tally
+from mammogan.data.private import pseudonym
+from mammogan.errors import DataError
+from mammogan.files import replacing_folder, write
 
 Progress = Callable[[int, int], None]
 
-
-@dataclass(frozen=True)
-class _Candidate:
-    entry: Entry
-    sample: Sample | None = None
+TABLES = """
+PRAGMA journal_mode = OFF;
+PRAGMA synchronous = OFF;
+CREATE TABLE found (
+  path TEXT, recipe INT, outcome TEXT, reason TEXT, patient TEXT, fingerprint TEXT, key TEXT, sample TEXT);
+CREATE TABLE patient (name TEXT PRIMARY KEY, rank TEXT, split TEXT) WITHOUT ROWID;
+"""
+# Of files with one SOP Instance UID the same one is kept wherever they lie, unless nothing tells them apart.
+DUPLICATES = """
+UPDATE found SET outcome = 'refused', reason = 'duplicate' WHERE rowid IN (
+  SELECT id FROM (
+    SELECT rowid AS id, row_number() OVER (PARTITION BY key ORDER BY fingerprint, path) AS place
+    FROM found WHERE outcome = 'accepted')
+  WHERE place > 1)
+"""
+NEW_PATIENTS = """
+INSERT INTO patient SELECT DISTINCT patient, rank(patient), NULL FROM found
+WHERE outcome = 'accepted' AND recipe = ? AND patient NOT IN (SELECT name FROM patient)
+"""
+SAMPLES = """
+SELECT path, patient, key, sample FROM found JOIN patient ON patient = name
+WHERE outcome = 'accepted' AND split = ? ORDER BY key
+"""
 
 
 def plan(
     shardset: Path,
-    sources: Sequence[tuple[Dataset, Path]],
+    wanted: Sequence[tuple[Dataset, Path]],
     on_progress: Progress | None = None,
     key_file: Path | None = None,
+    workers: int | None = None,
 ) -> Plan:
     """Decide what goes into `shardset` and write it down there; pixels are not read.
 
-    The same files, recipes and key give the same plan, in whatever folder and order the files lie.
+    The same files, recipes and key give the same plan, in whatever folder and order the files lie. A planning
+    that was stopped goes on where it was, with the files that it had listed.
 
     Parameters
     ----------
-    sources
+    wanted
         A recipe and a folder (or a file) for each source of images.
     on_progress
-        Called with the files read and the files to read.
+        Called with the headers read and to be read.
     key_file
-        Secret key to reuse; without it the set's own, or a new one.
+        Secret key to use; without it the set's own, or a new one.
+    workers
+        Reading processes; None for every core, 0 for none.
 
     Raises
     ------
     DataError
-        If there is no usable mammogram, or if the folder holds shards of another plan. Nothing is written
-        then.
+        If there is no usable mammogram, or if the folder holds shards of another plan.
     ConfigError
         If the recipes don't agree on the rungs and shards to write.
     """
-    recipes = tuple(recipe for recipe, _ in sources)
-    if any(recipe.packing != recipes[0].packing for recipe in recipes):
-        raise ConfigError(
-            "The recipes of one shard set must agree on their table [packing]: set it alike in all."
+    begin(shardset, wanted, key_file)
+    return resume(shardset, on_progress, workers)
+
+
+def resume(shardset: Path, on_progress: Progress | None = None, workers: int | None = None) -> Plan:
+    """Do what is missing of a planning that has begun."""
+    if is_arranged(shardset):
+        return manifest.load_plan(shardset)
+    listing.list_files(shardset)
+    catalogue.read_headers(shardset, workers=workers, on_progress=on_progress)
+    return arrange(shardset)
+
+
+def begin(shardset: Path, wanted: Sequence[tuple[Dataset, Path]], key_file: Path | None = None) -> None:
+    """Write down what a planning starts from; the last one is forgotten, unless it was stopped half way."""
+    key = private.secret_key(shardset, key_file) if key_file else None
+    of = sources.save(shardset, wanted)
+    if key:
+        write(of.secret / "key", key.hex() + "\n", mode=0o600)
+    if is_arranged(shardset):
+        private.clear(shardset, "arranged", "listing", "catalogue")
+
+
+def arrange(shardset: Path) -> Plan:
+    """Make the plan out of a complete catalogue.
+
+    Raises
+    ------
+    DataError
+        If there is no usable mammogram, or if the folder holds shards of another plan.
+    """
+    of, key = sources.load(private.folder(shardset)), private.secret_key(shardset)
+    base = of.secret / "arranging.sqlite"
+    base.unlink(missing_ok=True)
+    try:
+        with closing(sqlite3.connect(base, isolation_level=None)) as table:
+            base.chmod(0o600)
+            table.executescript(TABLES)
+            table.execute("BEGIN")
+            table.executemany("INSERT INTO found VALUES (?, ?, ?, ?, ?, ?, ?, ?)", _rows(shardset))
+            table.execute(DUPLICATES)
+            tallies = _tallies(table, of.recipes)
+            if not any(tally.accepted for tally in tallies):
+                raise DataError(_nothing(shardset, of, tallies))
+            _assign(table, of.recipes, key)
+            return _write(shardset, of, table, tallies)
+    finally:
+        base.unlink(missing_ok=True)
+
+
+def is_arranged(shardset: Path) -> bool:
+    """Whether the plan of the set's present sources is made."""
+    path = private.folder(shardset) / "arranged"
+    return path.exists() and path.read_text() == sources.load(private.folder(shardset)).digest
+
+
+def is_planned(shardset: Path, wanted: Sequence[tuple[Dataset, Path]]) -> bool:
+    """Whether the set has a plan of just these sources."""
+    folder = private.folder(shardset)
+    there = (folder / "sources.json").exists() and is_arranged(shardset)
+    return there and sources.load(folder).digest == sources.digest(wanted)
+
+
+def splits_by_rank(patients: int, splits: Splits) -> Iterator[str]:
+    """Name the split of each of so many patients, ranked by a keyed hash; none is left empty in vain."""
+    wanted = {name: part for name, part in splits.model_dump().items() if part > 0}
+    names = sorted(wanted, key=lambda name: -wanted[name])[:patients]
+    left = patients
+    for name in names[1:]:
+        size = max(round(wanted[name] * patients), 1)
+        left -= size
+        yield from (name for _ in range(size))
+    yield from (names[0] for _ in range(left))
+
+
+def _rows(shardset: Path) -> Iterator[tuple[Any, ...]]:
+    for found in catalogue.entries(shardset):
+        sample = found["sample"]
+        key, facts = (sample["key"], json.dumps(sample)) if sample else ("", "")
+        names = ("recipe", "outcome", "reason", "patient", "fingerprint")
+        # A path need not be valid text: as JSON it is ASCII.
+        yield json.dumps(found["path"]), *(found[name] for name in names), key, facts
+
+
+def _tallies(table: sqlite3.Connection, recipes: Sequence[Dataset]) -> tuple[Tally, ...]:
+    query = "SELECT outcome, reason, count(*) FROM found WHERE recipe = ? GROUP BY 1, 2 ORDER BY 1, 2"
+    tallies = []
+    for index, recipe in enumerate(recipes):
+        rows = table.execute(query, [index]).fetchall()
+        by_outcome = {
+            wanted: {reason: n for outcome, reason, n in rows if outcome == wanted}
+            for wanted in ("accepted", "refused", "unreadable")
+        }
+        tallies.append(
+            Tally(
+                recipe=recipe.dataset.name,
+                files=sum(n for _, _, n in rows),
+                accepted=by_outcome["accepted"].get("", 0),
+                refused=by_outcome["refused"],
+                unreadable=by_outcome["unreadable"],
+            )
         )
-    key = private.secret_key(shardset, key_file)
-    candidates = _without_duplicates(_catalogue(sources, key, on_progress or (lambda done, total: None)))
-    tallies = tally(recipes, [candidate.entry for candidate in candidates])
-    if not any(candidate.sample for candidate in candidates):
-        raise DataError(_nothing(sources, tallies))
-    shards = tuple(_shards(recipes, candidates, key))
-    made = Plan(identity=manifest.identity(recipes, shards), recipes=recipes, shards=shards, tallies=tallies)
-    _save(shardset, made, [candidate.entry for candidate in candidates], key)
+    return tuple(tallies)
+
+
+def _assign(table: sqlite3.Connection, recipes: Sequence[Dataset], key: bytes) -> None:
+    """Give every patient one split; each source keeps its own fractions."""
+    table.create_function("rank", 1, lambda patient: pseudonym(key, "split", patient), deterministic=True)
+    for index, recipe in enumerate(recipes):
+        table.execute(NEW_PATIENTS, [index])
+        ranked = table.execute("SELECT name FROM patient WHERE split IS NULL ORDER BY rank")
+        count = table.execute("SELECT count(*) FROM patient WHERE split IS NULL").fetchone()[0]
+        chosen = zip(splits_by_rank(count, recipe.splits), (name for (name,) in ranked), strict=True)
+        table.execute("CREATE TEMP TABLE chosen (split TEXT, name TEXT PRIMARY KEY)")
+        table.executemany("INSERT INTO chosen VALUES (?, ?)", chosen)
+        table.execute(
+            "UPDATE patient SET split = (SELECT split FROM chosen WHERE chosen.name = patient.name) "
+            "WHERE split IS NULL"
+        )
+        table.execute("DROP TABLE chosen")
+
+
+def _write(
+    shardset: Path, of: sources.Sources, table: sqlite3.Connection, tallies: tuple[Tally, ...]
+) -> Plan:
+    with replacing_folder(of.secret / "plan") as folder:
+        folder.chmod(0o700)
+        shards = tuple(_shards(table, folder, of.recipes[0].packing.samples_per_shard))
+        made = Plan(
+            identity=manifest.identity(of.recipes, shards), recipes=of.recipes, shards=shards, tallies=tallies
+        )
+        path = shardset / manifest.PLAN
+        if any(shardset.glob("*/*.tar")) and manifest.load_record(Plan, path).identity != made.identity:
+            raise DataError(
+                f"'{shardset}' holds shards of another plan (other files, recipes or key). "
+                "Give the new set a folder of its own, or remove this one first."
+            )
+    refused = table.execute(
+        "SELECT path, recipe, outcome, reason FROM found WHERE outcome <> 'accepted' ORDER BY path"
+    )
+    names = ("path", "recipe", "outcome", "reason")
+    private.write_lines(
+        of.secret / "refused.jsonl",
+        ({**dict(zip(names, row, strict=True)), "path": json.loads(row[0])} for row in refused),
+    )
+    shardset.mkdir(parents=True, exist_ok=True)
+    write(path, manifest.render(made))
+    write(of.secret / "arranged", of.digest, mode=0o600)  # last: what is marked is whole
     return made
 
 
-def tally(recipes: Sequence[Dataset], entries: Iterable[Entry]) -> tuple[Tally, ...]:
-    """Count outcomes by source and reason."""
-    counts = Counter((entry.recipe, entry.outcome, entry.reason) for entry in entries)
-
-    def by_reason(recipe: int, outcome: str) -> dict[str, int]:
-        return {r: n for (i, o, r), n in sorted(counts.items()) if (i, o) == (recipe, outcome)}
-
-    return tuple(
-        Tally(
-            recipe=recipe.dataset.name,
-            files=sum(n for (i, _, _), n in counts.items() if i == index),
-            accepted=counts[index, "accepted", ""],
-            refused=by_reason(index, "refused"),
-            unreadable=by_reason(index, "unreadable"),
-        )
-        for index, recipe in enumerate(recipes)
-    )
-
-
-def assign(patients: Iterable[str], splits: Splits, key: bytes) -> dict[str, str]:
-    """Give every patient one split: a keyed shuffle cut at the fractions, no split left empty in vain."""
-    ranked = sorted(patients, key=lambda patient: pseudonym(key, "split", patient))
-    wanted = {name: part for name, part in splits.model_dump().items() if part > 0}
-    names = sorted(wanted, key=lambda name: -wanted[name])[: len(ranked)]
-    sizes = {name: max(round(wanted[name] * len(ranked)), 1) for name in names[1:]}
-    order = [name for name in names[1:] for _ in range(sizes[name])]
-    order += names[:1] * (len(ranked) - len(order))
-    return dict(zip(ranked, order, strict=True))
-
-
-def _catalogue(
-    sources: Sequence[tuple[Dataset, Path]], key: bytes, on_progress: Progress
-) -> Iterator[_Candidate]:
-    listed = [(index, path) for index, (_, folder) in enumerate(sources) for path in _files(folder)]
-    for done, (index, path) in enumerate(listed, start=1):
-        yield _candidate(index, sources[index][0], path, key)
-        on_progress(done, len(listed))
-
-
-def _files(folder: Path) -> list[Path]:
-    """List every file below `folder`, through links but round no loop, in an order of its own."""
-    if folder.is_file():
-        return [folder.resolve()]
-    if not folder.is_dir():
-        raise DataError(f"There is no folder '{folder}' to take mammograms from.")
-    found, visited = [], set()
-    for root, folders, names in os.walk(folder.resolve(), onerror=_unlisted, followlinks=True):
-        status = Path(root).stat()
-        if (status.st_dev, status.st_ino) in visited:
-            folders.clear()
-            continue
-        visited.add((status.st_dev, status.st_ino))
-        folders.sort()
-        found += [Path(root) / name for name in sorted(names)]
-    return found
-
-
-def _unlisted(error: OSError) -> None:
-    raise DataError(
-        f"The folder '{error.filename}' can't be listed ({error.strerror}): nobody knows what it holds."
-    )
-
-
-def _candidate(index: int, recipe: Dataset, path: Path, key: bytes) -> _Candidate:
-    try:
-        facts = header.read(path, recipe.source)
-    except header.UnreadableError as error:
-        return _Candidate(Entry(str(path), index, "unreadable", str(error)))
-    reason, flags = screen_header(facts, recipe.screening)
-    if reason:
-        return _Candidate(Entry(str(path), index, "refused", reason))
-    name, patient = pseudonym(key, "image", facts.sop_instance_uid), pseudonym(key, "patient", facts.patient)
-    sample = Sample(
-        key=name, recipe=index, view=facts.view, laterality=facts.laterality, vendor=facts.vendor, flags=flags
-    )
-    return _Candidate(Entry(str(path), index, "accepted", key=name, patient=patient), sample)
-
-
-def _without_duplicates(candidates: Iterable[_Candidate]) -> list[_Candidate]:
-    """Refuse what bears the SOP Instance UID of an image accepted before."""
-    seen: set[str] = set()
-    kept = []
-    for candidate in candidates:
-        again = candidate.entry.key in seen
-        refused = replace(candidate.entry, outcome="refused", reason="duplicate", key="", patient="")
-        kept.append(_Candidate(refused) if again else candidate)
-        seen |= {candidate.entry.key} - {""}
-    return kept
-
-
-def _shards(
-    recipes: Sequence[Dataset], candidates: Sequence[_Candidate], key: bytes
-) -> Iterator[PlannedShard]:
-    split_of: dict[str, str] = {}
-    for index, recipe in enumerate(recipes):  # each source keeps its own fractions
-        patients = {c.entry.patient for c in candidates if c.sample and c.sample.recipe == index}
-        split_of |= assign(patients - split_of.keys(), recipe.splits, key)
-    length = recipes[0].packing.samples_per_shard
+def _shards(table: sqlite3.Connection, folder: Path, length: int) -> Iterator[PlannedShard]:
     for split in Splits.model_fields:
-        samples = [c.sample for c in candidates if c.sample and split_of[c.entry.patient] == split]
-        samples.sort(key=lambda sample: sample.key)
-        for number, first in enumerate(range(0, len(samples), length)):
-            part = tuple(samples[first : first + length])
-            yield PlannedShard(name=f"{split}-{number:05d}", split=split, samples=part)
+        rows, number = table.execute(SAMPLES, [split]), 0
+        while part := rows.fetchmany(length):
+            name = f"{split}-{number:05d}"
+            lines = (
+                {"path": json.loads(path), "patient": patient, "sample": json.loads(sample)}
+                for path, patient, _, sample in part
+            )
+            private.write_lines(folder / f"{name}.jsonl", lines)
+            keys = hashlib.sha256("\n".join(row[2] for row in part).encode()).hexdigest()
+            yield PlannedShard(name=name, split=split, samples=len(part), sha256=keys)
+            number += 1
 
 
-def _save(shardset: Path, made: Plan, entries: Sequence[Entry], key: bytes) -> None:
-    path = shardset / manifest.PLAN
-    old = manifest.load_record(Plan, path).identity if path.exists() else ""
-    if old != made.identity and any(shardset.glob("*/*.tar")):
-        raise DataError(
-            f"'{shardset}' holds shards of another plan (other files, recipes or key). "
-            "Give the new set a folder of its own, or remove this one first."
-        )
-    secret = private.create(shardset)
-    write(secret / "key", key.hex() + "\n", mode=0o600)
-    private.write_entries(secret / "catalogue.jsonl", entries)
-    shardset.mkdir(parents=True, exist_ok=True)
-    write(path, manifest.render(made))  # last: a set that has a plan has all that the plan needs
-
-
-def _nothing(sources: Sequence[tuple[Dataset, Path]], tallies: Sequence[Tally]) -> str:
+def _nothing(shardset: Path, of: sources.Sources, tallies: Sequence[Tally]) -> str:
+    if not (shardset / manifest.PLAN).exists():
+        private.clear(shardset, "")
     lines = ["No mammogram to learn from was found; nothing was written."]
-    for (recipe, folder), counts in zip(sources, tallies, strict=True):
+    for folder, counts in zip(of.folders, tallies, strict=True):
         reasons = [f"{n} refused: {r}" for r, n in counts.refused.items()]
         reasons += [f"{n} unreadable: {r}" for r, n in counts.unreadable.items()]
         found = "; ".join(reasons) or "the folder is empty"
-        lines.append(f"'{folder}' as '{recipe.dataset.name}', {counts.files} files: {found}.")
+        lines.append(f"'{folder}' as '{counts.recipe}', {counts.files} files: {found}.")
     return "\n".join([*lines, "Is it the right folder, and the right recipe for it?"])

@@ -1,95 +1,92 @@
-"""A pool of processes that survives the death of a worker, and gives results in the order of the tasks."""
+"""A pool of processes in which a task may crash, hang or eat memory; results come in the order of tasks."""
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
+import resource
 import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import TimeoutError as TimeUpError
+from itertools import islice
 from multiprocessing.connection import wait
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from pebble import ProcessExpired, ProcessPool
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 ATTEMPTS = 2
-"""Times that a task which was running when a worker died is tried alone, before it is given up."""
+"""Times that a task whose worker died is tried, since the system may have killed the wrong one."""
+TIME_LIMIT_S = 120.0
+"""For one task; the slowest decoder needs about one second for a frame."""
+MEMORY_LIMIT_GB = 4
+"""Of a worker's own data. A frame needs a tenth of a gigabyte; a forged stream may ask for anything."""
 
 
 def ordered(
     function: Callable[[Task], Result],
     tasks: Iterable[Task],
     workers: int | None,
-    lost: Callable[[Task], Result],
+    lost: Callable[[Task, str], Result],
+    time_limit_s: float = TIME_LIMIT_S,
 ) -> Iterator[Result]:
-    """Map `function` over `tasks` in `workers` processes; ``lost(task)`` stands for one that kills.
+    """Map `function` over `tasks` in `workers` processes, a few tasks ahead of what is taken.
 
-    A native decoder that crashes takes its process down, and the pool breaks without saying which task did
-    it: all that were under way are tried again alone. With 0 workers everything is done in this process. None
-    takes every core that this process may use.
+    Parameters
+    ----------
+    workers
+        None takes every core that this process may use; 0 does everything in this process, without limits.
+    lost
+        Gives the result of a task that has killed its worker (``decoder-crashed``) or was stopped after
+        `time_limit_s` (``time-limit``), each in all of several attempts.
     """
     if workers == 0:
         yield from map(function, tasks)
         return
     count = workers or len(os.sched_getaffinity(0))
-    waiting: deque[tuple[Task, Future[Result]]] = deque()
-    pool, todo = _pool(count), iter(tasks)
-    try:
-        while True:
-            while len(waiting) < 3 * count and (task := next(todo, _END)) is not _END:
-                waiting.append((task, _submit(pool, function, task)))  # type: ignore[arg-type]
-            if not waiting:
-                return
-            try:
-                result = waiting[0][1].result()
-            except BrokenProcessPool:
-                pool.shutdown()
-                suspects = [task for task, _ in waiting]
-                waiting.clear()
-                for suspect in suspects:
-                    yield _alone(function, suspect, lost)
-                pool = _pool(count)
-            else:
-                waiting.popleft()
-                yield result
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-_END = object()
-
-
-def _pool(count: int) -> ProcessPoolExecutor:
+    todo = iter(tasks)
     # Fresh interpreters: a fork would copy the threads' locks of whatever library is loaded here.
-    return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_die_with_parent)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPool(count, initializer=_settle, context=context) as pool:
+
+        def submit(task: Task) -> tuple[Task, Any]:
+            return task, pool.schedule(function, args=[task], timeout=time_limit_s)
+
+        waiting = deque(map(submit, islice(todo, 3 * count)))
+        try:
+            while waiting:
+                task, future = waiting.popleft()
+                for attempt in range(1, ATTEMPTS + 1):
+                    reason = "decoder-crashed"
+                    try:
+                        result = future.result()
+                        break
+                    except TimeUpError:
+                        reason = "time-limit"
+                    except ProcessExpired:
+                        pass
+                    if attempt == ATTEMPTS:
+                        result = lost(task, reason)
+                    else:
+                        _, future = submit(task)
+                waiting.extend(map(submit, islice(todo, 1)))
+                yield result
+        finally:
+            pool.stop()  # type: ignore[no-untyped-call]
 
 
-def _submit(pool: ProcessPoolExecutor, function: Callable[[Task], Result], task: Task) -> Future[Result]:
-    try:
-        return pool.submit(function, task)
-    except BrokenProcessPool as error:  # it broke just now: let the loop find out in its own place
-        broken: Future[Result] = Future()
-        broken.set_exception(error)
-        return broken
-
-
-def _alone(function: Callable[[Task], Result], task: Task, lost: Callable[[Task], Result]) -> Result:
-    for _ in range(ATTEMPTS):
-        with _pool(1) as pool:
-            try:
-                return pool.submit(function, task).result()
-            except BrokenProcessPool:
-                continue
-    return lost(task)
-
-
-def _die_with_parent() -> None:
-    """Let a worker end when its parent is killed: it would wait for ever for tasks otherwise."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+def _settle() -> None:
+    """Make a worker die with its parent, keep to its memory, and leave Ctrl-C to the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    limit = MEMORY_LIMIT_GB << 30
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold patients' images
+    _keep_pages()
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -98,3 +95,11 @@ def _die_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _keep_pages() -> None:
+    """Tell glibc to keep freed memory: else each big array comes from the kernel anew, page by page."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(-4, 0)  # M_MMAP_MAX
+        libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD

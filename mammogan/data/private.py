@@ -1,7 +1,17 @@
-"""The folder beside a shard set that links it to patients: secret key, catalogue, ledger. It never travels.
+"""The folder beside a shard set that links it to patients: key, file lists, ledger. It never travels.
 
 `<set>.private` may be read by its owner only. Whatever stands in the set itself is derived from identifiers
 by HMAC-SHA256 under the secret key, so that nobody who guesses an identifier can check the guess.
+
+    key                 the secret
+    sources.json        recipes and folders that the set is made from
+    tables/             the sources' metadata tables, one SQLite file each
+    listing/            every file found, in parts
+    catalogue/          what the headers say, part by part
+    refused.jsonl       files that planning left out, and why
+    plan/               the images of each planned shard with their files
+    built/              the record of each built shard
+    ledger.jsonl        what became of every file, once all is built
 """
 
 from __future__ import annotations
@@ -9,24 +19,15 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
+import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from mammogan.errors import DataError
-from mammogan.files import write
+from mammogan.files import replacing, write
 
-
-@dataclass(frozen=True)
-class Entry:
-    """What became of one file: `outcome` is accepted, refused or unreadable; `patient` is a pseudonym."""
-
-    path: str
-    recipe: int
-    outcome: str
-    reason: str = ""
-    key: str = ""
-    patient: str = ""
+Line = dict[str, Any]
 
 
 def folder(shardset: Path) -> Path:
@@ -34,16 +35,28 @@ def folder(shardset: Path) -> Path:
     return shardset.resolve().with_name(f"{shardset.resolve().name}.private")
 
 
-def create(shardset: Path) -> Path:
-    """Make the private folder, closed to everybody else."""
+def create(shardset: Path, *names: str) -> Path:
+    """Make the private folder, or one below it, closed to everybody else."""
     path = folder(shardset)
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.chmod(0o700)
+    for name in ("", *names):
+        path = path / name
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.chmod(0o700)
     return path
 
 
-def secret_key(shardset: Path, key_file: Path | None) -> bytes:
-    """Take the key from `key_file`, from an earlier plan of this set, or draw a new one.
+def clear(shardset: Path, *names: str) -> None:
+    """Remove folders or files of the private folder."""
+    for name in names:
+        path = folder(shardset) / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def secret_key(shardset: Path, key_file: Path | None = None) -> bytes:
+    """Take the key from `key_file`, from an earlier plan of this set, or draw a new one and keep it.
 
     Raises
     ------
@@ -51,9 +64,10 @@ def secret_key(shardset: Path, key_file: Path | None) -> bytes:
         If the file holds no key of at least 32 hexadecimal digits.
     """
     own = folder(shardset) / "key"
-    path = key_file or (own if own.exists() else None)
-    if path is None:
-        return secrets.token_bytes(32)
+    path = key_file or own
+    if not path.exists() and key_file is None:
+        create(shardset)
+        write(own, secrets.token_hex(32) + "\n", mode=0o600)
     try:
         key = bytes.fromhex(path.read_text().strip())
     except (OSError, ValueError):
@@ -71,25 +85,25 @@ def pseudonym(key: bytes, kind: str, value: str) -> str:
     return hmac.digest(key, f"{kind}:{value}".encode(errors="surrogateescape"), "sha256").hex()[:32]
 
 
-def write_entries(path: Path, entries: Iterable[Entry]) -> None:
-    """Write one JSON line a file."""
-    write(path, "".join(json.dumps(asdict(entry)) + "\n" for entry in entries), mode=0o600)
+def write_lines(path: Path, lines: Iterable[Line]) -> None:
+    """Write one JSON line each, for the owner's eyes only."""
+    with replacing(path, 0o600) as stream:
+        for line in lines:
+            stream.write(json.dumps(line).encode() + b"\n")  # ASCII: a path that is no UTF-8 comes through
 
 
-def read_entries(shardset: Path) -> Iterator[Entry]:
-    """Read the catalogue that `plan` wrote.
+def read_lines(path: Path) -> Iterator[Line]:
+    """Read what `write_lines` wrote.
 
     Raises
     ------
     DataError
         If it is not there.
     """
-    path = folder(shardset) / "catalogue.jsonl"
     if not path.exists():
         raise DataError(
-            f"'{path}' is missing: only it knows which file each image of '{shardset}' comes from. "
+            f"'{path}' is missing: only it knows which files the images come from. "
             "Plan the set again where its sources are."
         )
     with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            yield Entry(**json.loads(line))
+        yield from map(json.loads, lines)

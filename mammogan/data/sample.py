@@ -1,4 +1,4 @@
-"""The work on one image, done in a worker process: DICOM file in, one PNG and one JSON a rung out."""
+"""The work on one image, done in a worker process: a file in, an encoded image and a note a rung out."""
 
 from __future__ import annotations
 
@@ -8,39 +8,40 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
-import pydicom
-from numpy.typing import NDArray
 
 from mammogan.config.dataset import Dataset
 from mammogan.config.settings import canonical_json
+from mammogan.data import sources
 from mammogan.data.artefacts import screen_pixels
 from mammogan.data.header import UnreadableError, hushed, spacing_mm
 from mammogan.data.manifest import Sample
+from mammogan.data.moments import PowerSums, power_sums
 from mammogan.data.picture import Picture, pyramid, take
+from mammogan.data.tar import encode_image
 from mammogan.errors import DataError
 
 
 @dataclass(frozen=True)
 class Task:
-    """An image to be made."""
+    """An image to be made: a file of the set whose private folder is `secret`."""
 
+    secret: str
     path: str
     sample: Sample
-    recipe: Dataset
 
 
 @dataclass(frozen=True)
 class Made:
-    """What became of it; on success `pngs`, `notes` (JSON) and `power_sums` have one entry a rung."""
+    """What became of it; on success `images`, `notes` (JSON) and `sums` have one entry a rung."""
 
     sample: Sample
     outcome: str
     reason: str = ""
     flags: tuple[str, ...] = ()
-    pngs: tuple[bytes, ...] = ()
+    pixels_sha256: str = ""
+    images: tuple[bytes, ...] = ()
     notes: tuple[bytes, ...] = ()
-    power_sums: tuple[tuple[int, int, int], ...] = ()
+    sums: tuple[PowerSums, ...] = ()
 
 
 def make(task: Task) -> Made:
@@ -52,67 +53,53 @@ def make(task: Task) -> Made:
         If the file can't be reached. That says nothing about the image, so it must not decide its outcome.
     """
     cv2.setNumThreads(1)
+    of, sample = sources.load(Path(task.secret)), task.sample
+    recipe = of.recipes[sample.recipe]
     try:
         with hushed():
-            dicom = pydicom.dcmread(Path(task.path))
-            sample, recipe = task.sample, task.recipe
+            dicom = of.archive(sample.recipe, tables=False).dicom(Path(task.path))
             picture = take(dicom, sample.view, sample.laterality, recipe.pixels, recipe.packing.top_px)
             spacing = spacing_mm(dicom)
     except OSError as error:
         raise DataError(
             f"A planned file can't be read any more ({error.strerror}); its path stands in the private "
-            f"catalogue under key '{task.sample.key}'. Bring the source back and "
-            "give the same command again."
+            f"folder's plan under key '{sample.key}'. Bring the source back and give the same command again."
         ) from None
     except UnreadableError as error:
-        return Made(task.sample, "unreadable", str(error))
+        return Made(sample, "unreadable", str(error))
+    except MemoryError:
+        return Made(sample, "unreadable", "memory-limit")
     except Exception:  # noqa: BLE001  (a damaged file can raise anything, and must not stop the others)
-        return Made(task.sample, "unreadable", "damaged")
-    reason, flags = screen_pixels(picture.measures, task.recipe.screening)
+        return Made(sample, "unreadable", "damaged")
+    reason, flags = screen_pixels(picture.measures, recipe.screening)
     if reason:
-        return Made(task.sample, "refused", reason)
-    return _rungs(task, picture, spacing, tuple(sorted({*task.sample.flags, *flags})))
+        return Made(sample, "refused", reason)
+    return _rungs(sample, recipe, picture, spacing, tuple(sorted({*sample.flags, *flags})))
 
 
-def _rungs(task: Task, picture: Picture, spacing: float, flags: tuple[str, ...]) -> Made:
-    rungs = task.recipe.packing.rungs
+def _rungs(sample: Sample, recipe: Dataset, picture: Picture, spacing: float, flags: tuple[str, ...]) -> Made:
+    rungs = recipe.packing.rungs
     images = pyramid(picture.image_HW, rungs)
     pixels_sha256 = hashlib.sha256(images[-1].tobytes()).hexdigest()
     notes = []
-    for height, _ in rungs:
+    for height, width in rungs:
         pixel_mm = spacing / picture.placing.scale * rungs[-1][0] / height
         note: dict[str, Any] = {
-            **task.sample.model_dump(mode="json", exclude={"key", "recipe"}),
+            **sample.model_dump(mode="json", exclude={"recipe"}),
             "flags": flags,
-            "dataset": task.recipe.dataset.name,
+            "dataset": recipe.dataset.name,
+            "size_px": (height, width),
             "pixel_spacing_mm": round(pixel_mm, 6) or None,
             "placing_at_top": asdict(picture.placing),
             "pixels_sha256_at_top": pixels_sha256,
         }
         notes.append(canonical_json(note).encode())
     return Made(
-        sample=task.sample,
+        sample=sample,
         outcome="accepted",
         flags=flags,
-        pngs=tuple(encode(image) for image in images),
+        pixels_sha256=pixels_sha256,
+        images=tuple(encode_image(image) for image in images),
         notes=tuple(notes),
-        power_sums=tuple(_power_sums(image) for image in images),
+        sums=tuple(power_sums(image) for image in images),
     )
-
-
-def encode(image_HW: NDArray[np.uint16]) -> bytes:
-    """Encode as 16-bit PNG; OpenCV's own setting is both the smallest and the fastest of libpng's here."""
-    done, png = cv2.imencode(".png", image_HW)
-    assert done, "OpenCV did not encode a PNG"
-    return bytes(png)
-
-
-def decode(png: bytes) -> NDArray[np.uint16] | None:
-    """Decode a 16-bit PNG; None if it is damaged."""
-    image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED) if png else None
-    return image if image is not None and image.dtype == np.uint16 and image.ndim == 2 else None
-
-
-def _power_sums(image_HW: NDArray[np.uint16]) -> tuple[int, int, int]:
-    wide = image_HW.ravel().astype(np.uint64)  # whole numbers: exact in any order
-    return image_HW.size, int(wide.sum()), int(np.dot(wide, wide))

@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 
 from mammogan.config.dataset import VIEWS, Dataset
 from mammogan.data import manifest
-from mammogan.data.build import load_plan
-from mammogan.data.manifest import Manifest, Plan, ShardFile
-from mammogan.data.sample import decode
-from mammogan.data.tar import Index, Member
+from mammogan.data.manifest import Manifest, Plan, ShardFile, load_plan
+from mammogan.data.tar import Index, decode_image
 from mammogan.errors import DataError
 
 CACHE_BYTES = 512 << 20
@@ -90,27 +88,36 @@ class ShardSet:
 class Rung:
     """The images of one resolution and split, by position 0 .. len - 1.
 
-    `views_N` holds each image's view as its place in ``VIEWS``. Small rungs are kept in memory as they are
-    read; of larger ones nothing is held but the index.
+    `views_N` holds each image's view as its place in ``VIEWS``, and `labels` every label as text. Small rungs
+    are kept in memory as they are read; of larger ones nothing is held but the index.
     """
 
     def __init__(self, shardset: Path, files: list[ShardFile], cache_bytes: int = CACHE_BYTES) -> None:
         self.height_px, self.width_px = files[0].height_px, files[0].width_px
         self._paths = [shardset / file.path for file in files]
-        self._members: list[tuple[int, Member]] = []
-        for number, file in enumerate(files):
-            _check_size(self._paths[number], file.bytes)
-            index = manifest.load_record(Index, _existing(shardset / file.index))
-            self._members += [(number, member) for member in index.samples]
-        views = [VIEWS.index(member.view) for _, member in self._members]
-        self.views_N: NDArray[np.uint8] = np.array(views, dtype=np.uint8)
+        indices = []
+        for path, file in zip(self._paths, files, strict=True):
+            _check_size(path, file.bytes)
+            indices.append(manifest.load_record(Index, _existing(shardset / file.index)))
+        self._packed = indices[0].packed
+        counts = [len(index.keys) for index in indices]
+        self._shards_N = np.repeat(np.arange(len(files), dtype=np.int32), counts)
+        self._offsets_N = np.concatenate([np.array(index.offsets, np.int64) for index in indices])
+        self._sizes_N = np.concatenate([np.array(index.sizes, np.int64) for index in indices])
+        self._keys_N = np.concatenate([np.array(index.keys, "S") for index in indices])
+        self.labels: dict[str, NDArray[np.str_]] = {
+            name: np.concatenate([np.array(index.labels[name], "U") for index in indices])
+            for name in indices[0].labels
+        }
+        views = np.array(VIEWS)
+        self.views_N = np.argmax(self.labels["view"][:, None] == views, axis=1).astype(np.uint8)
         shape = (len(self), self.height_px, self.width_px)
         small = 2 * np.prod(shape, dtype=np.int64) <= cache_bytes
         self._cache_NHW = np.empty(shape, dtype=np.uint16) if small else None
         self._cached_N = np.zeros(len(self), dtype=bool)
 
     def __len__(self) -> int:
-        return len(self._members)
+        return len(self._shards_N)
 
     def read(self, positions: NDArray[np.int64]) -> NDArray[np.uint16]:
         """Give the images at `positions`, shape (N, height, width), 0 black .. 65535 white.
@@ -120,31 +127,30 @@ class Rung:
         DataError
             Naming the shard, if it is missing, cut short or damaged.
         """
-        images_NHW = np.empty((len(positions), self.height_px, self.width_px), dtype=np.uint16)
-        for place, position in enumerate(positions):
-            if self._cache_NHW is None:
-                images_NHW[place] = self._load(int(position))
-                continue
-            if not self._cached_N[position]:
+        if self._cache_NHW is not None:
+            for position in np.unique(positions[~self._cached_N[positions]]):
                 self._cache_NHW[position] = self._load(int(position))
                 self._cached_N[position] = True
-            images_NHW[place] = self._cache_NHW[position]
+            return self._cache_NHW[positions]
+        images_NHW = np.empty((len(positions), self.height_px, self.width_px), dtype=np.uint16)
+        for place, position in enumerate(positions):
+            images_NHW[place] = self._load(int(position))
         return images_NHW
 
     def keys(self, positions: NDArray[np.int64]) -> list[str]:
-        """Name the samples at `positions` as the tars do."""
-        return [self._members[int(position)][1].key for position in positions]
+        """Name the samples at `positions` as the shards do."""
+        return [key.decode() for key in self._keys_N[positions]]
 
     def _load(self, position: int) -> NDArray[np.uint16]:
-        number, member = self._members[position]
-        path = _existing(self._paths[number])
+        path = _existing(self._paths[self._shards_N[position]])
         with path.open("rb", buffering=0) as tar:
-            tar.seek(member.offset)
-            image = decode(tar.read(member.size))
-        if image is None or image.shape != (self.height_px, self.width_px):
+            tar.seek(self._offsets_N[position])
+            content = tar.read(self._sizes_N[position])
+        image = decode_image(content, (self.height_px, self.width_px), packed=self._packed)
+        if image is None:
             raise DataError(
-                f"The shard '{path}' is damaged at sample '{member.key}'. Find all such with: "
-                f"mammogan shards verify {path.parents[1]}"
+                f"The shard '{path}' is damaged at sample '{self._keys_N[position].decode()}'. Find all such "
+                f"with: mammogan shards verify {path.parents[1]}"
             )
         return image
 

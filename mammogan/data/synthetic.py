@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammogan.config.settings import canonical_json
-from mammogan.data.sample import decode, encode
-from mammogan.data.tar import ShardWriter
+from mammogan.data.encoding import decode_png, encode_png
+from mammogan.data.tar import ShardWriter, encode_image
 from mammogan.errors import DataError
 from mammogan.files import write
 
@@ -24,9 +24,10 @@ def write_images(pool: Path, shard: str, size_px: tuple[int, int], images: Itera
     files, writer = [], ShardWriter(pool, *size_px, "synthetic", shard)
     try:
         for name, view, facts, image_HW in images:
-            content, path = encode(image_HW), pool / "png" / f"{name}.png"
-            write(path, content)
-            writer.add(name, view, content, canonical_json({"view": view, **facts}).encode())
+            path = pool / "png" / f"{name}.png"
+            write(path, encode_png(image_HW))
+            note = canonical_json({"key": name, "view": view, **facts}).encode()
+            writer.add(name, {"view": view}, encode_image(image_HW), note)
             files.append(path)
     except BaseException as error:
         writer.abandon(error)
@@ -43,7 +44,7 @@ def read_image(path: Path) -> NDArray[np.uint16]:
     DataError
         If it is missing or damaged.
     """
-    image = decode(path.read_bytes()) if path.is_file() else None
+    image = decode_png(path.read_bytes()) if path.is_file() else None
     if image is None:
         raise DataError(
             f"The synthetic image '{path}' is missing or damaged: launch the run again to draw it anew."

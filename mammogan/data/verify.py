@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mammogan.data import manifest, private
-from mammogan.data.manifest import Manifest, ShardFile
+from mammogan.data.finalise import is_sealed
+from mammogan.data.manifest import Manifest, Plan, ShardFile
+from mammogan.data.shard import planned_lines
 from mammogan.data.shardset import ShardSet
 from mammogan.files import sha256
 
@@ -17,7 +19,8 @@ Progress = Callable[[int, int], None]
 def verify(shardset: Path, on_progress: Progress | None = None) -> list[str]:
     """Name everything that is wrong with a built set: one sentence a problem, none if it is sound.
 
-    Every byte is read. Where the private folder is at hand, the split by patient is checked as well.
+    Every byte is read. Where the private folder is at hand, the manifest's seal and the split by patient are
+    checked as well.
 
     Raises
     ------
@@ -37,7 +40,9 @@ def verify(shardset: Path, on_progress: Progress | None = None) -> list[str]:
     problems += _foreign(shardset, made)
     problems += _miscounted(made)
     if private.folder(shardset).exists():
-        problems += _leaks(built)
+        problems += _leaks(shardset, plan)
+        if not is_sealed(shardset):
+            problems.append(f"'{manifest.MANIFEST}' was changed since the set was built.")
     return problems
 
 
@@ -69,11 +74,10 @@ def _miscounted(made: Manifest) -> Iterator[str]:
             yield f"The rung {height}x{width} has {images} images, but the manifest counts {made.images}."
 
 
-def _leaks(built: ShardSet) -> Iterator[str]:
-    split_of = {sample.key: shard.split for shard in built.plan.shards for sample in shard.samples}
+def _leaks(shardset: Path, plan: Plan) -> Iterator[str]:
     splits: dict[str, set[str]] = defaultdict(set)
-    for entry in private.read_entries(built.path):
-        if entry.key in split_of:
-            splits[entry.patient].add(split_of[entry.key])
+    for shard in plan.shards:
+        for line in planned_lines(shardset, shard):
+            splits[line["patient"]].add(shard.split)
     for number, found in enumerate(sorted(tuple(sorted(s)) for s in splits.values() if len(s) > 1), start=1):
         yield f"A patient (leak {number}) is in several splits: {', '.join(found)}."

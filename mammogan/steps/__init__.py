@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import cast
 
-from mammogan.config.run import Run
+from mammogan.config.run import Run, load
 from mammogan.errors import ConfigError
 from mammogan.steps import done, report, sample, score, select, shards, train
 from mammogan.steps.graph import Node, graph
@@ -18,13 +19,19 @@ from mammogan.steps.step import Step
 __all__ = ["STEPS", "Node", "Progress", "Step", "graph", "is_done", "progress", "run"]
 
 STEPS: dict[str, type[Step]] = {
+    "list": shards.ListFiles,
+    "catalogue": shards.ReadHeaders,
+    "plan": shards.PlanShards,
     "shards": shards.BuildShards,
+    "finalise": shards.FinishShards,
     "train": train.TrainStage,
     "score": score.ScoreCheckpoints,
     "select": select.SelectCheckpoint,
     "sample": sample.SamplePool,
     "report": report.WriteReport,
 }
+
+SHARD_STEPS = ("list", "catalogue", "plan", "shards", "finalise")
 
 
 def run(run_dir: Path, node: str, task: int = 0) -> None:
@@ -35,19 +42,19 @@ def run(run_dir: Path, node: str, task: int = 0) -> None:
     ConfigError
         If the run has no such node or task.
     """
-    settings = Run.load(run_dir)
-    nodes = {item.name: item for item in graph(settings.method)}
+    launched = load(run_dir)
+    nodes = {item.name: item for item in graph(launched)}
     if node not in nodes:
         raise ConfigError(f"This run has no step '{node}'. Its steps: {', '.join(nodes)}.")
     if not 0 <= task < nodes[node].tasks:
         raise ConfigError(f"Step '{node}' has no task '{task}': it has {nodes[node].tasks}, counted from 0.")
-    files = STEPS[nodes[node].step](run_dir, nodes[node], task)(settings)
+    files = STEPS[nodes[node].step](run_dir, nodes[node], task)(cast(Run, launched))
     if os.environ.get("RANK", "0") == "0":
         done.mark(run_dir, node, task, files)
 
 
 def is_done(run_dir: Path, node: Node, task: int) -> bool:
     """Whether this task has ended well and its files are what it left."""
-    if node.step == "shards":
-        return shards.is_built(run_dir)
+    if node.step in SHARD_STEPS:
+        return shards.is_done(load(run_dir), node, task)
     return done.holds(run_dir, node.name, task)

@@ -1,4 +1,8 @@
-"""The job graph of a run: shards -> train -> score -> select -> sample -> report, as plain data."""
+"""The job graphs, as plain data.
+
+Of a run: shards -> finalise -> train -> score -> select -> sample -> report. Of a shard set alone: list ->
+catalogue -> plan -> shards -> finalise.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from dataclasses import dataclass
 from mammogan import schedule
 from mammogan.config.dataset import VIEWS
 from mammogan.config.method import Method
+from mammogan.config.run import Launched, Run
 
 # The resource classes that a site's profile must define, and what asks for them.
 RESOURCES = ("login", "cpu_array", "gpu_one", "gpu_nodes")
@@ -41,10 +46,28 @@ class Node:
     needs: tuple[str, ...]
 
 
-def graph(method: Method) -> tuple[Node, ...]:
-    """List the nodes of a run in an order in which every node follows what it needs."""
-    nodes = [Node("shards", "shards", None, 1, "cpu_array", ())]
-    before = "shards"
+def graph(launched: Launched) -> tuple[Node, ...]:
+    """List the nodes of a launch in an order in which every node follows what it needs."""
+    tasks = launched.shard_tasks
+    if isinstance(launched, Run):
+        return (*_shards(tasks, ()), *_training(launched.method))
+    return (
+        Node("list", "list", None, 1, "cpu_array", ()),
+        Node("catalogue", "catalogue", None, tasks, "cpu_array", ("list",)),
+        Node("plan", "plan", None, 1, "cpu_array", ("catalogue",)),
+        *_shards(tasks, ("plan",)),
+    )
+
+
+def _shards(tasks: int, needs: tuple[str, ...]) -> tuple[Node, ...]:
+    return (
+        Node("shards", "shards", None, tasks, "cpu_array", needs),
+        Node("finalise", "finalise", None, 1, "cpu_array", ("shards",)),
+    )
+
+
+def _training(method: Method) -> tuple[Node, ...]:
+    nodes, before = [], "finalise"
     for stage in schedule.plan(method):
         train, score = f"train-{stage.index}", f"score-{stage.index}"
         tasks = math.ceil(len(stage.checkpoints()) / method.scoring.checkpoints_per_task)

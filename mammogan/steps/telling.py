@@ -40,7 +40,7 @@ def story(run_dir: Path, run: Run, finished: str = "") -> tracking.Story:
     from mammogan.steps import is_done
 
     stages = schedule.plan(run.method)
-    ended = {node.name for node in graph(run.method) if node.name == finished or is_done(run_dir, node, 0)}
+    ended = {node.name for node in graph(run) if node.name == finished or is_done(run_dir, node, 0)}
     result = tracking.Story(
         name=f"{run.method.method.name} {run_dir.name}",
         params=_flat(run.method.model_dump(mode="json")),

@@ -1,0 +1,100 @@
+"""What a shard set is made from: a recipe and a folder a source, written down before anything is read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from mammogan.config.dataset import Dataset
+from mammogan.config.settings import canonical_json
+from mammogan.data import private
+from mammogan.data.archive import Archive, index_tables
+from mammogan.errors import ConfigError, DataError
+from mammogan.files import write
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The sources of the set whose private folder is `secret`, by their place in the list."""
+
+    secret: Path
+    recipes: tuple[Dataset, ...]
+    folders: tuple[Path, ...]
+
+    @property
+    def digest(self) -> str:
+        """Hash by which an interrupted planning knows its own work again."""
+        return digest(list(zip(self.recipes, self.folders, strict=True)))
+
+    def archive(self, index: int, *, tables: bool = True) -> Archive:
+        """Open source `index`; its tables are needed for headers only."""
+        where = self.secret / "tables" / f"{index}.sqlite" if tables else None
+        return Archive(self.recipes[index].source, self.folders[index], where)
+
+    def index_tables(self) -> None:
+        """Read the metadata tables of every source once, so that each worker can look into them.
+
+        Raises
+        ------
+        DataError
+            If a table is missing, or lacks a column.
+        """
+        (self.secret / "tables").mkdir(mode=0o700, exist_ok=True)
+        for index, (recipe, folder) in enumerate(zip(self.recipes, self.folders, strict=True)):
+            index_tables(recipe.source, folder, self.secret / "tables" / f"{index}.sqlite")
+
+
+def digest(wanted: Sequence[tuple[Dataset, Path]]) -> str:
+    """Hash recipes and folders."""
+    tree = [[recipe.model_dump(mode="json"), str(folder.resolve())] for recipe, folder in wanted]
+    return hashlib.sha256(canonical_json(tree).encode()).hexdigest()
+
+
+def save(shardset: Path, sources: Sequence[tuple[Dataset, Path]]) -> Sources:
+    """Write down the sources of a set.
+
+    Raises
+    ------
+    DataError
+        If a source's folder does not exist.
+    ConfigError
+        If the recipes don't agree on the rungs and shards to write.
+    """
+    if any(recipe.packing != sources[0][0].packing for recipe, _ in sources):
+        raise ConfigError(
+            "The recipes of one shard set must agree on their table [packing]: set it alike in all."
+        )
+    for _, folder in sources:
+        if not folder.exists():
+            raise DataError(f"There is no folder '{folder}' to take mammograms from.")
+    tree = [
+        {"recipe": recipe.model_dump(mode="json"), "folder": str(folder.resolve())}
+        for recipe, folder in sources
+    ]
+    write(private.create(shardset) / "sources.json", json.dumps(tree, indent=1), mode=0o600)
+    load.cache_clear()
+    return load(private.folder(shardset))
+
+
+@lru_cache(maxsize=2)
+def load(secret: Path) -> Sources:
+    """Read the sources from a set's private folder.
+
+    Raises
+    ------
+    DataError
+        If they were never written down there.
+    """
+    path = secret / "sources.json"
+    if not path.exists():
+        raise DataError(
+            f"'{path}' is missing: only it knows where the images come from. "
+            "Plan the set again where its sources are."
+        )
+    tree = json.loads(path.read_text(encoding="utf-8"))
+    recipes = tuple(Dataset.model_validate(source["recipe"]) for source in tree)
+    return Sources(secret, recipes, tuple(Path(source["folder"]) for source in tree))
