@@ -23,11 +23,7 @@ def _origin(text: str) -> str:
 
 
 def _key(text: str) -> str:
-    """Allow what leads to a table's row: an origin that is no table, or a fact found without tables."""
-    if text.startswith("table:"):
-        raise ValueError(
-            "a column can't find the row that it is read from: match a keyword, path:, view or laterality"
-        )
+    """Allow an origin, or a fact that was found without the table."""
     return text if text in ("view", "laterality") else _origin(text)
 
 
@@ -41,6 +37,7 @@ def _pattern(pattern: str) -> str:
 
 Origin = Annotated[str, AfterValidator(_origin)]
 Origins = tuple[Origin, ...]
+Pattern = Annotated[str, AfterValidator(_pattern)]
 Needed = Annotated[Origins, Field(min_length=1)]
 Key = Annotated[str, AfterValidator(_key)]
 Reason = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
@@ -61,15 +58,17 @@ class Refusal(Settings):
 class Table(Settings):
     """A CSV of metadata: `match` says for each of its key columns which origin must equal it.
 
-    The facts ``view`` and ``laterality``, as found without tables, may be matched too; a row whose column for
-    ``laterality`` holds one of `both_sides` serves both. Several rows may match: any of them may refuse, and
-    the first with a value gives it. With `required` an image without a row is refused: ``not-in-table``.
+    An origin may be a column of a table above, and the facts ``view`` and ``laterality`` as known so far; a
+    row whose column for ``laterality`` holds one of `both_sides` serves both. `extract` keeps of a column
+    what a regular expression finds. Several rows may match: any of them may refuse, and the
+    first with a value gives it. With `required` an image without a row is refused: ``not-in-table``.
     """
 
     file: str
     delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = ","
     encoding: str = "utf-8-sig"
     match: Annotated[dict[str, Key], Field(min_length=1)]
+    extract: dict[str, Pattern] = Field(default={})
     both_sides: tuple[str, ...] = ()
     required: bool = False
     refuse: tuple[Refusal, ...] = ()
@@ -110,7 +109,7 @@ class Source(Settings):
     patient: Needed = ("PatientID",)
     age: Origins = ("PatientAge",)
     density: Origins = ()
-    patient_pattern: Annotated[str, AfterValidator(_pattern)] = ""
+    patient_pattern: Pattern = ""
     view_names: dict[str, str] = Field(default={})
     side_names: dict[str, Literal["L", "R"]] = Field(default={})
     tables: tuple[Table, ...] = ()
@@ -120,21 +119,20 @@ class Source(Settings):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of tables that facts are read from."""
-        origins = (
-            *self.view,
-            *self.laterality,
-            *self.patient,
-            *self.age,
-            *self.density,
-            *self.images.spacing,
-        )
+        """The columns of tables that facts and the keys of further tables are read from."""
+        facts = (self.view, self.laterality, self.patient, self.age, self.density, self.images.spacing)
+        keys = [tuple(table.match.values()) for table in self.tables]
+        origins = [origin for group in (*facts, *keys) for origin in group]
         return tuple(dict.fromkeys(o.removeprefix("table:") for o in origins if o.startswith("table:")))
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.columns and not self.tables:
             raise ValueError(f"'table:{self.columns[0]}' needs a table: add one under [[source.tables]]")
+        if self.tables and (bad := [o for o in self.tables[0].match.values() if o.startswith("table:")]):
+            raise ValueError(
+                f"'{bad[0]}' can't lead to the first table: match a keyword, path:, view or laterality"
+            )
         if self.kind == "images":
             for name in ("view", "laterality", "patient"):
                 if bad := [o for o in getattr(self, name) if not o.startswith(("path:", "table:"))]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pydicom
 from pydicom.dataset import Dataset as Dicom
 
-from mammogan.config.source import Source, Table
+from mammogan.config.source import Source
 from mammogan.data import images
 from mammogan.data.header import Header, UnreadableError, facts, read_dicom, reading
 from mammogan.data.origins import Origins, text
@@ -94,17 +94,16 @@ class Archive:
         return replace(found, refused=verdict.refused, flags=(*found.flags, *verdict.flags))
 
     def _rows(self, dicom: Dicom, relative: str) -> list[list[Row]]:
-        """Find the rows of every table that belong to the image."""
+        """Find the rows of every table that belong to the image; one table may lead to the next."""
         if self._tables is None:
             assert not (self._source.tables or self._source.include_list or self._source.exclude_list)
             return []
-        alone = Origins(self._source, dicom, relative)
-        return [self._of_table(n, table, alone) for n, table in enumerate(self._source.tables)]
-
-    def _of_table(self, number: int, table: Table, alone: Origins) -> list[Row]:
-        assert self._tables is not None
-        key = tuple(alone.key(origin) for origin in table.match.values())
-        return self._tables.rows(number, key) if all(key) else []
+        found: list[list[Row]] = []
+        for number, table in enumerate(self._source.tables):
+            so_far = Origins(self._source, dicom, relative, _column(found))
+            key = tuple(so_far.key(origin) for origin in table.match.values())
+            found.append(self._tables.rows(number, key) if all(key) else [])
+        return found
 
     def _spacing_mm(self, dicom: Dicom, path: Path) -> float:
         origins = self._source.images.spacing

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from urllib.parse import quote
 from mammogan.config.settings import nearest
 from mammogan.config.source import Source, Table
 from mammogan.data import terms
-from mammogan.data.origins import check
+from mammogan.data.origins import check, searched
 from mammogan.errors import DataError
 
 Row = dict[str, str]
@@ -79,7 +80,7 @@ def index_tables(source: Source, folder: Path, index: Path) -> None:
                 if file := getattr(source, name):
                     listed = ((name, value) for value in _lines(folder / file, name))
                     base.executemany("INSERT INTO listed VALUES (?, ?)", listed)
-            base.executescript(INDEXES + "COMMIT;")
+            base.executescript(INDEXES)
         finally:
             base.close()
         temporary.replace(index)
@@ -146,7 +147,7 @@ class _Rows:
         self.columns = self._header()
         wanted = {*(refusal.column for refusal in table.refuse), *source.columns} & {*self.columns}
         self._wanted = sorted(wanted)
-        for column in (*table.match, *(refusal.column for refusal in table.refuse)):
+        for column in (*table.match, *table.extract, *(refusal.column for refusal in table.refuse)):
             if column not in self.columns:
                 raise DataError(
                     f"'{path}' has no column '{column}', which the recipe's [[source.tables]] names."
@@ -170,6 +171,7 @@ class _Rows:
                     f"{len(self.columns)}. Mend it, or the recipe's delimiter '{self._table.delimiter}'."
                 )
             row = dict(zip(self.columns, map(terms.plain, values), strict=True))
+            row |= {column: searched(pattern, row[column]) for column, pattern in self._table.extract.items()}
             kept = json.dumps({column: row[column] for column in self._wanted}, ensure_ascii=False)
             for key in product(*(self._allowed(column, row[column]) for column in self._table.match)):
                 yield _spell(key), kept
@@ -211,7 +213,10 @@ def _spell(key: Key) -> str:
 
 
 def _holds(value: str, values: Sequence[str]) -> bool:
-    return (value != "" and "*" in values) or value.upper() in {terms.plain(one).upper() for one in values}
+    """Say whether a cell, or one part of a cell that lists several codes, is among `values`."""
+    wanted = {terms.plain(one).upper() for one in values}
+    parts = {value.upper(), *(terms.plain(part).upper() for part in re.split("[,;|]", value) if part.strip())}
+    return (value != "" and "*" in wanted) or not wanted.isdisjoint(parts)
 
 
 def _lines(path: Path, name: str) -> Iterator[str]:
