@@ -9,7 +9,16 @@ from pydantic import Field
 from mammogan.config.settings import Fraction, Positive, Settings
 
 HeaderFlag = Literal["burned-in", "partial-view", "view-conflict", "laterality-conflict", "small-field"]
-PixelFlag = Literal["breast-area", "orientation", "implant-like", "saturated-body"]
+PixelFlag = Literal[
+    "constant-image",
+    "half-decoded",
+    "breast-area",
+    "orientation",
+    "implant-like",
+    "foreign-body",
+    "paddle",
+    "metal",
+]
 Flag = HeaderFlag | PixelFlag
 Millimetres = Annotated[float, Field(ge=0)]
 
@@ -19,8 +28,10 @@ class Screening(Settings):
 
     `refused_words` are looked for anywhere in the descriptions, `qc_words` as whole words in patient name, ID
     and study description. A field of view smaller than `smallest_field_mm` is a close-up; 0 asks nothing.
-    Fractions are of the frame (`breast_area`) or of the breast (`saturated_area`, `implant_area`). Rules
-    named in `only_flag` mark an image in its JSON and let it pass.
+    Thresholds of the pixel rules are fractions: of the frame (`breast_area`), its rows (`repeated_rows`),
+    width (`row_break`), height (`metal_length`) or shorter side (`paddle_length`), or of the breast
+    (`implant_area`, `foreign_body_area`). Rules named in `only_flag` mark an image in its JSON and let it
+    pass.
     """
 
     modalities: tuple[str, ...] = ("MG",)
@@ -51,6 +62,10 @@ class Screening(Settings):
     max_magnification: Annotated[float, Field(ge=1)] = 1.4
     smallest_field_mm: tuple[Millimetres, Millimetres] = (0, 0)
     breast_area: tuple[Fraction, Fraction] = (0.05, 0.85)
-    saturated_area: Fraction = 0.0003
-    implant_area: Fraction = 0.08
-    only_flag: tuple[Flag, ...] = ("burned-in", "view-conflict", "laterality-conflict", "saturated-body")
+    row_break: Fraction = 0.2
+    repeated_rows: Fraction = 0.02
+    implant_area: Fraction = 0.1
+    foreign_body_area: Fraction = 0.015
+    paddle_length: Fraction = 0.23
+    metal_length: Fraction = 0.012
+    only_flag: tuple[Flag, ...] = ("burned-in", "view-conflict", "laterality-conflict", "metal")

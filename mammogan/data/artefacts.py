@@ -8,46 +8,63 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mammogan.config.screening import Screening
+from mammogan.data import damage, foreign
 from mammogan.data.breast import Mask
 from mammogan.data.decode import Stored
 from mammogan.data.rules import judge
 
 Levels = NDArray[np.uint16]
 
-WHITE = 65535
-SATURATED = 0.995
-SMOOTH_FROM, SMOOTH_SD = 0.85, 0.01
-
 
 @dataclass(frozen=True)
 class Measures:
-    """What the finished picture shows; `breast` is a fraction of the frame, the next two of the breast.
+    """What the finished picture shows, in the order of the rules that ask for it.
 
-    `inner` and `outer` are the breast's brightness in the halves of the frame at the chest wall and away from
-    it.
+    Attributes
+    ----------
+    constant, no_window
+        The frame has one grey only; neither window nor table maps it.
+    row_break, repeated_rows
+        Fraction of the width that jumps at one row; of the rows that repeat the one above.
+    breast
+        The breast's fraction of the frame.
+    inner, outer
+        The breast's brightness in the halves of the frame at the chest wall and away from it.
+    straight_edge
+        Length of the longest one along rows or columns, as a fraction of the frame's shorter side.
+    smooth_bright, metal_body
+        Fractions of the breast: the largest even bright region, and the largest white sharp one.
+    thin_metal
+        Length of the longest piece, as a fraction of the frame's height.
     """
 
     constant: bool
     no_window: bool
+    row_break: float
+    repeated_rows: float
     breast: float
-    saturated: float
-    smooth_bright: float
     inner: float
     outer: float
+    straight_edge: float
+    smooth_bright: float
+    metal_body: float
+    thin_metal: float
 
 
 PIXEL_RULES: dict[str, Callable[[Measures, Screening], bool]] = {
     "no-window": lambda m, s: m.no_window,
     "constant-image": lambda m, s: m.constant,
+    "half-decoded": lambda m, s: m.row_break > s.row_break or m.repeated_rows > s.repeated_rows,
     "breast-area": lambda m, s: not s.breast_area[0] <= m.breast <= s.breast_area[1],
     "orientation": lambda m, s: m.inner <= m.outer,
+    "paddle": lambda m, s: m.straight_edge > s.paddle_length,
     "implant-like": lambda m, s: m.smooth_bright > s.implant_area,
-    "saturated-body": lambda m, s: m.saturated > s.saturated_area,
+    "foreign-body": lambda m, s: m.metal_body > s.foreign_body_area,
+    "metal": lambda m, s: m.thin_metal > s.metal_length,
 }
 
 
@@ -74,26 +91,19 @@ def measure(
     constant, no_window
         What was found before: that the frame has one grey only, and that neither window nor table maps it.
     """
-    image_HW = np.where(mask_HW, frame_HW, np.uint16(0)).astype(np.float32) / np.float32(WHITE)
-    area = max(int(mask_HW.sum()), 1)
-    saturated = image_HW >= SATURATED
-    middle = image_HW.shape[1] // 2
+    seen = foreign.shrink(frame_HW, mask_HW)
+    columns = np.where(seen.mask_HW, seen.grey_HW, np.float32(0)).sum(axis=0, dtype=np.float64)
+    middle = len(columns) // 2
     return Measures(
         constant=constant,
         no_window=no_window,
-        breast=float(mask_HW.mean()),
-        saturated=float(saturated.sum()) / area,
-        smooth_bright=_smooth_bright(image_HW) * image_HW.size / area,
-        inner=float(image_HW[:, :middle].sum(dtype=np.float64)),
-        outer=float(image_HW[:, middle:].sum(dtype=np.float64)),
+        row_break=damage.row_break(frame_HW),
+        repeated_rows=damage.repeated_rows(stored_HW),
+        breast=float(seen.mask_HW.mean()),
+        inner=float(columns[:middle].sum()),
+        outer=float(columns[middle:].sum()),
+        straight_edge=foreign.straight_edge(seen),
+        smooth_bright=foreign.smooth_bright(seen),
+        metal_body=foreign.metal_body(seen),
+        thin_metal=foreign.thin_metal(frame_HW, mask_HW, seen),
     )
-
-
-def _smooth_bright(image_HW: NDArray[np.float32]) -> float:
-    """Measure the largest bright region without texture, as a fraction of the picture."""
-    small = cv2.resize(image_HW, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)  # noise averages out
-    mean = cv2.blur(small, (7, 7))
-    spread = cv2.blur(small * small, (7, 7)) - mean * mean
-    smooth = ((mean > SMOOTH_FROM) & (spread < SMOOTH_SD**2)).astype(np.uint8)
-    _, _, stats, _ = cv2.connectedComponentsWithStats(smooth)
-    return float(max([0, *stats[1:, cv2.CC_STAT_AREA].tolist()]) / small.size)

@@ -1,14 +1,29 @@
+import io
+
 import numpy as np
+import pydicom
 import pytest
 
 from mammogan.config.dataset import load_recipe
 from mammogan.config.screening import Screening
 from mammogan.data.artefacts import PIXEL_RULES, Measures, screen_pixels
+from mammogan.data.phantom.defects import DEFECTS, make_defect
 from mammogan.data.picture import take
+from tests.data.conftest import half_disc
 
 STRICT = Screening(smallest_px=(320, 256), only_flag=())
 GOOD = Measures(
-    constant=False, no_window=False, breast=0.3, saturated=0.0, smooth_bright=0.0, inner=10.0, outer=1.0
+    constant=False,
+    no_window=False,
+    row_break=0.03,
+    repeated_rows=0.0,
+    breast=0.3,
+    inner=10.0,
+    outer=1.0,
+    smooth_bright=0.03,
+    metal_body=0.0,
+    straight_edge=0.18,
+    thin_metal=0.0,
 )
 
 
@@ -17,11 +32,15 @@ GOOD = Measures(
     [
         ("no-window", {"no_window": True}),
         ("constant-image", {"constant": True}),
+        ("half-decoded", {"row_break": 0.4}),
+        ("half-decoded", {"repeated_rows": 0.1}),
         ("breast-area", {"breast": 0.01}),
         ("breast-area", {"breast": 0.95}),
         ("orientation", {"inner": 1.0, "outer": 10.0}),
         ("implant-like", {"smooth_bright": 0.2}),
-        ("saturated-body", {"saturated": 0.01}),
+        ("foreign-body", {"metal_body": 0.05}),
+        ("paddle", {"straight_edge": 0.4}),
+        ("metal", {"thin_metal": 0.03}),
     ],
 )
 def test_a_rule_of_the_pixels_refuses_its_example(reason, change):
@@ -43,3 +62,65 @@ def test_pictures_without_breast_or_the_wrong_way_round_are_refused(dicom):
     speck = np.zeros((512, 400), np.uint16)
     speck[200:230, :30] = 3000
     assert reason(dicom(speck)) == "breast-area"
+
+
+# What the pixels of a phantom say, by what its truth calls the trouble.
+SEEN = {
+    "implant": {"implant-like"},
+    "foreign_body": {"foreign-body", "metal"},
+    "paddle": {"paddle", "half-decoded"},  # a shutter along the rows is a break between rows
+    "wrong_side": {"orientation"},
+    "half_decoded": {"half-decoded"},
+    "accept": {""},
+}
+UNSEEN = {"implant_tagged", "implicit_little_endian", "byte_copy", "same_uid"}
+
+
+def reason_of(made):
+    pixels = load_recipe("phantom").pixels
+    dicom = pydicom.dcmread(io.BytesIO(made.data))
+    picture = take(dicom, made.truth["view"], made.truth["laterality"], pixels, (1280, 1024))
+    return screen_pixels(picture.measures, STRICT)[0]
+
+
+@pytest.mark.parametrize(
+    "number",
+    [n for n, defect in enumerate(DEFECTS) if defect.expected in SEEN and defect.kind not in UNSEEN],
+    ids=lambda number: DEFECTS[number].kind,
+)
+def test_a_phantom_is_refused_for_what_its_pixels_show_and_for_nothing_else(number):
+    for made in make_defect(0, number, frame_scale=0.25):
+        assert reason_of(made) in SEEN[DEFECTS[number].expected]
+
+
+@pytest.mark.parametrize("stuck", [False, True])
+def test_a_row_that_repeats_to_the_end_is_told_from_an_even_one(dicom, stuck):
+    pixels = half_disc()
+    if stuck:
+        pixels[260:] = pixels[260]
+    measures = take(dicom(pixels), "CC", "L", load_recipe("phantom").pixels, (320, 256)).measures
+    assert (measures.repeated_rows > 0.4) is stuck
+
+
+def test_what_lies_outside_the_breast_is_no_metal(dicom):
+    pixels = half_disc(1280, 1000)
+    lead = pixels.copy()
+    lead[40:80, 880:960] = 4095
+    clip = pixels.copy()
+    clip[600:604, 200:230] = 4095
+    found = [
+        take(dicom(picture), "CC", "L", load_recipe("phantom").pixels, (1280, 1024)).measures.thin_metal
+        for picture in (pixels, lead, clip)
+    ]
+    assert found[:2] == [0, 0]
+    assert found[2] == pytest.approx(30 / 1280, rel=0.2)
+
+
+@pytest.mark.parametrize("turn_deg", [0, 3, 20])
+def test_a_straight_edge_counts_along_the_frame_and_not_aslant(dicom, turn_deg):
+    pixels = half_disc(640, 500)
+    y, x = np.mgrid[:640, :500]
+    beyond = (y - 330) * np.cos(np.deg2rad(turn_deg)) - (x - 100) * np.sin(np.deg2rad(turn_deg)) > 0
+    pixels[beyond] += 700
+    found = take(dicom(pixels), "CC", "L", load_recipe("phantom").pixels, (640, 512)).measures.straight_edge
+    assert (found > 0.5) is (turn_deg < 5)

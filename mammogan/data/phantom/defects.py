@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from pydicom import uid
 
@@ -28,6 +29,8 @@ class Defect:
         The (laterality, view) that are made.
     edit
         Changes the header, and the pixels if need be.
+    pixel_damage
+        Changes the bytes of the stored or coded pixels.
     damage
         Changes the finished file's bytes.
     again
@@ -41,8 +44,15 @@ class Defect:
     findings: tuple[str, ...] = ()
     edit: edits.Edit | None = None
     syntax: uid.UID = dicom.DEFAULT_SYNTAX
-    damage: Callable[[bytes], bytes] | None = None
+    pixel_damage: dicom.Damage | None = None
+    damage: dicom.Damage | None = None
     again: str = ""
+
+
+def zeroed(data: bytes, start: float, stop: float) -> bytes:
+    """Overwrite with zeros from one fraction of the bytes to another."""
+    first, last = round(len(data) * start), round(len(data) * stop)
+    return data[:first] + bytes(last - first) + data[last:]
 
 
 DEFECTS = (
@@ -78,18 +88,41 @@ DEFECTS = (
     Defect("jpeg_lossless", syntax=uid.JPEGLosslessSV1),
     Defect("jpeg_ls", syntax=uid.JPEGLSLossless),
     Defect("jpeg_2000", syntax=uid.JPEG2000Lossless),
+    Defect("paddle_rim", "paddle", BOTH, ("paddle_rim",)),
+    Defect("paddle_shutter", "paddle", BOTH, ("paddle_shutter",)),
+    Defect("paddle_lip", "paddle", BOTH, ("paddle_lip",)),
+    Defect("wrong_side", "wrong_side", (("L", "CC"), ("R", "MLO")), edit=edits.mirrored),
+    Defect(
+        "half_decoded_raw",
+        "half_decoded",
+        BOTH,
+        syntax=uid.ExplicitVRLittleEndian,
+        pixel_damage=partial(zeroed, start=0.5, stop=1.0),
+    ),
+    Defect(
+        "half_decoded_jpeg_lossless",
+        "half_decoded",
+        BOTH,
+        syntax=uid.JPEGLosslessSV1,
+        pixel_damage=partial(zeroed, start=0.4, stop=0.9),
+    ),
+    Defect("half_decoded_jpeg_ls", "half_decoded", BOTH, pixel_damage=partial(zeroed, start=0.4, stop=0.41)),
 )
 
 
 def make_defect(seed: int, number: int, frame_scale: float) -> Iterator[Made]:
     """Make the files of one row of the table, as a patient of their own."""
-    defect, patient = DEFECTS[number], FIRST_PATIENT + number
+    yield from make_defective(DEFECTS[number], seed, FIRST_PATIENT + number, frame_scale)
+
+
+def make_defective(defect: Defect, seed: int, patient: int, frame_scale: float) -> Iterator[Made]:
+    """Make the files of any patient with that trouble."""
     findings = tuple(Finding(kind) for kind in defect.findings)
     for laterality, view_name in defect.views:
         view = render(seed, patient, view_name, laterality, frame_scale=frame_scale, findings=findings)
         ds = header.build(view, seed, patient)
         pixels = defect.edit(ds, view.pixels) if defect.edit else view.pixels
-        made = make_file(ds, pixels, view, defect.kind, defect.expected, defect.syntax)
+        made = make_file(ds, pixels, view, defect.kind, defect.expected, defect.syntax, defect.pixel_damage)
         if defect.damage:
             made = replace(made, data=defect.damage(made.data))
         yield made

@@ -21,12 +21,19 @@ from pydicom.pixels.encoders.base import RLELosslessEncoder
 from mammogan.data.phantom import identity
 
 Pixels = NDArray[np.uint16]
+Damage = Callable[[bytes], bytes]
 
 DEFAULT_SYNTAX = uid.JPEGLSLossless
 
 
-def encode(ds: Dataset, pixels: Pixels, syntax: uid.UID = DEFAULT_SYNTAX) -> bytes:
-    """Write a data set and its pixels as the bytes of a DICOM file, the same ones every time."""
+def encode(
+    ds: Dataset, pixels: Pixels, syntax: uid.UID = DEFAULT_SYNTAX, damage: Damage | None = None
+) -> bytes:
+    """Write a data set and its pixels as the bytes of a DICOM file, the same ones every time.
+
+    `damage` changes the stored or coded pixels, as a bad disk or a broken transfer does.
+    """
+    damage = damage or bytes
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = syntax
     ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID
@@ -34,10 +41,10 @@ def encode(ds: Dataset, pixels: Pixels, syntax: uid.UID = DEFAULT_SYNTAX) -> byt
     ds.file_meta.ImplementationClassUID = uid.UID(identity.uid(0, "mammogan phantom"))
     ds.file_meta.ImplementationVersionName = "MAMMOGAN_PHANTOM"
     if syntax in _CODECS:
-        ds.PixelData = encapsulate([_CODECS[syntax](pixels, ds.BitsStored)])
+        ds.PixelData = encapsulate([damage(_CODECS[syntax](pixels, ds.BitsStored))])
         ds["PixelData"].VR = "OB"
     else:
-        ds.PixelData = pixels.astype("<u2" if syntax.is_little_endian else ">u2").tobytes()
+        ds.PixelData = damage(pixels.astype("<u2" if syntax.is_little_endian else ">u2").tobytes())
         ds["PixelData"].VR = "OW"
     file = io.BytesIO()
     dcmwrite(file, ds, enforce_file_format=True)

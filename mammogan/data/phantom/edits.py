@@ -53,6 +53,11 @@ def modifier(value: str, meaning: str) -> Edit:
     return edit
 
 
+def mirrored(ds: Dataset, pixels: Pixels) -> Pixels:
+    """Show the breast at the side where the other one hangs: a wrong side, or a picture read out flipped."""
+    return np.ascontiguousarray(pixels[:, ::-1])
+
+
 def monochrome1(ds: Dataset, pixels: Pixels) -> Pixels:
     """Store the same picture with white as 0, and a window that shows it so."""
     top = 2**ds.BitsStored - 1

@@ -34,6 +34,7 @@ def make_file(
     kind: str = "clean",
     expected: str = "accept",
     syntax: uid.UID = dicom.DEFAULT_SYNTAX,
+    damage: dicom.Damage | None = None,
 ) -> Made:
     """Encode one file and note what is true about it.
 
@@ -56,7 +57,7 @@ def make_file(
         "pixels_sha256": picture if expected in ("accept", "duplicate") else None,
     }
     path = f"{ds.PatientID}/{ds.StudyDate}-{ds.AccessionNumber}/{ds.InstanceNumber}.dcm"
-    return Made(path, dicom.encode(ds, pixels, syntax), truth)
+    return Made(path, dicom.encode(ds, pixels, syntax, damage), truth)
 
 
 def make_patient(seed: int, patient: int, frame_scale: float) -> Iterator[Made]:

@@ -115,13 +115,13 @@ def _calcifications(shape: Shape, woman: Woman, rng: np.random.Generator) -> lis
     return found
 
 
-def burn_bright(grey: Array, grid: Grid, findings: tuple[Finding, ...]) -> Array:
+def burn_bright(grey: Array, grid: Grid, findings: tuple[Finding, ...], rng: np.random.Generator) -> Array:
     """Draw the dots of calcifications, and foreign bodies, over the finished grey picture."""
     for finding in findings:
         for x, y, radius in finding.points_mm:
             _dot(grey, grid, x, y, radius, finding.grey)
         if finding.kind in BODIES:
-            grey = BODIES[finding.kind](grey, grid)
+            grey = BODIES[finding.kind](grey, grid, rng)
     return grey
 
 

@@ -78,14 +78,16 @@ def render(
     woman = draw_patient(seed, patient)
     detector = woman.detector.scaled(frame_scale)
     stream = [seed, patient, 1 + 2 * VIEWS.index(view) + SIDES.index(laterality)]
-    shape_rng, tissue_rng, finding_rng, noise_rng = (np.random.default_rng([*stream, k]) for k in range(4))
+    shape_rng, tissue_rng, finding_rng, noise_rng, body_rng = (
+        np.random.default_rng([*stream, k]) for k in range(5)
+    )
     field_mm = (detector.rows * detector.spacing_mm, detector.columns * detector.spacing_mm)
     shape = draw_shape(woman, view, field_mm, shape_rng)
     grid = tissue.lay_grid(shape, field_mm, max(PITCH_MM, detector.spacing_mm))
     own, extras = draw_findings(grid, shape, woman, finding_rng)
     grey, dense = tissue.compose(grid, shape, woman, extras, tissue_rng)
     everything = (*own, *findings)
-    grey = burn_bright(grey, grid, everything)
+    grey = burn_bright(grey, grid, everything, body_rng)
     pixels = _expose(grey, detector, noise_rng)
     truth = _truth(grid, shape.nipple_mm, dense, detector, everything)
     if laterality == "R":
