@@ -16,7 +16,10 @@ from mammogan.errors import ConfigError, DataError
 # What the phantoms' truth calls the trouble, as the reasons of screening that may answer it.
 FAMILIES = {
     "implant": {"implant", "implant-like"},
-    "foreign_body": {"saturated-body"},
+    "foreign_body": {"foreign-body", "metal"},
+    "paddle": {"paddle", "half-decoded"},  # a shutter along the rows is a break between rows
+    "wrong_side": {"orientation"},
+    "half_decoded": {"half-decoded"},
     "intent": {"for-processing"},
     "modifier": {"spot-or-magnification"},
     "view": {"view-other"},
