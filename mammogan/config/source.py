@@ -118,12 +118,16 @@ class Source(Settings):
     images: Images = Images()
 
     @property
+    def origins(self) -> tuple[str, ...]:
+        """Every place that a fact or the key of a table is read from."""
+        facts = (self.view, self.laterality, self.patient, self.age, self.density, self.images.spacing)
+        keys = (tuple(table.match.values()) for table in self.tables)
+        return tuple(dict.fromkeys(origin for group in (*facts, *keys) for origin in group))
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns of tables that facts and the keys of further tables are read from."""
-        facts = (self.view, self.laterality, self.patient, self.age, self.density, self.images.spacing)
-        keys = [tuple(table.match.values()) for table in self.tables]
-        origins = [origin for group in (*facts, *keys) for origin in group]
-        return tuple(dict.fromkeys(o.removeprefix("table:") for o in origins if o.startswith("table:")))
+        return tuple(o.removeprefix("table:") for o in self.origins if o.startswith("table:"))
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -101,9 +101,7 @@ def check(source: Source) -> None:
     ConfigError
         With the keyword and the nearest one there is.
     """
-    keys = [origin for table in source.tables for origin in table.match.values()]
-    facts = (source.view, source.laterality, source.patient, source.age, source.density)
-    for origin in [*keys, *(origin for fact in facts for origin in fact)]:
+    for origin in source.origins:
         keyword = origin.removeprefix("text:")
         if ":" not in keyword and keyword not in (*keyword_dict, "view", "laterality"):
             close = nearest(keyword, keyword_dict).partition(" Valid:")[0]

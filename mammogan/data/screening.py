@@ -17,6 +17,8 @@ from mammogan.data.rules import judge
 SYNTHETIC = ("c-view", "cview", "s-view", "v-view", "v-preview", "insight 2d")
 FUJI_2D = ("DERIVED", "PRIMARY")
 """Image Type of Fuji's S-View on the workstation FDR-3000AWS; its originals say ORIGINAL."""
+MEMBERSHIP = ("include-list", "not-in-table")
+"""What a source doesn't count as its own has no other reason: its view may be unknown for that alone."""
 CLOSE_UP = ("SPOT", "SPT", "MAG")
 CLOSE_UP_WORDS = {"spot", "mag", "magnification"}
 
@@ -105,7 +107,8 @@ HEADER_RULES: dict[str, Callable[[Header, Screening], bool]] = {
 
 
 def screen_header(header: Header, screening: Screening) -> tuple[str, tuple[str, ...]]:
-    """Ask the rules, then the source's tables: the reason of a refusal, empty if there is none, and flags."""
+    """Ask the lists, the rules, then the tables: the reason of a refusal (empty for none), and flags."""
+    strange = [reason for reason in header.refused if reason in MEMBERSHIP]
     said = [name for name, rule in HEADER_RULES.items() if rule(header, screening)]
-    reason, flags = judge([*said, *header.refused], screening.only_flag)
+    reason, flags = judge([*strange, *said, *header.refused], screening.only_flag)
     return reason, tuple(dict.fromkeys((*flags, *(f for f in header.flags if f not in HEADER_RULES))))

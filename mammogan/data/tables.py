@@ -162,6 +162,8 @@ class _Rows:
         """Yield key and row; a row that serves both sides comes twice."""
         lines = self._lines()
         next(lines)
+        patterns = {c: p for c, p in self._table.extract.items() if c in {*self._table.match, *self._wanted}}
+        places = {column: self.columns.index(column) for column in {*self._table.match, *self._wanted}}
         for number, values in lines:
             if not values:
                 continue
@@ -170,8 +172,8 @@ class _Rows:
                     f"'{self._path}', line {number}, has {len(values)} values, but the head has "
                     f"{len(self.columns)}. Mend it, or the recipe's delimiter '{self._table.delimiter}'."
                 )
-            row = dict(zip(self.columns, map(terms.plain, values), strict=True))
-            row |= {column: searched(pattern, row[column]) for column, pattern in self._table.extract.items()}
+            row = {column: terms.plain(values[place]) for column, place in places.items()}
+            row |= {column: searched(pattern, row[column]) for column, pattern in patterns.items()}
             kept = json.dumps({column: row[column] for column in self._wanted}, ensure_ascii=False)
             for key in product(*(self._allowed(column, row[column]) for column in self._table.match)):
                 yield _spell(key), kept

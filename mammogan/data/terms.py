@@ -107,7 +107,7 @@ def side(text: str) -> str:
 def plain(text: str) -> str:
     """Strip a value of a table to what it means: blanks around it, and the ``.0`` of a whole number."""
     text = text.strip()
-    return re.sub(r"^(-?\d+)\.0+$", r"\1", text)
+    return re.sub(r"^(-?\d+)\.0+$", r"\1", text) if text.endswith(".0") else text
 
 
 def age_band(text: str) -> str:
