@@ -16,19 +16,41 @@ from pydicom.pixels.processing import apply_modality_lut, apply_voi
 
 from mammogan.data.header import UnreadableError
 
-Table = NDArray[np.float32]
+WHITE = 65535
+
+Table = NDArray[np.uint16]
 
 
 def grey_table(dicom: Dicom, voi_index: int) -> tuple[Table, bool]:
-    """Tabulate grey (0 black .. 1 white) for every pattern of stored bits, and say if a window was found.
+    """Tabulate grey (0 black .. 65535 white) for every pattern of the allocated bits.
 
-    Without VOI table and window the whole stored range is mapped to 0..1.
+    Also says if a window was found; without VOI table and window the whole stored range is mapped to
+    0 .. 65535.
 
     Raises
     ------
     UnreadableError
-        ``broken-window`` if the window makes no sense.
+        ``broken-window`` if the window or a table makes no sense.
     """
+    try:
+        return _grey_table(dicom, voi_index)
+    except UnreadableError:
+        raise
+    except Exception:  # noqa: BLE001  (a damaged header can hold anything where numbers should be)
+        raise UnreadableError("broken-window") from None
+
+
+def quantised(grey: NDArray[np.float64]) -> Table:
+    """Round grey from 0 to 1 to 0 .. 65535.
+
+    Twelve decimals come first: a grey that was inverted carries other rounding noise than one that was not,
+    and would fall to the other side of a tie.
+    """
+    levels: NDArray[np.float64] = np.rint(np.round(np.clip(grey, 0, 1), 12) * WHITE)
+    return levels.astype(np.uint16)
+
+
+def _grey_table(dicom: Dicom, voi_index: int) -> tuple[Table, bool]:
     stored = _stored_values(dicom)
     values = np.asarray(apply_modality_lut(stored, dicom), dtype=np.float64)
     grey = _windowed(values, dicom, voi_index)
@@ -36,13 +58,16 @@ def grey_table(dicom: Dicom, voi_index: int) -> tuple[Table, bool]:
     if grey is None:
         black, white = values.min(), values.max()
         grey = (values - black) / max(white - black, 1e-12)
+    if not np.isfinite(grey).all():
+        raise UnreadableError("broken-window")
     if (
         dicom.get("PhotometricInterpretation") == "MONOCHROME1"
         or dicom.get("PresentationLUTShape") == "INVERSE"
     ):
         grey = 1 - grey
-    grey[_padding(stored, dicom)] = 0
-    return grey.astype(np.float32), found
+    table = quantised(grey)
+    table[_padding(stored, dicom)] = 0
+    return table, found
 
 
 def _stored_values(dicom: Dicom) -> NDArray[np.int64]:
@@ -76,11 +101,12 @@ def _windowed(values: NDArray[np.float64], dicom: Dicom, index: int) -> NDArray[
     if not centres or not widths:
         return None
     centre, width = centres[min(index, len(centres) - 1)], widths[min(index, len(widths) - 1)]
-    function = str(dicom.get("VOILUTFunction") or "LINEAR")
+    function = str(dicom.get("VOILUTFunction") or "LINEAR").strip().upper()
     if width < 1 if function == "LINEAR" else width <= 0:
         raise UnreadableError("broken-window")
     if function == "SIGMOID":
-        return np.asarray(1 / (1 + np.exp(-4 * (values - centre) / width)))
+        steps = np.clip(-4 * (values - centre) / width, -700, 700)  # exp overflows beyond
+        return np.asarray(1 / (1 + np.exp(steps)))
     if function == "LINEAR_EXACT":
         return np.clip((values - centre) / width + 0.5, 0, 1)
     return np.clip((values - (centre - 0.5)) / max(width - 1, 1e-12) + 0.5, 0, 1)

@@ -1,6 +1,7 @@
 """One mammogram as training sees it: windowed, chest wall on the left, on a black background, aspect-true.
 
-Everything here is a pure function of the file and the recipe.
+Everything here is a pure function of the file and the recipe. From the look-up table on, grey is a whole
+number from 0 (black) to 65535.
 """
 
 from __future__ import annotations
@@ -16,15 +17,18 @@ from pydicom.dataset import Dataset as Dicom
 from mammogan.config.pixels import Pixels
 from mammogan.data.artefacts import Measures, measure
 from mammogan.data.breast import Image, Mask, background, find_breast
-from mammogan.data.decode import Stored, decode
-from mammogan.data.grey import grey_table
+from mammogan.data.decode import decode
+from mammogan.data.grey import WHITE, grey_table, quantised
 
-WHITE = 65535
+Levels = NDArray[np.uint16]
 
 
 @dataclass(frozen=True)
 class Placing:
-    """How the frame came into the picture: `scale` picture pixels a detector pixel, then margins."""
+    """How the frame came into the picture: `scale` picture pixels a detector pixel, then margins.
+
+    `crop_px` counts detector pixels, the others picture pixels.
+    """
 
     scale: float
     crop_px: int
@@ -37,9 +41,9 @@ class Placing:
 
 @dataclass(frozen=True)
 class Picture:
-    """`image_HW` runs from 0 to 65535, not yet rounded."""
+    """`image_HW` runs from 0 (black) to 65535."""
 
-    image_HW: Image
+    image_HW: Levels
     placing: Placing
     measures: Measures
 
@@ -52,73 +56,86 @@ def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple
     UnreadableError
         With the reason's name, if it can't be decoded or its window makes no sense.
     """
-    stored = decode(dicom)
     table, windowed = grey_table(dicom, pixels.voi_index)
+    halve = pixels.jpeg2000_reduce == 1 and _twice_as_large(dicom, pixels, top_px)
+    stored = decode(dicom, halve_jpeg2000=halve)
+    halved = 2 if stored.shape[0] < dicom.Rows else 1
     crop_px = round(pixels.border_crop * min(stored.shape))
-    inside = (slice(crop_px, stored.shape[0] - crop_px), slice(crop_px, stored.shape[1] - crop_px))
-    frame, scale = _fit(_look_up(table, stored[inside]), top_px)
-    constant = bool(frame.max() - frame.min() < 1 / WHITE)
+    inside = stored[crop_px : stored.shape[0] - crop_px, crop_px : stored.shape[1] - crop_px]
+    frame, scale = _fit(cv2.LUT(inside.view(f"u{stored.dtype.itemsize}"), table), top_px)
+    constant = bool(frame.max() == frame.min())
     no_window = not windowed and pixels.fallback == "refuse"
     mirrored = laterality == "R"  # as hung for reading, a right breast has its chest wall on the right
     if mirrored:
-        frame = np.ascontiguousarray(frame[:, ::-1])
-    mask = find_breast(frame, pixels.breast_threshold, pixels.thin_part)
-    trim_px = _empty_strip(np.where(mask, frame, 0), round(pixels.chest_wall_trim * frame.shape[1]))
+        frame = cv2.flip(frame, 1)
+    mask = find_breast(
+        frame.astype(np.float32) / np.float32(WHITE), pixels.breast_threshold, pixels.thin_part
+    )
+    trim_px = _empty_strip(frame, mask, round(pixels.chest_wall_trim * frame.shape[1]))
     frame, mask = frame[:, trim_px:], mask[:, trim_px:]
     if not windowed and pixels.fallback == "breast-range":
         frame = _stretch(frame, mask, pixels.white_percentile)
-    frame = np.clip(frame, 0, 1)
-    levels = np.rint(frame * np.float32(WHITE)).astype(np.uint16)
-    measures = measure(stored, levels, mask, constant=constant, no_window=no_window)
-    frame = np.where(mask, frame, np.float32(0))
-    padded, top, right, bottom = _pad(frame, view, top_px)
-    placing = Placing(round(scale, 6), crop_px, trim_px, top, right, bottom, mirrored)
-    return Picture(padded * np.float32(WHITE), placing, measures)
+    measures = measure(stored, frame, mask, constant=constant, no_window=no_window)
+    image, top, right, bottom = _pad(np.where(mask, frame, np.uint16(0)), view, top_px)
+    placing = Placing(round(scale / halved, 6), crop_px * halved, trim_px, top, right, bottom, mirrored)
+    return Picture(image, placing, measures)
 
 
-def pyramid(image_HW: Image, rungs: tuple[tuple[int, int], ...]) -> list[NDArray[np.uint16]]:
-    """Average 2 x 2 pixels again and again: one uint16 picture a rung, lowest first, each rounded once."""
-    pictures = []
-    for rung in reversed(rungs):
-        if image_HW.shape != rung:
-            pairs = image_HW[::2] + image_HW[1::2]
-            image_HW = (pairs[:, ::2] + pairs[:, 1::2]) * np.float32(0.25)
-        pictures.append(np.rint(image_HW).astype(np.uint16))
+def pyramid(image_HW: Levels, rungs: tuple[tuple[int, int], ...]) -> list[Levels]:
+    """Average 2 x 2 pixels again and again: one picture a rung, lowest first, each rounded once."""
+    sums: NDArray[Any] = image_HW.astype(
+        np.uint32 if len(rungs) < 10 else np.uint64
+    )  # 65535 * 4**8 fits 32 bits
+    pictures = [image_HW]
+    for halvings in range(1, len(rungs)):
+        pairs = sums[::2] + sums[1::2]
+        sums = pairs[:, ::2] + pairs[:, 1::2]
+        half = sums.dtype.type(1 << (2 * halvings - 1))
+        pictures.append(((sums + half) >> sums.dtype.type(2 * halvings)).astype(np.uint16))
     return pictures[::-1]
 
 
-def _look_up(table: NDArray[np.float32], stored: Stored) -> Image:
-    unsigned = stored.view(np.dtype(f"u{stored.dtype.itemsize}"))
-    grey = np.empty(stored.shape, dtype=np.float32)
-    for top in range(0, len(stored), 64):  # bands that stay in the cache: twice as fast
-        np.take(table, unsigned[top : top + 64], mode="clip", out=grey[top : top + 64])
-    return grey
+def _fractions(image_HW: Levels) -> Image:
+    return image_HW.astype(np.float32) * np.float32(1 / WHITE)
 
 
-def _fit(image_HW: Image, top_px: tuple[int, int]) -> tuple[Image, float]:
+def _twice_as_large(dicom: Dicom, pixels: Pixels, top_px: tuple[int, int]) -> bool:
+    sides = (dicom.get("Rows"), dicom.get("Columns"))
+    kept = 1 - 2 * pixels.border_crop
+    return all(int(side or 0) / 2 * kept >= needed for side, needed in zip(sides, top_px, strict=True))
+
+
+def _fit(image_HW: Levels, top_px: tuple[int, int]) -> tuple[Levels, float]:
     height, width = image_HW.shape
     scale = min(top_px[0] / height, top_px[1] / width)
-    size = (min(round(width * scale), top_px[1]), min(round(height * scale), top_px[0]))
+    size = (
+        min(max(round(width * scale), 1), top_px[1]),
+        min(max(round(height * scale), 1), top_px[0]),
+    )
     # Any other filter aliases when it shrinks, and a generator would learn the aliases.
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     return cv2.resize(image_HW, size, interpolation=method), scale
 
 
-def _empty_strip(image_HW: Image, widest_px: int) -> int:
+def _empty_strip(image_HW: Levels, mask: Mask, widest_px: int) -> int:
     """Measure the strip without breast at the left edge; 0 where it is wider than `widest_px`."""
-    brightness = image_HW.mean(axis=0)
+    if not widest_px:
+        return 0
+    brightness = np.where(mask, image_HW, np.uint16(0)).mean(axis=0)
     empty = int((brightness > 0.1 * brightness.max()).argmax())
     return empty if empty <= widest_px else 0
 
 
-def _stretch(image_HW: Image, mask: Mask, percentile: float) -> Image:
+def _stretch(image_HW: Levels, mask: Mask, percentile: float) -> Levels:
+    """Map the background to black and the breast's `percentile` to white."""
     if not mask.any():
         return image_HW
-    black, white = background(image_HW), float(np.percentile(image_HW[mask], percentile))
-    return (image_HW - np.float32(black)) / np.float32(max(white - black, 1e-6))
+    black = background(_fractions(image_HW)) * WHITE
+    white = float(np.percentile(image_HW[mask], percentile))
+    return cv2.LUT(image_HW, quantised((np.arange(WHITE + 1) - black) / max(white - black, 0.1)))
 
 
-def _pad(image_HW: Image, view: str, top_px: tuple[int, int]) -> tuple[Any, int, int, int]:
+def _pad(image_HW: Levels, view: str, top_px: tuple[int, int]) -> tuple[Levels, int, int, int]:
     """Pad with background: away from the chest wall, and from the armpit that an MLO's upper edge cuts."""
     height, width = top_px[0] - image_HW.shape[0], top_px[1] - image_HW.shape[1]
     top = 0 if view == "MLO" else height // 2
