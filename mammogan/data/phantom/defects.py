@@ -88,6 +88,7 @@ DEFECTS = (
     Defect("jpeg_lossless", syntax=uid.JPEGLosslessSV1),
     Defect("jpeg_ls", syntax=uid.JPEGLSLossless),
     Defect("jpeg_2000", syntax=uid.JPEG2000Lossless),
+    Defect("coarse_calcifications", views=BOTH, findings=("coarse_calcifications",)),
     Defect("paddle_rim", "paddle", BOTH, ("paddle_rim",)),
     Defect("paddle_shutter", "paddle", BOTH, ("paddle_shutter",)),
     Defect("paddle_lip", "paddle", BOTH, ("paddle_lip",)),

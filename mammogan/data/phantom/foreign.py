@@ -1,6 +1,7 @@
 """Foreign bodies, for which a pipeline must refuse an image: each is drawn over the finished grey picture.
 
-Shape, size and place are drawn anew for every view, as no two devices and no two operations look the same.
+Coarse calcifications stand among them as what a pipeline must tell from them: as white, and harmless. Shape,
+size and place are drawn anew for every view, as no two devices and no two operations look the same.
 """
 
 from __future__ import annotations
@@ -70,6 +71,16 @@ def _wire(grey: Array, grid: Grid, rng: np.random.Generator) -> Array:
     return np.asarray(np.maximum(grey, _lines(grid, [line], rng.uniform(0.5, 0.9))), np.float32)
 
 
+def _coarse_calcifications(grey: Array, grid: Grid, rng: np.random.Generator) -> Array:
+    """Draw benign calcifications of up to 2 mm that saturate."""
+    x, y = _middle(grid)
+    for _ in range(int(rng.integers(3, 9))):
+        a = rng.uniform(0.3, 0.95)
+        place = ellipse(grid, x + rng.normal(0, 14), y + rng.normal(0, 18), a, a * rng.uniform(0.7, 1), 0)
+        grey = np.maximum(grey, smooth_step((1.25 - place) / 0.5) * (grid.to_skin > 2))
+    return grey
+
+
 def _rim(grey: Array, grid: Grid, rng: np.random.Generator) -> Array:
     """Draw the walls of a square spot paddle, seen edge-on in tissue and in air."""
     outside = _outside_field(grid, rng)
@@ -122,6 +133,7 @@ BODIES: dict[str, Draw] = {
     "pacemaker": _pacemaker,
     "clips": _clips,
     "wire": _wire,
+    "coarse_calcifications": _coarse_calcifications,
     "paddle_rim": _rim,
     "paddle_shutter": _shutter,
     "paddle_lip": _lip,
