@@ -171,8 +171,9 @@ def _fields_at(model: type[BaseModel], location: list[str]) -> list[str]:
     for part in location:
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             annotation = annotation.model_fields[part].annotation
-        else:  # dict[str, Table] or list[Table]
-            annotation = getattr(annotation, "__args__", (None,))[-1]
+        else:  # dict[str, Table], list[Table] or tuple[Table, ...]
+            inner = [part for part in getattr(annotation, "__args__", ()) if part is not Ellipsis]
+            annotation = inner[-1] if inner else None
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [field.alias or name for name, field in annotation.model_fields.items()]
     arguments = [a for a in getattr(annotation, "__args__", ()) if isinstance(a, type)]

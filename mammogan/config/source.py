@@ -27,6 +27,12 @@ def _key(text: str) -> str:
     return text if text in ("view", "laterality") else _origin(text)
 
 
+def _reason(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", text):
+        raise ValueError("a reason is small letters and digits with hyphens between, as in 'post-surgical'")
+    return text
+
+
 def _pattern(pattern: str) -> str:
     try:
         re.compile(pattern)
@@ -38,9 +44,8 @@ def _pattern(pattern: str) -> str:
 Origin = Annotated[str, AfterValidator(_origin)]
 Origins = tuple[Origin, ...]
 Pattern = Annotated[str, AfterValidator(_pattern)]
-Needed = Annotated[Origins, Field(min_length=1)]
 Key = Annotated[str, AfterValidator(_key)]
-Reason = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+Reason = Annotated[str, AfterValidator(_reason)]
 
 
 class Refusal(Settings):
@@ -98,15 +103,15 @@ class Source(Settings):
     """
 
     kind: Literal["dicom", "images"] = "dicom"
-    view: Needed = ("ViewCodeSequence", "ViewPosition", "text:SeriesDescription")
-    laterality: Needed = (
+    view: Origins = ("ViewCodeSequence", "ViewPosition", "text:SeriesDescription")
+    laterality: Origins = (
         "ImageLaterality",
         "Laterality",
         "FrameLaterality",
         "ViewPosition",
         "text:SeriesDescription",
     )
-    patient: Needed = ("PatientID",)
+    patient: Origins = ("PatientID",)
     age: Origins = ("PatientAge",)
     density: Origins = ()
     patient_pattern: Pattern = ""
@@ -131,6 +136,9 @@ class Source(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        for name in ("view", "laterality", "patient"):
+            if not getattr(self, name):
+                raise ValueError(f"'{name}' is empty: name at least one origin, or no image can be used")
         if self.columns and not self.tables:
             raise ValueError(f"'table:{self.columns[0]}' needs a table: add one under [[source.tables]]")
         if self.tables and (bad := [o for o in self.tables[0].match.values() if o.startswith("table:")]):

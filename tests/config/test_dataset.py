@@ -8,11 +8,18 @@ from mammogan.errors import ConfigError
 
 def test_every_recipe_of_the_checkout_loads_under_its_folders_name():
     found = recipes()
-    assert {"phantom", "folder", "cbis-ddsm"} <= set(found)
+    assert set(found) == {
+        "phantom", "folder", "cbis-ddsm", "inbreast", "vindr-mammo", "cmmd", "embed", "rsna", "omi-db",
+        "images",
+    }  # fmt: skip
     for name in found:
         recipe = load_recipe(name)
         assert recipe.dataset.name == name
         assert recipe.dataset.licence
+        assert recipe.dataset.conditions
+        card = (found[name].parent / "README.md").read_text(encoding="utf-8")
+        assert card.startswith(f"# {name}: ")
+        assert f"--from {name}=" in card
 
 
 def test_a_recipe_can_be_given_by_its_path(tmp_path):
@@ -46,6 +53,22 @@ def test_without_a_checkout_the_answer_is_to_give_a_path(monkeypatch):
         ("splits.train=0.9", "add up to 1.1, not to 1"),
         ("packing.top_px=[1280,1000]", "never gives top_px"),
         ("source.patient_pattern=(", "not a regular expression"),
+        (
+            'source.view=["viewposition"]',
+            "key 'source.view.0' is 'viewposition': an origin is a DICOM keyword",
+        ),
+        ('source.view=["path:("]', r"'source.view.0' is 'path:\(': not a regular expression"),
+        ("source.view=[]", "source: 'view' is empty: name at least one origin"),
+        ('source.density=["table:ACR"]', r"'table:ACR' needs a table: add one under \[\[source.tables\]\]"),
+        ('source.tables=[{file="a.csv", match={id="table:b"}}]', "'table:b' can't lead to the first table"),
+        ('source.tables=[{fil="a.csv"}]', "unknown key 'source.tables.0.fil'.*Did you mean 'file'"),
+        (
+            'source.tables=[{file="a.csv", match={id="view"}, '
+            'refuse=[{reason="Bad one", column="c", values=["1"]}]}]',
+            "a reason is small letters and digits with hyphens between, as in 'post-surgical'",
+        ),
+        ('source.side_names={links="X"}', "side_names.links"),
+        ("source.images.bits=17", "source.images.bits"),
         ('screening.only_flag=["modality"]', "only_flag"),
     ],
 )

@@ -40,7 +40,7 @@ def test_eight_films_of_two_patients_are_accepted_as_films(tmp_path, films):
 
 
 def test_the_same_films_are_no_digital_mammograms(tmp_path, films):
-    with pytest.raises(DataError, match="8 refused: sop-class"):
+    with pytest.raises(DataError, match="8 refused: secondary-capture"):
         plan(tmp_path / "set", [(load_recipe("folder"), films)])
 
 
@@ -53,7 +53,7 @@ def test_of_the_real_files_one_is_a_mammogram_to_learn_from(tmp_path, real):
         "jpeg2k_3d.dcm": "tomosynthesis",
         "MG1_J2KI.dcm": "modality",
         "MG1_JPLY.dcm": "modality",
-        "MG_Explicit_Little.dcm": "spot-or-magnification",
+        "MG_Explicit_Little.dcm": "phantom-or-qc",
     }
     sample = made.shards[0].samples[0]
     assert (sample.view, sample.laterality, sample.vendor) == ("MLO", "R", "ge")

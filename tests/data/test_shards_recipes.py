@@ -262,3 +262,30 @@ def test_cbis_ddsm(screened):
 @pytest.mark.parametrize("name", ["embed", "inbreast", "omi-db"])
 def test_where_terms_forbid_it_or_are_to_be_read_models_are_not_released(name):
     assert not load_recipe(name).dataset.release_models
+
+
+def test_the_eight_films_are_four_cc_and_four_mlo_of_two_patients(films, tmp_path):
+    found = list(real_outcomes("cbis-ddsm", films, tmp_path).values())
+    four = [("CC", "L"), ("CC", "R"), ("MLO", "L"), ("MLO", "R")]
+    assert sorted((view, side) for view, side, *_ in found) == sorted(2 * four)
+    assert {patient for _, _, patient, *_ in found} == {"P_00173", "P_00820"}
+    assert set(real_outcomes("folder", films, tmp_path).values()) == {"secondary-capture"}
+
+
+def test_of_the_real_files_each_has_its_own_reason(real, tmp_path):
+    found = {path.name: result for path, result in real_outcomes("folder", real, tmp_path).items()}
+    assert found.pop("GH133_scrubbed.dcm")[:2] == ("MLO", "R")
+    assert found == {
+        "OutOfBoundsOverlay_scrubbed.dcm": "stereo-or-biopsy",
+        "jpeg2k_3d.dcm": "tomosynthesis",
+        "MG1_J2KI.dcm": "modality",
+        "MG1_JPLY.dcm": "modality",
+        "MG_Explicit_Little.dcm": "phantom-or-qc",
+    }
+
+
+def real_outcomes(name, folder, tmp_path):
+    recipe = load_recipe(name)
+    index_tables(recipe.source, folder, tmp_path / "index")
+    archive = Archive(recipe.source, folder, tmp_path / "index")
+    return {path: outcome(archive, path, recipe) for path in sorted(folder.rglob("*.dcm"))}
