@@ -5,11 +5,11 @@ Each looks at the set's own records to say whether it is done.
 
 from __future__ import annotations
 
-from functools import partial
+import os
 from pathlib import Path
 
 from mammogan.config.run import Launched, Run
-from mammogan.errors import DataError
+from mammogan.errors import DataError, StopRequestedError
 from mammogan.steps.graph import Node
 from mammogan.steps.step import Step
 
@@ -32,9 +32,15 @@ class ReadHeaders(Step):
         """Read every n-th part of the list, n being the number of tasks."""
         from mammogan.data.catalogue import read_headers
 
-        tell = partial(self.progress, unit="headers")
-        read_headers(Path(run.shards), self.task, self.node.tasks, on_progress=tell)
+        read_headers(Path(run.shards), self.task, self.node.tasks, _workers(), self.headers_done)
         return []
+
+
+    def headers_done(self, done: int, total: int) -> None:
+        """Tell how far it is now and then, and stop where the scheduler asks for it."""
+        if done % 1000 == 0 or done == total:
+            self.progress(done, total, "headers")
+        _stop_if_asked()
 
 
 class PlanShards(Step):
@@ -55,8 +61,13 @@ class BuildShards(Step):
         """Build every n-th shard, n being the number of tasks."""
         from mammogan.data.shard import build_shards
 
-        build_shards(Path(run.shards), self.task, self.node.tasks, on_progress=self.progress)
+        build_shards(Path(run.shards), self.task, self.node.tasks, _workers(), self.images_done)
         return []
+
+    def images_done(self, done: int, total: int) -> None:
+        """Tell how far it is, and stop where the scheduler asks for it."""
+        self.progress(done, total)
+        _stop_if_asked()
 
 
 class FinishShards(Step):
@@ -76,6 +87,18 @@ class FinishShards(Step):
                 "again from the same sources, or launch a new run."
             )
         return []
+
+
+def _workers() -> int | None:
+    """Count the cores that the job was given; None leaves it to what the process may use."""
+    return int(os.environ.get("MAMMOGAN_CPUS", "0")) or None
+
+
+def _stop_if_asked() -> None:
+    """Leave before the time limit does it the hard way: the job is queued again and goes on."""
+    notice = os.environ.get("MAMMOGAN_STOP_FILE")
+    if notice and Path(notice).exists():
+        raise StopRequestedError("Time is up; what is built stays, and the job goes on from there.")
 
 
 def is_done(run: Launched, node: Node, task: int) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 from mammogan.cluster import executor
 from mammogan.config.method import Method
-from mammogan.config.run import Run
+from mammogan.config.run import Run, shard_build
 from mammogan.config.site import load_site, sites
 from mammogan.steps.graph import graph
 
@@ -24,24 +24,33 @@ METHOD = Method.model_validate(
         "engine": {"micro_batch": [32]},
     }
 )
-NODES = {node.step: node for node in graph(METHOD)}
 
 
-def text(site: str, step: str) -> str:
-    run = Run(
+def run(site: str) -> Run:
+    return Run(
         schema_version=1,
         run_id="0123456789ab",
         mammogan="0",
         shards="/data/shards",
+        shard_tasks=4,
         data_identity="",
         method=METHOD,
         recipes=(),
         site=load_site(site),
     )
+
+
+BUILD = shard_build(Path("/data/shards"), 4, load_site("devcluster"), "0")
+NODES = {node.step: node for launched in (BUILD, run("devcluster")) for node in graph(launched)}
+
+
+def text(site: str, step: str) -> str:
     node = NODES[step]
-    start = "" if run.site.container.image else "python3"  # else the path of whichever Python runs this test
+    start = (
+        "" if load_site(site).container.image else "python3"
+    )  # else that of this test
     after = "afterok:" + ":".join(str(12 + i) for i in range(len(node.needs))) if node.needs else ""
-    return executor.script(run, Path("/runs/golden"), node, node.tasks, after, start)
+    return executor.script(run(site), Path("/runs/golden"), node, node.tasks, after, start)
 
 
 @pytest.mark.parametrize("site", SITES)

@@ -40,15 +40,15 @@ def done(stub, run, *nodes):
 
 
 def test_step_runs_once_what_it_needs_is_done(stub, run):
-    with pytest.raises(ClusterError, match=r"'train-0' needs 'shards', of which 1 of 1 tasks are not done"):
+    with pytest.raises(ClusterError, match=r"'train-0' needs 'finalise', of which 1 of 1 tasks are not done"):
         job.by_hand(run, "train-0", 0)
-    done(stub, run, "shards")
+    done(stub, run, "shards", "finalise")
     job.by_hand(run, "train-0", 0)
     assert stub.output(run, "train-0").stat().st_size > 0
 
 
 def test_task_that_is_done_is_left_alone(stub, run):
-    done(stub, run, "shards")
+    done(stub, run, "shards", "finalise")
     job.by_hand(run, "shards", 0)
     assert stub.output(run, "shards").stat().st_size == 0
 

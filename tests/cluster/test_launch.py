@@ -27,7 +27,7 @@ def run(stub, tmp_path, monkeypatch):
     for table, values in (stub.METHOD | {"scoring": {"checkpoints": 2}}).items():
         lines += [f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
     (tmp_path / "m.toml").write_text("\n".join(lines))
-    shards = tuple(PlannedShard(name=str(i), split="train", samples=()) for i in range(3))
+    shards = tuple(PlannedShard(name=str(i), split="train", samples=8, sha256="") for i in range(3))
     plan = Plan(identity="x", recipes=(load_recipe("phantom"),), shards=shards, tallies=())
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / PLAN).write_text(render(plan))
@@ -51,7 +51,7 @@ def test_dry_run_shows_stages_jobs_and_scripts_and_writes_nothing(run, tmp_path)
     # stage, size, images, batch, fade, ranks; a rank's steps, images, at once, shards
     assert row == ["0", "5x4", "80", "8", "0%", "2", "10", "40", "4", "x", "1", "3"]
     assert "score-0: 2 x gpu_one, after train-0" in text
-    assert text.count("#!/bin/bash") == 6
+    assert text.count("#!/bin/bash") == 7
     assert "#SBATCH --dependency='afterok:<train-0>'" in text
     assert "nothing was submitted" in text
     assert sorted(tmp_path.rglob("*")) == before
@@ -60,7 +60,7 @@ def test_dry_run_shows_stages_jobs_and_scripts_and_writes_nothing(run, tmp_path)
 def test_until_a_step_takes_all_of_its_nodes_and_what_they_need(run):
     text = run(*NEW, "--set", "ladder.stages=2", "--until", "score", "--dry-run").output
     jobs = [line.split(":")[0].strip() for line in text.splitlines() if " x " in line and ":" in line]
-    assert jobs == ["shards", "train-0", "score-0", "train-1", "score-1"]
+    assert jobs == ["shards", "finalise", "train-0", "score-0", "train-1", "score-1"]
 
 
 def test_run_goes_to_its_end_and_launching_it_again_needs_no_more_than_its_folder(run, tmp_path):
@@ -68,7 +68,7 @@ def test_run_goes_to_its_end_and_launching_it_again_needs_no_more_than_its_folde
     submitted = (tmp_path / "r" / "jobs.jsonl").read_text()
     assert "running" not in run("launch", "--run", "r").output
     assert (tmp_path / "r" / "jobs.jsonl").read_text() == submitted
-    assert run("status", "r").output.count("done") == 6
+    assert run("status", "r").output.count("done") == 7
     assert run("cancel", "r").output == "Nothing of this run is queued or runs.\n"
     with pytest.raises(ConfigError, match=r"holds run '\w+' \(stub\).*give another folder to --run"):
         run(*NEW, "--set", "loss.drift_weight=0.5")
@@ -78,7 +78,7 @@ def test_failed_run_ends_with_the_end_of_its_log_and_what_to_do(run, stub, tmp_p
     (tmp_path / "r").mkdir()
     stub.order(tmp_path / "r", train_0="fail")
     with pytest.raises(
-        RunFailedError, match=r"5 of 6 steps are not done \(train-0: 'train-0' was told to fail\)"
+        RunFailedError, match=r"5 of 7 steps are not done \(train-0: 'train-0' was told to fail\)"
     ):
         run(*NEW)
     assert "blocked" in run("status", "r").output

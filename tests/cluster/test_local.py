@@ -18,7 +18,7 @@ from mammogan.steps.graph import graph
 
 
 def run_all(folder, run):
-    *_, last = local.run_graph(folder, graph(run.method), poll_s=0.1)
+    *_, last = local.run_graph(folder, graph(run), poll_s=0.1)
     return {state.node.name: state for state in last}
 
 
@@ -31,12 +31,12 @@ def test_nodes_run_after_what_they_need_and_a_second_launch_starts_nothing(stub,
     run = stub.make_run(tmp_path, "local")
     states = run_all(tmp_path, run)
     assert {state.state for state in states.values()} == {"done"}
-    for node in graph(run.method):
+    for node in graph(run):
         for need in node.needs:
             ends = [times(stub, tmp_path, need, task)[1] for task in range(states[need].node.tasks)]
             assert max(ends) <= times(stub, tmp_path, node.name)[0]
     count = len(ledger.read(tmp_path))
-    assert count == sum(node.tasks for node in graph(run.method))
+    assert count == sum(node.tasks for node in graph(run))
     run_all(tmp_path, run)
     assert len(ledger.read(tmp_path)) == count
 
@@ -96,7 +96,7 @@ from mammogan.cluster import job, ledger, local
 from mammogan.steps.graph import graph
 steps.is_done, job.main, folder = stub_job.is_done, stub_job.main, Path(sys.argv[1])
 with ledger.only_launcher(folder), local.interruptible():
-    for _ in local.run_graph(folder, graph(stub_job.Run.load(folder).method), 0.1): pass
+    for _ in local.run_graph(folder, graph(stub_job.Run.load(folder)), 0.1): pass
 """
 
 

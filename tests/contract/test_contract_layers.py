@@ -21,7 +21,7 @@ AT_IMPORT = {
     "nets": {"torch"},
     "losses": {"torch"},
     "metrics": {"numpy", "cv2"},
-    "data": {"pydantic", "numpy", "scipy", "cv2", "pydicom", "imagecodecs"},
+    "data": {"pydantic", "numpy", "scipy", "cv2", "pydicom", "imagecodecs", "pebble", "PIL"},
     "study": {"numpy", "matplotlib", "jinja2"},
     "config": {"pydantic"},
 }

@@ -1,6 +1,5 @@
 import errno
 import hashlib
-import os
 import signal
 import subprocess
 import sys
@@ -10,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from mammogan import files
-from mammogan.data import build as building
-from mammogan.data import pool, private
+from mammogan.data import private, shard
 from mammogan.data.build import build, find_built
+from mammogan.data.encoding import SUFFIX
+from mammogan.data.manifest import load_plan
+from mammogan.data.shard import build_shards
 from mammogan.errors import DataError, RunFailedError
 
 KILLED = """
@@ -76,7 +77,9 @@ def test_samples_are_tarred_without_time_or_owner_and_keys_have_no_dot(built):
             members = tar.getmembers()
         assert {(m.mtime, m.uid, m.gid, m.uname, m.gname) for m in members} == {(0, 0, 0, "", "")}
         stems = [member.name.partition(".") for member in members]
-        assert [suffix for _, _, suffix in stems] == ["png", "json"] * (len(members) // 2)
+        packed = path.parent.name in ("5x4", "10x8", "20x16", "40x32", "80x64")
+        assert packed == members[0].name.endswith(".npy")
+        assert [s for _, _, s in stems] == ["npy" if packed else SUFFIX, "json"] * (len(members) // 2)
         assert sorted(stem for stem, _, _ in stems) == [stem for stem, _, _ in stems]
 
 
@@ -105,8 +108,8 @@ def test_a_full_disk_is_told_and_leaves_no_temporary_files(planned, monkeypatch)
 
 
 def test_a_source_that_is_gone_stops_the_build_and_rejects_nothing(planned, cohort, monkeypatch):
-    entries = [entry for entry in private.read_entries(planned) if entry.key]
-    lost = Path(entries[0].path)
+    first = next(shard.planned_lines(planned, load_plan(planned).shards[0]))
+    lost = Path(first["path"])
     kept = lost.rename(lost.with_suffix(".kept"))
     try:
         with pytest.raises(DataError, match="can't be read any more"):
@@ -118,13 +121,13 @@ def test_a_source_that_is_gone_stops_the_build_and_rejects_nothing(planned, coho
 
 def test_without_the_private_folder_nothing_is_built(planned):
     private.folder(planned).rename(planned.with_name("elsewhere"))
-    with pytest.raises(DataError, match=r"catalogue\.jsonl' is missing"):
+    with pytest.raises(DataError, match=r"jsonl' is missing: only it knows which files"):
         build(planned, workers=0)
 
 
 def test_two_builds_at_once_do_not_meet(planned):
     def meet(done, total):
-        with pytest.raises(DataError, match="Another build is writing this set"):
+        with pytest.raises(DataError, match="Another build is writing these shards"):
             build(planned, workers=0)
         raise KeyboardInterrupt
 
@@ -133,17 +136,15 @@ def test_two_builds_at_once_do_not_meet(planned):
 
 
 def test_a_set_of_which_no_image_passes_is_refused(planned, monkeypatch):
-    monkeypatch.setattr(building, "make", building._crashed)
+    monkeypatch.setattr(shard, "make", lambda task: shard._lost(task, "decoder-crashed"))
     with pytest.raises(DataError, match=r"None of the \d+ planned images passed: \d+ decoder-crashed"):
         build(planned, workers=0)
     assert not (planned / "manifest.json").exists()
 
 
-def crash_on_three(number: int) -> int:
-    if number == 3:
-        os.abort()
-    return number * 10
-
-
-def test_a_task_that_kills_its_worker_is_isolated():
-    assert list(pool.ordered(crash_on_three, range(6), 2, lambda task: -task)) == [0, 10, 20, -3, 40, 50]
+@pytest.mark.parametrize("tasks", [2, 5])
+def test_any_number_of_tasks_in_any_order_makes_the_same_bytes(planned, built, tasks):
+    for task in reversed(range(tasks)):
+        build_shards(planned, task, tasks, workers=0)
+    build(planned, workers=0)
+    assert digests(planned) == digests(built)

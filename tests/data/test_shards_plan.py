@@ -8,9 +8,13 @@ from collections import Counter
 import pytest
 
 from mammogan.config.dataset import Splits, load_recipe
-from mammogan.data import private
+from mammogan.data import catalogue, listing, private
 from mammogan.data.build import build
-from mammogan.data.plan import assign, plan
+from mammogan.data.catalogue import read_headers
+from mammogan.data.listing import list_files
+from mammogan.data.manifest import load_plan
+from mammogan.data.plan import arrange, begin, plan, splits_by_rank
+from mammogan.data.shard import planned_lines
 from mammogan.errors import ConfigError, DataError
 
 # What the phantoms' truth calls the trouble, as the reasons of screening that may answer it.
@@ -50,16 +54,20 @@ def test_every_phantom_ends_as_its_truth_says(tmp_path, cohort):
         assert sorted(ends) == ["", "duplicate"]
 
 
+def planned_images(shardset):
+    plan = load_plan(shardset)
+    return [(shard.split, line) for shard in plan.shards for line in planned_lines(shardset, shard)]
+
+
 def test_every_file_has_one_outcome(planned, cohort):
-    entries = list(private.read_entries(planned))
-    assert len(entries) == sum(path.is_file() for path in cohort.rglob("*"))
-    assert {entry.outcome for entry in entries} == {"accepted", "refused", "unreadable"}
+    refused = list(private.read_lines(private.folder(planned) / "refused.jsonl"))
+    paths = [line["path"] for line in refused] + [line["path"] for _, line in planned_images(planned)]
+    assert sorted(paths) == sorted(str(path) for path in cohort.rglob("*") if path.is_file())
+    assert {line["outcome"] for line in refused} == {"refused", "unreadable"}
 
 
-def test_no_patient_is_in_two_splits(planned, cohort, recipe, key_file):
-    made = plan(planned, [(recipe, cohort)], key_file=key_file)
-    patients = {entry.key: entry.patient for entry in private.read_entries(planned) if entry.key}
-    splits = {(patients[sample.key], shard.split) for shard in made.shards for sample in shard.samples}
+def test_no_patient_is_in_two_splits(planned):
+    splits = {(line["patient"], split) for split, line in planned_images(planned)}
     assert len(splits) == len({patient for patient, _ in splits})
     assert {split for _, split in splits} == {"train", "validation"}
 
@@ -96,7 +104,7 @@ def test_sources_with_other_recipes_go_into_one_set(tmp_path, cohort, recipe, sa
     made = plan(tmp_path / "set", [(recipe, cohort), (ours, tmp_path / "files")])
     assert [tally.recipe for tally in made.tallies] == ["phantom", "folder"]
     assert made.tallies[1].accepted == 1
-    assert {sample.recipe for shard in made.shards for sample in shard.samples} == {0, 1}
+    assert {line["sample"]["recipe"] for _, line in planned_images(tmp_path / "set")} == {0, 1}
 
 
 def test_recipes_that_pack_differently_do_not_mix(tmp_path, cohort, recipe):
@@ -122,8 +130,11 @@ def test_a_missing_folder_is_named(tmp_path, recipe):
         plan(tmp_path / "set", [(recipe, tmp_path / "nowhere")])
 
 
-def test_a_folder_that_can_not_be_listed_is_not_passed_over(tmp_path, recipe, monkeypatch, saved, dicom):
-    saved(dicom(), tmp_path / "files" / "closed" / "a.dcm")
+def test_a_folder_that_can_not_be_listed_is_counted_and_stops_nothing(
+    tmp_path, recipe, monkeypatch, saved, dicom
+):
+    (tmp_path / "files" / "closed").mkdir(parents=True)
+    saved(dicom(), tmp_path / "files" / "a.dcm")
 
     def scandir(path, real=os.scandir):
         if str(path).endswith("closed"):
@@ -131,8 +142,9 @@ def test_a_folder_that_can_not_be_listed_is_not_passed_over(tmp_path, recipe, mo
         return real(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    with pytest.raises(DataError, match=r"closed' can't be listed \(Permission denied\)"):
-        plan(tmp_path / "set", [(recipe, tmp_path / "files")])
+    made = plan(tmp_path / "set", [(recipe, tmp_path / "files")])
+    assert made.tallies[0].unreadable == {"folder-not-listed": 1}
+    assert (made.tallies[0].files, made.tallies[0].accepted) == (2, 1)
 
 
 def test_a_loop_of_links_ends(tmp_path, recipe, saved, dicom):
@@ -144,8 +156,8 @@ def test_a_loop_of_links_ends(tmp_path, recipe, saved, dicom):
 def test_what_links_to_patients_is_kept_apart_and_closed(planned):
     secret = private.folder(planned)
     assert stat.S_IMODE(secret.stat().st_mode) == 0o700
-    for path in secret.iterdir():
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    for path in secret.rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
     assert sorted(path.name for path in planned.iterdir()) == ["plan.json"]
 
 
@@ -168,8 +180,79 @@ def test_a_key_file_without_key_is_refused(tmp_path, cohort, recipe):
     [(0, {}), (1, {"train": 1}), (2, {"train": 1, "validation": 1}), (10, {"train": 8, "validation": 2})],
 )
 def test_patients_are_cut_at_the_fractions(patients, sizes):
-    names = [str(number) for number in range(patients)]
-    assert Counter(assign(names, Splits(), b"key" * 8).values()) == sizes
+    assert Counter(splits_by_rank(patients, Splits())) == sizes
     three = Splits(train=0.5, validation=0.25, test=0.25)
     if patients >= 3:
-        assert set(assign(names, three, b"key" * 8).values()) == {"train", "validation", "test"}
+        assert set(splits_by_rank(patients, three)) == {"train", "validation", "test"}
+
+
+def test_any_number_of_tasks_gives_the_same_plan(tmp_path, cohort, recipe, key_file, planned, monkeypatch):
+    monkeypatch.setattr(listing, "PART_FILES", 7)
+    begin(tmp_path / "other", [(recipe, cohort)], key_file)
+    list_files(tmp_path / "other")
+    for task in (2, 0, 1):
+        read_headers(tmp_path / "other", task, 3, workers=0)
+    assert arrange(tmp_path / "other") == load_plan(planned)
+
+
+def test_a_planning_that_was_stopped_goes_on_and_reads_no_header_twice(
+    tmp_path, cohort, recipe, key_file, planned, monkeypatch
+):
+    monkeypatch.setattr(listing, "PART_FILES", 7)
+    monkeypatch.setattr(catalogue, "CHUNK_FILES", 2)
+    done = []
+
+    def stop(number, total):
+        done.append(number)
+        if number == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        plan(tmp_path / "other", [(recipe, cohort)], stop, key_file, workers=0)
+    again = []
+    made = plan(tmp_path / "other", [(recipe, cohort)], lambda n, _: again.append(n), key_file, workers=0)
+    files = sum(tally.files for tally in made.tallies)
+    assert len(again) == files - 14  # two parts of seven were whole
+    assert made == load_plan(planned)
+
+
+def test_planning_again_sees_new_files(tmp_path, recipe, key_file, saved, dicom):
+    saved(dicom(), tmp_path / "files" / "a.dcm")
+    first = plan(tmp_path / "set", [(recipe, tmp_path / "files")], key_file=key_file, workers=0)
+    saved(dicom(), tmp_path / "files" / "b.dcm")
+    second = plan(tmp_path / "set", [(recipe, tmp_path / "files")], key_file=key_file, workers=0)
+    assert (first.tallies[0].files, second.tallies[0].files) == (1, 2)
+
+
+def test_which_of_two_files_with_one_uid_is_kept_does_not_depend_on_their_names(
+    tmp_path, recipe, key_file, saved, dicom
+):
+    """One says CC and the other MLO: the plan must be the same whichever comes first."""
+    one, other = dicom(ViewPosition="CC"), dicom(ViewPosition="MLO")
+    other.SOPInstanceUID = one.SOPInstanceUID
+    for folder, names in (("x", ("a", "b")), ("y", ("b", "a"))):
+        for made, name in zip((one, other), names, strict=True):
+            saved(made, tmp_path / folder / f"{name}.dcm")
+    kept = []
+    for folder in ("x", "y"):
+        made = plan(tmp_path / f"set-{folder}", [(recipe, tmp_path / folder)], key_file=key_file, workers=0)
+        assert made.tallies[0].refused == {"duplicate": 1}
+        kept.append(planned_images(tmp_path / f"set-{folder}")[0][1]["sample"])
+    assert kept[0] == kept[1]
+
+
+def test_a_file_that_kills_its_reader_costs_no_other_file(tmp_path, recipe, saved, dicom, monkeypatch):
+    for name in "abc":
+        saved(dicom(), tmp_path / "files" / f"{name}.dcm")
+    (tmp_path / "files" / "killer.dcm").write_bytes(b"x")
+
+    def fragile(chunk, read=catalogue._read):
+        if any(line["path"].endswith("killer.dcm") for line in chunk.lines):
+            return catalogue._lost(chunk, "decoder-crashed")
+        return read(chunk)
+
+    monkeypatch.setattr(catalogue, "_read", fragile)
+    monkeypatch.setattr(catalogue.pool, "ordered", lambda f, tasks, *_: map(f, tasks))
+    made = plan(tmp_path / "set", [(recipe, tmp_path / "files")], workers=0)
+    assert made.tallies[0].unreadable == {"decoder-crashed": 1}
+    assert made.tallies[0].accepted == 3

@@ -39,14 +39,16 @@ def test_missing_short_and_foreign_files_are_each_named(copied):
 
 
 def test_a_patient_in_two_splits_is_found_and_not_named(copied):
-    path = private.folder(copied) / "catalogue.jsonl"
-    entries = list(private.read_entries(copied))
-    patients = {entry.patient for entry in entries} - {""}
-    lines = path.read_text()
-    for patient in patients:
-        lines = lines.replace(patient, "0" * 32)
-    path.write_text(lines)
+    for path in (private.folder(copied) / "plan").iterdir():
+        lines = list(private.read_lines(path))
+        private.write_lines(path, [line | {"patient": "0" * 32} for line in lines])
     assert verify(copied) == ["A patient (leak 1) is in several splits: train, validation."]
+
+
+def test_a_manifest_that_was_changed_together_with_its_shards_is_found(copied):
+    manifest = copied / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"skewness"', '"skewness" '))
+    assert verify(copied) == ["'manifest.json' was changed since the set was built."]
 
 
 def test_a_changed_plan_is_found(copied):

@@ -104,7 +104,7 @@ def test_what_is_lost_is_made_again_alone_and_the_same(finished, place):
 
 def test_status_says_that_all_is_done(finished):
     said = mammogan("status", finished[0])
-    assert len(re.findall(r"\bdone\b", said)) == len(graph(Run.load(finished[0]).method))
+    assert len(re.findall(r"\bdone\b", said)) == len(graph(Run.load(finished[0])))
     assert "failed" not in said
 
 

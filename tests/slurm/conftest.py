@@ -51,7 +51,7 @@ class Launcher:
     def __init__(self, stub, folder, *overrides, **shape):
         self.stub, self.folder = stub, folder
         self.run = stub.make_run(folder, "devcluster", *overrides, **shape)
-        self.nodes = graph(self.run.method)
+        self.nodes = graph(self.run)
 
     def submit(self, nodes=None):
         return submit(self.folder, self.nodes if nodes is None else nodes)

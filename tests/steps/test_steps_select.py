@@ -100,7 +100,7 @@ def test_choosing_among_nothing_says_what_to_run_first(run):
 
 def test_an_unknown_step_or_task_is_answered_with_those_that_are(run):
     with pytest.raises(
-        ConfigError, match=r"no step 'trian-0'\. Its steps: shards, train-0, score-0, train-1"
+        ConfigError, match=r"no step 'trian-0'\. Its steps: shards, finalise, train-0, score-0, train-1"
     ):
         steps.run(run[0], "trian-0")
     with pytest.raises(ConfigError, match=r"'select' has no task '1': it has 1, counted from 0"):

@@ -1,0 +1,50 @@
+import os
+import time
+
+import pytest
+
+from mammogan.data import pool
+
+
+def misbehave(word):
+    if word == "crash":
+        os.abort()
+    if word == "hang":
+        time.sleep(60)
+    if word == "eat":
+        return len(bytearray(8 << 30))
+    return word
+
+
+def lost(task, reason):
+    return f"{task}: {reason}"
+
+
+def test_a_task_that_kills_its_worker_or_hangs_is_given_up_and_the_others_go_on():
+    tasks = ["a", "crash", "b", "hang", "c"]
+    found = list(pool.ordered(misbehave, tasks, 2, lost, time_limit_s=1.5))
+    assert found == ["a", "crash: decoder-crashed", "b", "hang: time-limit", "c"]
+
+
+def test_a_task_that_asks_for_too_much_memory_is_refused_it():
+    with pytest.raises(MemoryError):
+        list(pool.ordered(misbehave, ["eat"], 1, lost))
+
+
+def test_results_come_in_the_order_of_the_tasks_which_are_taken_as_they_are_needed():
+    taken = []
+
+    def tasks():
+        for number in range(50):
+            taken.append(number)
+            yield number
+
+    results = pool.ordered(misbehave, tasks(), 2, lost)
+    assert next(results) == 0
+    assert len(taken) < 10
+    assert list(results) == list(range(1, 50))
+
+
+def test_an_error_of_the_function_comes_through():
+    with pytest.raises(TypeError):
+        list(pool.ordered(len, [3], 1, lost))
