@@ -83,15 +83,14 @@ def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple
 
 def pyramid(image_HW: Levels, rungs: tuple[tuple[int, int], ...]) -> list[Levels]:
     """Average 2 x 2 pixels again and again: one picture a rung, lowest first, each rounded once."""
-    sums: NDArray[Any] = image_HW.astype(
-        np.uint32 if len(rungs) < 10 else np.uint64
-    )  # 65535 * 4**8 fits 32 bits
+    wide = np.uint32 if len(rungs) < 10 else np.uint64  # 65535 * 4**8 just fits 32 bits
+    sums: NDArray[Any] = image_HW.astype(wide)
     pictures = [image_HW]
     for halvings in range(1, len(rungs)):
         pairs = sums[::2] + sums[1::2]
         sums = pairs[:, ::2] + pairs[:, 1::2]
-        half = sums.dtype.type(1 << (2 * halvings - 1))
-        pictures.append(((sums + half) >> sums.dtype.type(2 * halvings)).astype(np.uint16))
+        half = wide(1 << (2 * halvings - 1))
+        pictures.append(((sums + half) >> wide(2 * halvings)).astype(np.uint16))
     return pictures[::-1]
 
 
@@ -132,7 +131,8 @@ def _stretch(image_HW: Levels, mask: Mask, percentile: float) -> Levels:
         return image_HW
     black = background(_fractions(image_HW)) * WHITE
     white = float(np.percentile(image_HW[mask], percentile))
-    return cv2.LUT(image_HW, quantised((np.arange(WHITE + 1) - black) / max(white - black, 0.1)))
+    grey = (np.arange(WHITE + 1, dtype=np.float64) - black) / max(white - black, 0.1)
+    return np.asarray(cv2.LUT(image_HW, quantised(grey)))
 
 
 def _pad(image_HW: Levels, view: str, top_px: tuple[int, int]) -> tuple[Levels, int, int, int]:
