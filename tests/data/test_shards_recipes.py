@@ -1,15 +1,20 @@
 """Miniatures of the layouts that the recipes are for, with the real names of columns and files."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from mammogan.config.dataset import load_recipe
+from mammogan.config.dataset import About, Packing, Splits, load_recipe
+from mammogan.config.pixels import Pixels
+from mammogan.config.screening import Screening
+from mammogan.config.source import Images, Refusal, Source, Table
 from mammogan.data.archive import Archive, index_tables
 from mammogan.data.header import UnreadableError
-from mammogan.data.screening import screen_header
+from mammogan.data.screening import HEADER_RULES, screen_header
 
 FRAME = np.zeros((1280, 1024), np.uint8)
 STRIPPED = {  # what de-identification by an allow-list leaves away
@@ -289,3 +294,12 @@ def real_outcomes(name, folder, tmp_path):
     index_tables(recipe.source, folder, tmp_path / "index")
     archive = Archive(recipe.source, folder, tmp_path / "index")
     return {path: outcome(archive, path, recipe) for path in sorted(folder.rglob("*.dcm"))}
+
+
+def test_every_key_of_a_recipe_and_every_header_rule_is_documented():
+    docs = Path(__file__).parents[2] / "docs"
+    told = (docs / "recipes.md").read_text(encoding="utf-8")
+    tables = [About, Source, Table, Refusal, Images, Screening, Pixels, Splits, Packing]
+    keys = {key for table in tables for key in table.model_fields} - {"tables", "images"}
+    assert [key for key in sorted(keys) if f"`{key}`" not in told] == []
+    assert [rule for rule in HEADER_RULES if f"`{rule}`" not in told] == []
