@@ -84,11 +84,12 @@ def _take_out_duplicates(shardset: Path, plan: Plan) -> None:
 
 
 def _rewrite(shardset: Path, plan: Plan, shard: PlannedShard, keys: tuple[str, ...]) -> None:
-    """Write a shard again without the samples `keys`; killed half way, it counts as not built at all."""
+    """Write a shard again without the samples `keys`; killed half way, it is built anew."""
     path = record_path(shardset, plan, shard)
     record = manifest.load_record(BuiltShard, path)
     if record.duplicates == keys:
         return
+    path.unlink()
     files, sums = [], []
     for file, left in zip(record.files, record.sums, strict=True):
         index = load_index(shardset, file)
