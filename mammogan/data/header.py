@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 import stat
@@ -119,8 +120,9 @@ def reading(path: Path) -> Iterator[None]:
             raise UnreadableError("empty-file")
         with hushed():
             yield
-    except OSError:
-        raise UnreadableError("no-access") from None
+    except OSError as error:  # a length that leads before the file's beginning is an invalid argument
+        damaged = error.errno in (None, errno.EINVAL)
+        raise UnreadableError("broken-header" if damaged else "no-access") from None
 
 
 @contextmanager
