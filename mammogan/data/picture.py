@@ -83,7 +83,7 @@ def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple
 
 def pyramid(image_HW: Levels, rungs: tuple[tuple[int, int], ...]) -> list[Levels]:
     """Average 2 x 2 pixels again and again: one picture a rung, lowest first, each rounded once."""
-    wide = np.uint32 if len(rungs) < 10 else np.uint64  # 65535 * 4**8 just fits 32 bits
+    wide: Any = np.uint32 if len(rungs) < 10 else np.uint64  # 65535 * 4**8 just fits 32 bits
     sums: NDArray[Any] = image_HW.astype(wide)
     pictures = [image_HW]
     for halvings in range(1, len(rungs)):

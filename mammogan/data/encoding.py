@@ -1,0 +1,124 @@
+"""How pictures of 16 bits are written: ``grey`` for training, NumPy's arrays for small ones, PNG for people.
+
+A ``grey`` member holds height and width (two little-endian uint16), then one Zstandard frame of the rows'
+differences modulo 2**16: first all their low bytes, then all their high bytes. Measured on real and computed
+mammograms (docs/speed.md) that is a tenth smaller than PNG, written 3 times and read 4 times as fast.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable
+from io import BytesIO
+from itertools import pairwise
+from typing import Any
+
+import cv2
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+
+Levels = NDArray[np.uint16]
+
+SUFFIX = "grey"
+PACKED_SUFFIX = "npy"
+PACKED_PX = 80 * 64
+"""Up to so many pixels, all images of a shard go into one member: a reader of tars is slow at small ones."""
+
+_SIZE = struct.Struct("<HH")
+_LEVEL = 1  # higher ones take longer and gain nothing on grain
+
+
+def encode(image_HW: Levels) -> bytes:
+    """Encode a picture as a ``grey`` member; equal pictures give equal bytes."""
+    height, width = image_HW.shape
+    steps = image_HW.copy()
+    steps[1:] -= image_HW[:-1]
+    bytes_2HW = np.empty((2, height, width), dtype=np.uint8)
+    np.copyto(bytes_2HW[0], steps, casting="unsafe")
+    np.copyto(bytes_2HW[1], steps >> 8, casting="unsafe")
+    return _SIZE.pack(height, width) + bytes(imagecodecs.zstd_encode(bytes_2HW.tobytes(), _LEVEL))
+
+
+def decode(content: bytes, shape: tuple[int, int] | None = None) -> Levels | None:
+    """Decode a ``grey`` member (H, W); None if it is damaged, or not of the `shape` that is expected."""
+    if len(content) < _SIZE.size:
+        return None
+    height, width = _SIZE.unpack_from(content)
+    if shape not in (None, (height, width)):
+        return None
+    bytes_2HW = np.empty((2, height, width), dtype=np.uint8)
+    try:
+        filled = imagecodecs.zstd_decode(content[_SIZE.size :], out=bytes_2HW.reshape(-1).data)
+    except (imagecodecs.ZstdError, ValueError):
+        return None
+    if len(filled) != bytes_2HW.size:
+        return None
+    image_HW: Levels = bytes_2HW[1].astype(np.uint16)
+    image_HW <<= 8
+    image_HW |= bytes_2HW[0]
+    for above, row in pairwise(image_HW):  # five times as fast as NumPy's cumsum along columns
+        np.add(row, above, row)
+    return image_HW
+
+
+def pack(images_NHW: Levels) -> bytes:
+    """Write many small pictures as one array in NumPy's own format: read without decoding."""
+    return _header(images_NHW.shape) + images_NHW.astype("<u2", copy=False).tobytes()
+
+
+def unpack(content: bytes | memoryview, shape: tuple[int, ...]) -> Levels | None:
+    """View what `pack` wrote as an array of `shape` (N, H, W), without a copy; None if it is damaged."""
+    header = _header(shape)
+    if content[: len(header)] != header or len(content) != len(header) + 2 * int(np.prod(shape)):
+        return None
+    return np.frombuffer(content, "<u2", offset=len(header)).reshape(shape)
+
+
+def encode_png(image_HW: Levels) -> bytes:
+    """Encode as 16-bit PNG; OpenCV's own setting is both the smallest and the fastest of libpng's here."""
+    done, png = cv2.imencode(".png", image_HW)
+    assert done, "OpenCV did not encode a PNG"
+    return bytes(png)
+
+
+def decode_png(png: bytes) -> Levels | None:
+    """Decode a 16-bit PNG; None if it is damaged."""
+    image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED) if png else None
+    return image if image is not None and image.dtype == np.uint16 and image.ndim == 2 else None
+
+
+def webdataset_decoder(name: str, content: bytes) -> Any:
+    """Decode the members of MammoGAN's shards: ``wds.WebDataset(tars).decode(webdataset_decoder)``.
+
+    Pictures come as uint16 arrays. WebDataset's own decoders would cut 16-bit PNG to 8 bits, and unpickle
+    what a stranger wrote.
+
+    Raises
+    ------
+    ValueError
+        If a member is damaged, or is none of MammoGAN's.
+    """
+    suffix = name.rpartition(".")[2]
+    if suffix == "json":
+        return json.loads(content)
+    decoders: dict[str, Callable[[bytes], Levels | None]] = {
+        SUFFIX: decode,
+        "png": decode_png,
+        PACKED_SUFFIX: lambda npy: np.load(BytesIO(npy), allow_pickle=False),
+    }
+    image = decoders[suffix](content) if suffix in decoders else None
+    if image is None:
+        known = ", ".join([*decoders, "json"])
+        raise ValueError(
+            f"the member '{name}' is damaged, or none of MammoGAN's ({known}): verify the shards"
+        )
+    return image
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    stream = BytesIO()
+    layout: dict[str, Any] = {"descr": "<u2", "fortran_order": False, "shape": tuple(map(int, shape))}
+    np.lib.format.write_array_header_1_0(stream, layout)
+    return stream.getvalue()
