@@ -1,3 +1,6 @@
+import tomllib
+from pathlib import Path
+
 import pytest
 
 from mammogan.config.dataset import Dataset, Packing, load_recipe, recipes
@@ -81,3 +84,12 @@ def test_the_ladder_has_nine_rungs():
     assert Packing().rungs[0] == (5, 4)
     assert Packing().rungs[-1] == (1280, 1024)
     assert len(Packing().rungs) == 9
+
+
+def test_every_recipe_is_installed_with_its_card():
+    checkout = Path(__file__).parents[2]
+    project = tomllib.loads((checkout / "pyproject.toml").read_text(encoding="utf-8"))
+    installed = project["tool"]["setuptools"]["data-files"]
+    for name in recipes():
+        assert installed[f"share/mammogan/shards/{name}"] == [f"shards/{name}/*"]
+        assert {"recipe.toml", "README.md"} <= {path.name for path in (checkout / "shards" / name).iterdir()}
