@@ -30,7 +30,7 @@ DESCRIPTIONS = (
     "RequestedProcedureDescription", "AcquisitionDeviceProcessingDescription",
 )  # fmt: skip
 SPACINGS = ("ImagerPixelSpacing", "PixelSpacing", "NominalScannedPixelSpacing")
-PIXELS = (Tag("PixelData"), Tag("FloatPixelData"), Tag("DoubleFloatPixelData"))
+PIXELS = frozenset({Tag("PixelData"), Tag("FloatPixelData"), Tag("DoubleFloatPixelData")})
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,7 @@ def index_tables(source: Source, folder: Path, index: Path) -> None:
         If an origin of the recipe names no DICOM attribute.
     """
     check(source)
+    folder = folder if folder.is_dir() else folder.parent
     index.parent.mkdir(parents=True, exist_ok=True)
     temporary = index.with_name(f".{index.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)
