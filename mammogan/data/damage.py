@@ -18,7 +18,7 @@ WHITE = 65535
 JUMP = 0.15
 """So much grey within two rows of the full picture is no skin line, which takes a millimetre to rise."""
 FINE_PX = 640
-EVERY = 8
+EVERY = 16
 """Of so many rows or columns one is looked at: damage takes many."""
 
 

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from mammogan.data.breast import Mask
 
 Levels = NDArray[np.uint16]
-Grey = NDArray[np.float32]
 Spots = NDArray[np.uint8]
 
 WHITE = 65535
@@ -37,7 +36,6 @@ class Working:
     """A small copy of picture and mask; one of its pixels is `step` of the picture's."""
 
     levels_HW: Levels
-    grey_HW: Grey
     mask_HW: Mask
     step: int
 
@@ -51,15 +49,16 @@ def shrink(frame_HW: Levels, mask_HW: Mask) -> Working:
         levels = np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint16)
         step *= 2
     mask = mask_HW[step // 2 :: step, step // 2 :: step][: levels.shape[0], : levels.shape[1]]
-    return Working(levels, levels.astype(np.float32) / np.float32(WHITE), np.ascontiguousarray(mask), step)
+    return Working(levels, np.ascontiguousarray(mask), step)
 
 
 def smooth_bright(seen: Working) -> float:
     """Measure the largest bright region without texture, as a fraction of the breast: an implant."""
-    mean = cv2.blur(seen.grey_HW, (7, 7))
-    if mean.max() <= IMPLANT_GREY:
+    if cv2.blur(seen.levels_HW, (7, 7)).max() <= IMPLANT_GREY * WHITE:
         return 0.0
-    spread = cv2.blur(seen.grey_HW * seen.grey_HW, (7, 7)) - mean * mean
+    grey = seen.levels_HW.astype(np.float32) / np.float32(WHITE)
+    mean = cv2.blur(grey, (7, 7))
+    spread = cv2.blur(grey * grey, (7, 7)) - mean * mean
     smooth = (mean > IMPLANT_GREY) & (spread < IMPLANT_SD**2) & seen.mask_HW
     _, _, stats, _ = cv2.connectedComponentsWithStats(smooth.view(np.uint8))
     return float(max([0, *stats[1:, cv2.CC_STAT_AREA].tolist()])) / _area(seen)
@@ -67,7 +66,7 @@ def smooth_bright(seen: Working) -> float:
 
 def metal_body(seen: Working) -> float:
     """Measure the largest white body with a sharp outline, as a fraction of the breast: a pacemaker."""
-    bright = ((seen.grey_HW > BODY_GREY) & seen.mask_HW).view(np.uint8)
+    bright = ((seen.levels_HW > round(BODY_GREY * WHITE)) & seen.mask_HW).view(np.uint8)
     if not bright.any():
         return 0.0
     bodies, _ = cv2.findContours(
@@ -78,12 +77,12 @@ def metal_body(seen: Working) -> float:
     filled = cv2.drawContours(np.zeros_like(bright), bodies, -1, 1, cv2.FILLED)
     ring = cv2.dilate(filled, _box(3)) - filled
     ring[:2], ring[-2:], ring[:, :2], ring[:, -2:] = 0, 0, 0, 0  # the frame cuts: that is no outline
-    step = cv2.dilate(seen.grey_HW, _box(5)) - cv2.erode(seen.grey_HW, _box(5))
+    step = cv2.dilate(seen.levels_HW, _box(5)) - cv2.erode(seen.levels_HW, _box(5))
     _, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(filled, _box(3)))
     sharp = [0.0]
     for label in 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA], kind="stable")[:4]:
         outline = step[(ring > 0) & (labels == label)]
-        if outline.size and np.median(outline) > BODY_STEP:
+        if outline.size and np.median(outline) > BODY_STEP * WHITE:
             sharp.append(float(np.count_nonzero(filled[labels == label])))
     return max(sharp) / _area(seen)
 
