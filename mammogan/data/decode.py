@@ -91,7 +91,7 @@ def decode(dicom: Dicom, *, halve_jpeg2000: bool = False) -> Stored:
     """
     try:
         return np.ascontiguousarray(_decode(dicom, halve_jpeg2000))
-    except (UnreadableError, KeyboardInterrupt, SystemExit):
+    except (UnreadableError, MemoryError, KeyboardInterrupt, SystemExit):
         raise
     except BaseException:  # noqa: BLE001  (decoders raise what they like; a panic of Rust is no Exception)
         raise UnreadableError("decode-failed") from None
