@@ -63,19 +63,6 @@ def decode(content: bytes, shape: tuple[int, int] | None = None) -> Levels | Non
     return image_HW
 
 
-def pack(images_NHW: Levels) -> bytes:
-    """Write many small pictures as one array in NumPy's own format: read without decoding."""
-    return _header(images_NHW.shape) + images_NHW.astype("<u2", copy=False).tobytes()
-
-
-def unpack(content: bytes | memoryview, shape: tuple[int, ...]) -> Levels | None:
-    """View what `pack` wrote as an array of `shape` (N, H, W), without a copy; None if it is damaged."""
-    header = _header(shape)
-    if content[: len(header)] != header or len(content) != len(header) + 2 * int(np.prod(shape)):
-        return None
-    return np.frombuffer(content, "<u2", offset=len(header)).reshape(shape)
-
-
 def encode_png(image_HW: Levels) -> bytes:
     """Encode as 16-bit PNG; OpenCV's own setting is both the smallest and the fastest of libpng's here."""
     done, png = cv2.imencode(".png", image_HW)
@@ -115,10 +102,3 @@ def webdataset_decoder(name: str, content: bytes) -> Any:
             f"the member '{name}' is damaged, or none of MammoGAN's ({known}): verify the shards"
         )
     return image
-
-
-def _header(shape: tuple[int, ...]) -> bytes:
-    stream = BytesIO()
-    layout: dict[str, Any] = {"descr": "<u2", "fortran_order": False, "shape": tuple(map(int, shape))}
-    np.lib.format.write_array_header_1_0(stream, layout)
-    return stream.getvalue()
