@@ -66,6 +66,6 @@ class Screening(Settings):
     repeated_rows: Fraction = 0.02
     implant_area: Fraction = 0.1
     foreign_body_area: Fraction = 0.015
-    paddle_length: Fraction = 0.23
+    paddle_length: Fraction = 0.2
     metal_length: Fraction = 0.012
     only_flag: tuple[Flag, ...] = ("burned-in", "view-conflict", "laterality-conflict", "metal")

@@ -25,10 +25,12 @@ BODY_GREY, BODY_STEP = 0.88, 0.22
 """A metal body is that bright, and stands out so far within two working pixels; dense tissue fades out."""
 METAL_GREY, METAL_CONTRAST = 0.93, 0.12
 """Thin metal is that bright, and by so much brighter than the tissue that it lies in."""
-EDGE_STEP, SKIN_STEP = 0.06, 0.22
+EDGE_STEP, SKIN_STEP = 0.07, 0.2
 """The step at a paddle's edge; where the skin is, which steps too, only a steeper one counts."""
-EDGE_PX, EDGE_TURN_DEG = 11, 5
+EDGE_PX, EDGE_TURN_DEG = 15, 5
 """How far an edge is averaged along itself, and how far it may be turned against the frame."""
+WALL, WALL_WEIGHT = 0.056, 0.6
+"""Within that fraction of the height of the chest wall a CC may show the pectoral muscle, nearly straight."""
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,14 @@ def straight_edge(seen: Working) -> float:
     mask = seen.mask_HW.view(np.uint8)
     skin = cv2.dilate(mask, _box(7)) != cv2.erode(mask, _box(7))
     least = np.where(skin, np.uint16(SKIN_STEP * WHITE), np.uint16(EDGE_STEP * WHITE))
-    longest_px = max(_along_rows(seen.levels_HW, least), _along_rows(seen.levels_HW.T.copy(), least.T))
+    across_px = _along_rows(seen.levels_HW, least)
+    down_px = _along_rows(seen.levels_HW.T.copy(), least.T, round(WALL * seen.levels_HW.shape[0]))
+    longest_px = max(across_px, down_px)
     return float(longest_px / min(seen.levels_HW.shape))
 
 
-def _along_rows(levels_HW: Levels, least_HW: Levels) -> int:
-    """Count the pixels on the straightest edge that runs nearly along the rows."""
+def _along_rows(levels_HW: Levels, least_HW: Levels, doubtful_px: int = 0) -> float:
+    """Count the pixels on the straightest edge that runs nearly along the rows; the first rows count less."""
     along = cv2.blur(levels_HW, (EDGE_PX, 1))
     step = np.zeros_like(levels_HW)
     cv2.absdiff(along[2:], along[:-2], dst=step[1:-1])
@@ -132,7 +136,10 @@ def _along_rows(levels_HW: Levels, least_HW: Levels) -> int:
     lines = cv2.HoughLinesWithAccumulator(
         edges.view(np.uint8), 1, np.pi / 180, 10, min_theta=np.pi / 2 - turn, max_theta=np.pi / 2 + turn
     )
-    return 0 if lines is None else int(lines[..., 2].max())
+    if lines is None:
+        return 0.0
+    places_px, _, pixels = lines.reshape(-1, 3).T
+    return float((pixels * np.where(np.abs(places_px) < doubtful_px, WALL_WEIGHT, 1)).max())
 
 
 def _area(seen: Working) -> int:

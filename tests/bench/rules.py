@@ -35,7 +35,7 @@ from mammogan.files import write
 
 PAGE = Path(__file__).parents[2] / "docs" / "screening.md"
 BEGIN, END = "<!-- measured by make rules -->\n", "<!-- end of measured -->\n"
-SEED = 2025
+SEED = 4711  # on which no rule was tuned
 Z = 1.959964  # 95 %
 OBLIQUE = (("L", "MLO"), ("R", "MLO"))
 
