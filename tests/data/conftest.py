@@ -1,6 +1,7 @@
 """A small cohort of phantoms with every defect, and tiny DICOM files, for the tests of shards."""
 
 import copy
+import hashlib
 import importlib.util
 import os
 from pathlib import Path
@@ -123,3 +124,8 @@ def save(made, path):
 def saved():
     """Write a data set as a DICOM file."""
     return save
+
+
+def digests(shardset):
+    found = sorted(path for path in shardset.rglob("*") if path.is_file())
+    return {str(path.relative_to(shardset)): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}

@@ -1,5 +1,4 @@
 import errno
-import hashlib
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from mammogan.data.encoding import SUFFIX
 from mammogan.data.manifest import load_plan
 from mammogan.data.shard import build_shards
 from mammogan.errors import DataError, RunFailedError
+from tests.data.conftest import digests
 
 KILLED = """
 import os, pathlib, signal, sys
@@ -33,11 +33,6 @@ def on_progress(done, total):
 pathlib.Path.replace = counting
 build(shardset, workers=0, on_progress=on_progress)
 """
-
-
-def digests(shardset):
-    found = sorted(path for path in shardset.rglob("*") if path.is_file())
-    return {str(path.relative_to(shardset)): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
 
 
 @pytest.mark.parametrize(("images", "renames"), [(7, 0), (0, 5), (0, 30)])

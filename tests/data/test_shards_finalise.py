@@ -16,8 +16,7 @@ from mammogan.data.shard import build_shards
 from mammogan.data.shardset import ShardSet
 from mammogan.data.verify import verify
 from mammogan.errors import DataError
-
-from .test_shards_build import digests
+from tests.data.conftest import digests
 
 
 def accepted(shardset):

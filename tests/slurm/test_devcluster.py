@@ -11,9 +11,8 @@ import pytest
 from mammogan.cluster import ledger, slurm, state
 from mammogan.errors import ClusterError
 
-NODE = {
-    name: index for index, name in enumerate(("shards", "train-0", "score-0", "select", "sample", "report"))
-}
+NODES = ("shards", "finalise", "train-0", "score-0", "select", "sample", "report")
+NODE = {name: index for index, name in enumerate(NODES)}
 
 
 def seen(run, node, task=0, rank=0):
@@ -52,7 +51,7 @@ def test_failed_job_cancels_what_depends_on_it_and_a_relaunch_goes_on_from_there
     assert {states[name].state for name in ("score-0", "select", "sample", "report")} == {"blocked"}
     assert slurm.outcome(states["report"].jobs[0]).startswith("CANCELLED")
     run.stub.order(run.folder)
-    assert [record.node for record in run.submit()] == list(NODE)[1:]
+    assert [record.node for record in run.submit()] == list(NODE)[2:]
     assert {s.state for s in run.finish().values()} == {"done"}
 
 
@@ -92,7 +91,7 @@ def test_array_is_throttled_and_its_failed_task_alone_is_submitted_again(launche
     run.stub.order(run.folder)
     again = run.submit()
     assert again[0].tasks == (3,)
-    assert [record.node for record in again] == list(NODE)[2:]
+    assert [record.node for record in again] == list(NODE)[3:]
     assert {s.state for s in run.finish().values()} == {"done"}
 
 
@@ -103,7 +102,7 @@ def test_relaunch_while_an_array_still_runs_renews_what_waits_for_its_failed_tas
     run.until(lambda states: states["score-0"].tasks == ("failed", "running"))
     run.stub.order(run.folder)
     again = run.submit()
-    assert [(record.node, record.tasks[0]) for record in again] == [(name, 0) for name in list(NODE)[2:]]
+    assert [(record.node, record.tasks[0]) for record in again] == [(name, 0) for name in list(NODE)[3:]]
     assert {s.state for s in run.finish().values()} == {"done"}
     assert seen(run, "score-0", 1)["ended"] <= seen(run, "select")["started"]
 
