@@ -155,8 +155,7 @@ def show(
     found = ShardSet(shardset)
     _print(_contents(found))
     for recipe in found.recipes:
-        about = recipe.dataset
-        typer.echo(f"{about.name}: {about.title}. Licence: {about.licence}. {about.conditions}")
+        typer.echo(recipe.dataset.terms)
     if rejects:
         from mammogan.data.contact import reject_sheets
 

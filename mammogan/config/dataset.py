@@ -31,6 +31,13 @@ class About(Settings):
     release_models: bool = True
     citation: str = ""
 
+    @property
+    def terms(self) -> str:
+        """Say in one line on what terms the images came, for whoever gets what was made of them."""
+        line = f"{self.name}: {self.title}. Licence: {self.licence}. {self.conditions}".strip()
+        forbidden = "" if self.release_models else " Models learned from these images must not be released."
+        return line + forbidden
+
 
 class Splits(Settings):
     """Fractions of the patients; a patient is in one split only."""

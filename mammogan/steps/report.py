@@ -58,7 +58,7 @@ class WriteReport(Step):
             losses=[(f"{s.height_px}x{s.width_px}", self._ticks(s)) for s in stages],
             scores=[scores(self.folder, stage) for stage in stages],
             choice=choice,
-            conditions=[f"{about.title}: {about.conditions}" for about in abouts if about.conditions],
+            conditions=[about.terms for about in abouts],
         )
         folder = self.folder / "report"
         files = [folder / "index.html"]

@@ -10,8 +10,10 @@ from mammogan import schedule
 from mammogan.config.dataset import VIEWS
 from mammogan.config.method import Sampling
 from mammogan.config.run import Run
+from mammogan.files import write
 from mammogan.steps.select import read_choice
 from mammogan.steps.step import Step
+from mammogan.steps.terms import TERMS, terms
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,8 +53,10 @@ class SamplePool(Step):
                     if made % 64 == 0 or made == total:
                         self.progress(made, total)
 
-        size_px = (stage.height_px, stage.width_px)
-        return write_images(pool_folder(self.folder), f"pool-{self.task:05d}", size_px, images())
+        size_px, folder = (stage.height_px, stage.width_px), pool_folder(self.folder)
+        write(folder / TERMS, terms(run))
+        files = write_images(folder, f"pool-{self.task:05d}", size_px, images())
+        return [*files, folder / TERMS]
 
 
 def shares(task: int, sampling: Sampling) -> list[tuple[int, range]]:

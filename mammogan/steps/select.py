@@ -13,6 +13,7 @@ from mammogan.files import write
 from mammogan.schedule import Stage
 from mammogan.steps.score import score_path
 from mammogan.steps.step import Step
+from mammogan.steps.terms import TERMS, terms
 
 FILE_NAME = "selection.json"
 
@@ -41,7 +42,10 @@ class SelectCheckpoint(Step):
         path = self.folder / FILE_NAME
         write(path, json.dumps(choice, indent=1))
         chosen = checkpoint.at(self.folder, choice["stage"], choice["images"])
-        return [path, *export(chosen, run.method, model_folder(self.folder))]
+        notice = model_folder(self.folder) / TERMS
+        files = export(chosen, run.method, model_folder(self.folder))
+        write(notice, terms(run))
+        return [path, *files, notice]
 
 
 def scores(run: Path, stage: Stage) -> list[dict[str, Any]]:

@@ -35,7 +35,6 @@ class ReadHeaders(Step):
         read_headers(Path(run.shards), self.task, self.node.tasks, _workers(), self.headers_done)
         return []
 
-
     def headers_done(self, done: int, total: int) -> None:
         """Tell how far it is now and then, and stop where the scheduler asks for it."""
         if done % 1000 == 0 or done == total:

@@ -149,8 +149,9 @@ def test_scores_choice_and_pool_follow_from_the_checkpoints(undisturbed):
     from mammogan import steps
     from mammogan.steps.graph import graph
 
-    method = Run.load(undisturbed).method
-    for node in graph(method):
+    run = Run.load(undisturbed)
+    method = run.method
+    for node in graph(run):
         if node.step in ("score", "select", "sample"):
             for task in range(node.tasks):
                 steps.run(undisturbed, node.name, task)
@@ -159,6 +160,8 @@ def test_scores_choice_and_pool_follow_from_the_checkpoints(undisturbed):
     assert choice["images"] in schedule.plan(method)[1].checkpoints()
     names = sorted(p.name for p in (undisturbed / "samples" / "png").iterdir())
     assert names == sorted(f"{v}-{i:07d}.png" for v in ("cc", "mlo") for i in range(5))
+    for folder in ("samples", "model"):
+        assert "Licence: CC0-1.0" in (undisturbed / folder / "TERMS.txt").read_text()
     exported = load_file(undisturbed / "model" / "generator.safetensors")
     chosen = checkpoint.at(undisturbed, 1, choice["images"]).tensors("average")
     assert all(torch.equal(exported[name], tensor) for name, tensor in chosen.items())
