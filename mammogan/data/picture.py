@@ -76,21 +76,20 @@ def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple
     if not windowed and pixels.fallback == "breast-range":
         frame = _stretch(frame, mask, pixels.white_percentile)
     measures = measure(stored, frame, mask, constant=constant, no_window=no_window)
-    image, top, right, bottom = _pad(np.where(mask, frame, np.uint16(0)), view, top_px)
+    image, top, right, bottom = _pad(frame, mask, view, top_px)
     placing = Placing(round(scale / halved, 6), crop_px * halved, trim_px, top, right, bottom, mirrored)
     return Picture(image, placing, measures)
 
 
 def pyramid(image_HW: Levels, rungs: tuple[tuple[int, int], ...]) -> list[Levels]:
     """Average 2 x 2 pixels again and again: one picture a rung, lowest first, each rounded once."""
-    wide: Any = np.uint32 if len(rungs) < 10 else np.uint64  # 65535 * 4**8 just fits 32 bits
-    sums: NDArray[Any] = image_HW.astype(wide)
+    means: Any = image_HW.astype(np.float32)
     pictures = [image_HW]
-    for halvings in range(1, len(rungs)):
-        pairs = sums[::2] + sums[1::2]
-        sums = pairs[:, ::2] + pairs[:, 1::2]
-        half = wide(1 << (2 * halvings - 1))
-        pictures.append(((sums + half) >> wide(2 * halvings)).astype(np.uint16))
+    for halvings, (height, width) in enumerate(rungs[-2::-1], start=1):
+        if halvings == 5:  # every halving takes two bits more, and float32 has 24
+            means = means.astype(np.float64)
+        means = cv2.resize(means, (width, height), interpolation=cv2.INTER_AREA)
+        pictures.append(np.rint(means).astype(np.uint16))
     return pictures[::-1]
 
 
@@ -135,8 +134,14 @@ def _stretch(image_HW: Levels, mask: Mask, percentile: float) -> Levels:
     return np.asarray(cv2.LUT(image_HW, quantised(grey)))
 
 
-def _pad(image_HW: Levels, view: str, top_px: tuple[int, int]) -> tuple[Levels, int, int, int]:
-    """Pad with background: away from the chest wall, and from the armpit that an MLO's upper edge cuts."""
-    height, width = top_px[0] - image_HW.shape[0], top_px[1] - image_HW.shape[1]
-    top = 0 if view == "MLO" else height // 2
-    return np.pad(image_HW, ((top, height - top), (0, width))), top, width, height - top
+def _pad(image_HW: Levels, mask: Mask, view: str, top_px: tuple[int, int]) -> tuple[Levels, int, int, int]:
+    """Put the breast on black: room is left away from the chest wall, and from the armpit of an MLO.
+
+    An MLO's upper edge cuts the armpit, so it stays at the picture's.
+    """
+    height, width = image_HW.shape
+    free = top_px[0] - height
+    top = 0 if view == "MLO" else free // 2
+    padded = np.zeros(top_px, dtype=np.uint16)
+    np.copyto(padded[top : top + height, :width], image_HW, where=mask)
+    return padded, top, top_px[1] - width, free - top
