@@ -60,7 +60,7 @@ lint: $(VENV)/dev ## Style, types and layers
 golden: $(VENV)/dev ## Rewrite slurm/golden from the code, to be reviewed as a diff
 	MAMMOGAN_GOLDEN=1 $(BIN)/pytest -q tests/cluster/test_golden.py
 
-rules: $(VENV)/dev ## Measure the pixel rules on phantoms with known truth, into docs/screening.md (5 minutes)
+rules: $(VENV)/dev ## Measure the pixel rules on phantoms with known truth, into docs/screening.md (10 minutes)
 	$(BIN)/python -m tests.bench.rules
 
 bench: $(VENV)/dev ## Measure the building and reading of shards, into docs/speed.md (20 minutes)

@@ -1,14 +1,16 @@
 import io
+from typing import get_args
 
 import numpy as np
 import pydicom
 import pytest
 
 from mammogan.config.dataset import load_recipe
-from mammogan.config.screening import Screening
+from mammogan.config.screening import PixelFlag, Screening
 from mammogan.data.artefacts import PIXEL_RULES, Measures, screen_pixels
 from mammogan.data.phantom.defects import DEFECTS, make_defect
 from mammogan.data.picture import take
+from tests.bench import rules
 from tests.data.conftest import half_disc
 
 STRICT = Screening(smallest_px=(320, 256), only_flag=())
@@ -124,3 +126,17 @@ def test_a_straight_edge_counts_along_the_frame_and_not_aslant(dicom, turn_deg):
     pixels[beyond] += 700
     found = take(dicom(pixels), "CC", "L", load_recipe("phantom").pixels, (640, 512)).measures.straight_edge
     assert (found > 0.5) is (turn_deg < 5)
+
+
+def test_every_rule_of_the_pixels_is_measured_and_explained_and_can_be_asked_to_flag_only():
+    asked = set(PIXEL_RULES) - {"no-window"}  # that one is a choice of [pixels] fallback
+    assert set(rules.KEYS) == asked
+    assert asked == set(get_args(PixelFlag))
+    page = rules.PAGE.read_text(encoding="utf-8")
+    for rule in PIXEL_RULES:
+        assert f"| `{rule}` |" in page
+
+
+def test_the_interval_of_a_share_is_wilsons():
+    assert rules.of(50, 50) == "50 of 50 (92.9-100.0 %)"
+    assert rules.of(3, 300) == "3 of 300 (0.3-2.9 %)"
