@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import pydicom
 from pydicom.dataset import Dataset as Dicom
 
 from mammogan.config.source import Source
-from mammogan.data import images
+from mammogan.data import decode, images
 from mammogan.data.header import Header, UnreadableError, facts, read_dicom, reading
 from mammogan.data.origins import Origins, text
 from mammogan.data.tables import Row, Tables, index_tables
@@ -56,21 +55,23 @@ class Archive:
                 return self._joined(dicom, path, has_pixels=has_pixels)
             except (UnreadableError, DataError, OSError):
                 raise
+            except MemoryError:
+                raise UnreadableError("memory-limit") from None
             except Exception:  # noqa: BLE001  (a damaged header can raise anything from inside the parser)
                 raise UnreadableError("broken-header") from None
 
     def dicom(self, path: Path) -> Dicom:
-        """Read the whole file; an image file comes dressed as a DICOM data set.
+        """Open the whole file, its pixels still on the disk; an image file comes dressed as a DICOM data set.
 
         Raises
         ------
         UnreadableError
-            If an image file is damaged. What pydicom makes of a damaged DICOM file passes through.
+            If the file is damaged.
         OSError
             If the file can't be read.
         """
         if self._source.kind == "dicom":
-            return pydicom.dcmread(path)
+            return decode.read(path)
         dicom = images.dressed(path, self._source.images)
         spacing = self._spacing_mm(dicom, path)
         if spacing:

@@ -108,7 +108,7 @@ def _glimpse(task: _Glimpse) -> Tile:
     of = sources.load(Path(task.secret))
     try:
         with hushed():
-            dicom = of.archive(task.recipe, tables=False).dicom(Path(task.path))
+            dicom = of.archive(task.recipe).dicom(Path(task.path))
             table, _ = grey_table(dicom, of.recipes[task.recipe].pixels.voi_index)
             stored = decode(dicom)
         picture = cv2.LUT(stored.view(f"u{stored.dtype.itemsize}"), table)

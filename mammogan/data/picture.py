@@ -56,9 +56,9 @@ def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple
     UnreadableError
         With the reason's name, if it can't be decoded or its window makes no sense.
     """
-    table, windowed = grey_table(dicom, pixels.voi_index)
     halve = pixels.jpeg2000_reduce == 1 and _twice_as_large(dicom, pixels, top_px)
     stored = decode(dicom, halve_jpeg2000=halve)
+    table, windowed = grey_table(dicom, pixels.voi_index)
     halved = 2 if stored.shape[0] < dicom.Rows else 1
     crop_px = round(pixels.border_crop * min(stored.shape))
     inside = stored[crop_px : stored.shape[0] - crop_px, crop_px : stored.shape[1] - crop_px]

@@ -21,6 +21,10 @@ from mammogan.data.tar import encode_image
 from mammogan.errors import DataError
 
 
+SCREENED_PX = 640
+"""Height from which on a picture is looked at, however small the rungs to be written are."""
+
+
 @dataclass(frozen=True)
 class Task:
     """An image to be made: a file of the set whose private folder is `secret`."""
@@ -57,8 +61,9 @@ def make(task: Task) -> Made:
     recipe = of.recipes[sample.recipe]
     try:
         with hushed():
-            dicom = of.archive(sample.recipe, tables=False).dicom(Path(task.path))
-            picture = take(dicom, sample.view, sample.laterality, recipe.pixels, recipe.packing.top_px)
+            dicom = of.archive(sample.recipe).dicom(Path(task.path))
+            ladder = _ladder(recipe.packing.rungs)
+            picture = take(dicom, sample.view, sample.laterality, recipe.pixels, ladder[-1])
             spacing = spacing_mm(dicom)
     except OSError as error:
         raise DataError(
@@ -79,18 +84,19 @@ def make(task: Task) -> Made:
 
 def _rungs(sample: Sample, recipe: Dataset, picture: Picture, spacing: float, flags: tuple[str, ...]) -> Made:
     rungs = recipe.packing.rungs
-    images = pyramid(picture.image_HW, rungs)
+    images = pyramid(picture.image_HW, _ladder(rungs))[: len(rungs)]
+    taken_px = picture.image_HW.shape
     pixels_sha256 = hashlib.sha256(images[-1].tobytes()).hexdigest()
     notes = []
     for height, width in rungs:
-        pixel_mm = spacing / picture.placing.scale * rungs[-1][0] / height
+        pixel_mm = spacing / picture.placing.scale * taken_px[0] / height
         note: dict[str, Any] = {
             **sample.model_dump(mode="json", exclude={"recipe"}),
             "flags": flags,
             "dataset": recipe.dataset.name,
             "size_px": (height, width),
             "pixel_spacing_mm": round(pixel_mm, 6) or None,
-            "placing_at_top": asdict(picture.placing),
+            "placing": {"in_px": taken_px, **asdict(picture.placing)},
             "pixels_sha256_at_top": pixels_sha256,
         }
         notes.append(canonical_json(note).encode())
@@ -103,3 +109,11 @@ def _rungs(sample: Sample, recipe: Dataset, picture: Picture, spacing: float, fl
         notes=tuple(notes),
         sums=tuple(power_sums(image) for image in images),
     )
+
+
+def _ladder(rungs: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+    """Go on doubling until the rules of the pixels can see something: they judge the topmost picture."""
+    ladder = list(rungs)
+    while ladder[-1][0] < SCREENED_PX:
+        ladder.append((ladder[-1][0] * 2, ladder[-1][1] * 2))
+    return tuple(ladder)

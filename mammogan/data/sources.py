@@ -30,10 +30,9 @@ class Sources:
         """Hash by which an interrupted planning knows its own work again."""
         return digest(list(zip(self.recipes, self.folders, strict=True)))
 
-    def archive(self, index: int, *, tables: bool = True) -> Archive:
-        """Open source `index`; its tables are needed for headers only."""
-        where = self.secret / "tables" / f"{index}.sqlite" if tables else None
-        return Archive(self.recipes[index].source, self.folders[index], where)
+    def archive(self, index: int) -> Archive:
+        """Open source `index` with its tables."""
+        return _archive(self.secret, index)
 
     def index_tables(self) -> None:
         """Read the metadata tables of every source once, so that each worker can look into them.
@@ -77,6 +76,7 @@ def save(shardset: Path, sources: Sequence[tuple[Dataset, Path]]) -> Sources:
     ]
     write(private.create(shardset) / "sources.json", json.dumps(tree, indent=1), mode=0o600)
     load.cache_clear()
+    _archive.cache_clear()
     return load(private.folder(shardset))
 
 
@@ -98,3 +98,9 @@ def load(secret: Path) -> Sources:
     tree = json.loads(path.read_text(encoding="utf-8"))
     recipes = tuple(Dataset.model_validate(source["recipe"]) for source in tree)
     return Sources(secret, recipes, tuple(Path(source["folder"]) for source in tree))
+
+
+@lru_cache(maxsize=8)
+def _archive(secret: Path, index: int) -> Archive:
+    of = load(secret)
+    return Archive(of.recipes[index].source, of.folders[index], secret / "tables" / f"{index}.sqlite")

@@ -42,7 +42,7 @@ def key_file(tmp_path_factory):
 
 @pytest.fixture
 def planned(tmp_path, cohort, recipe, key_file):
-    plan(tmp_path / "set", [(recipe, cohort)], key_file=key_file)
+    plan(tmp_path / "set", [(recipe, cohort)], key_file=key_file, workers=0)
     return tmp_path / "set"
 
 
@@ -50,7 +50,7 @@ def planned(tmp_path, cohort, recipe, key_file):
 def built(tmp_path_factory, cohort, recipe, key_file):
     """Give a built set that no test may change."""
     shardset = tmp_path_factory.mktemp("built") / "set"
-    plan(shardset, [(recipe, cohort)], key_file=key_file)
+    plan(shardset, [(recipe, cohort)], key_file=key_file, workers=0)
     build(shardset, workers=0)
     return shardset
 

@@ -37,7 +37,7 @@ FAMILIES = {
 
 
 def test_every_phantom_ends_as_its_truth_says(tmp_path, cohort):
-    plan(tmp_path / "set", [(load_recipe("phantom"), cohort)])
+    plan(tmp_path / "set", [(load_recipe("phantom"), cohort)], workers=0)
     build(tmp_path / "set", workers=0)
     lines = (private.folder(tmp_path / "set") / "ledger.jsonl").read_text().splitlines()
     ledger = map(json.loads, lines)
@@ -80,19 +80,28 @@ def test_place_and_order_of_the_files_do_not_matter(tmp_path, cohort, recipe, ke
         target = moved / str(number % 3) / f"{number}.dcm"
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
-    first = plan(tmp_path / "a", [(recipe, cohort)], key_file=key_file)
-    second = plan(tmp_path / "b", [(recipe, moved)], key_file=key_file)
+    first = plan(tmp_path / "a", [(recipe, cohort)], key_file=key_file, workers=0)
+    second = plan(tmp_path / "b", [(recipe, moved)], key_file=key_file, workers=0)
     assert first.identity == second.identity
     assert first.shards == second.shards
 
 
 def test_another_key_or_setting_gives_another_identity(tmp_path, cohort, recipe, key_file):
-    first = plan(tmp_path / "a", [(recipe, cohort)], key_file=key_file).identity
-    again = plan(tmp_path / "a", [(recipe, cohort)]).identity  # the set's own key
-    other_key = plan(tmp_path / "b", [(recipe, cohort)]).identity
+    first = plan(tmp_path / "a", [(recipe, cohort)], key_file=key_file, workers=0).identity
+    again = plan(tmp_path / "a", [(recipe, cohort)], workers=0).identity  # the set's own key
+    other_key = plan(tmp_path / "b", [(recipe, cohort)], workers=0).identity
     changed = recipe.model_copy(update={"pixels": recipe.pixels.model_copy(update={"voi_index": 1})})
     assert first == again
-    assert len({first, other_key, plan(tmp_path / "c", [(changed, cohort)], key_file=key_file).identity}) == 3
+    assert (
+        len(
+            {
+                first,
+                other_key,
+                plan(tmp_path / "c", [(changed, cohort)], key_file=key_file, workers=0).identity,
+            }
+        )
+        == 3
+    )
 
 
 def test_sources_with_other_recipes_go_into_one_set(tmp_path, cohort, recipe, saved, dicom):
@@ -101,7 +110,7 @@ def test_sources_with_other_recipes_go_into_one_set(tmp_path, cohort, recipe, sa
         update={"screening": ours.screening.model_copy(update={"smallest_px": (320, 256)})}
     )
     saved(dicom(), tmp_path / "files" / "a.dcm")
-    made = plan(tmp_path / "set", [(recipe, cohort), (ours, tmp_path / "files")])
+    made = plan(tmp_path / "set", [(recipe, cohort), (ours, tmp_path / "files")], workers=0)
     assert [tally.recipe for tally in made.tallies] == ["phantom", "folder"]
     assert made.tallies[1].accepted == 1
     assert {line["sample"]["recipe"] for _, line in planned_images(tmp_path / "set")} == {0, 1}
@@ -109,7 +118,7 @@ def test_sources_with_other_recipes_go_into_one_set(tmp_path, cohort, recipe, sa
 
 def test_recipes_that_pack_differently_do_not_mix(tmp_path, cohort, recipe):
     with pytest.raises(ConfigError, match="agree on their table"):
-        plan(tmp_path / "set", [(recipe, cohort), (load_recipe("folder"), cohort)])
+        plan(tmp_path / "set", [(recipe, cohort), (load_recipe("folder"), cohort)], workers=0)
 
 
 @pytest.mark.parametrize("content", [{}, {"README.txt": b"no mammogram"}])
@@ -120,14 +129,14 @@ def test_a_folder_without_mammograms_is_refused_with_counts_and_writes_nothing(t
         (source / name).write_bytes(data)
     expected = "1 unreadable: not-dicom" if content else "0 files: the folder is empty"
     with pytest.raises(DataError, match=expected) as caught:
-        plan(tmp_path / "set", [(recipe, source)])
+        plan(tmp_path / "set", [(recipe, source)], workers=0)
     assert caught.value.exit_code == 2
     assert [path.name for path in tmp_path.iterdir()] == ["files"]
 
 
 def test_a_missing_folder_is_named(tmp_path, recipe):
     with pytest.raises(DataError, match=r"no folder '.*/nowhere'"):
-        plan(tmp_path / "set", [(recipe, tmp_path / "nowhere")])
+        plan(tmp_path / "set", [(recipe, tmp_path / "nowhere")], workers=0)
 
 
 def test_a_folder_that_can_not_be_listed_is_counted_and_stops_nothing(
@@ -142,7 +151,7 @@ def test_a_folder_that_can_not_be_listed_is_counted_and_stops_nothing(
         return real(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    made = plan(tmp_path / "set", [(recipe, tmp_path / "files")])
+    made = plan(tmp_path / "set", [(recipe, tmp_path / "files")], workers=0)
     assert made.tallies[0].unreadable == {"folder-not-listed": 1}
     assert (made.tallies[0].files, made.tallies[0].accepted) == (2, 1)
 
@@ -150,7 +159,7 @@ def test_a_folder_that_can_not_be_listed_is_counted_and_stops_nothing(
 def test_a_loop_of_links_ends(tmp_path, recipe, saved, dicom):
     saved(dicom(), tmp_path / "files" / "a.dcm")
     (tmp_path / "files" / "loop").symlink_to(tmp_path / "files")
-    assert plan(tmp_path / "set", [(recipe, tmp_path / "files")]).tallies[0].files == 1
+    assert plan(tmp_path / "set", [(recipe, tmp_path / "files")], workers=0).tallies[0].files == 1
 
 
 def test_what_links_to_patients_is_kept_apart_and_closed(planned):
@@ -163,16 +172,16 @@ def test_what_links_to_patients_is_kept_apart_and_closed(planned):
 
 def test_a_built_set_is_not_planned_over(planned, cohort, recipe, key_file, tmp_path, saved, dicom):
     build(planned, workers=0)
-    plan(planned, [(recipe, cohort)], key_file=key_file)
+    plan(planned, [(recipe, cohort)], key_file=key_file, workers=0)
     saved(dicom(), tmp_path / "files" / "a.dcm")
     with pytest.raises(DataError, match="holds shards of another plan"):
-        plan(planned, [(recipe, tmp_path / "files")])
+        plan(planned, [(recipe, tmp_path / "files")], workers=0)
 
 
 def test_a_key_file_without_key_is_refused(tmp_path, cohort, recipe):
     (tmp_path / "key").write_text("secret")
     with pytest.raises(DataError, match="32 or more hexadecimal digits"):
-        plan(tmp_path / "set", [(recipe, cohort)], key_file=tmp_path / "key")
+        plan(tmp_path / "set", [(recipe, cohort)], key_file=tmp_path / "key", workers=0)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def tiny_shards(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny")
     make_cohort(folder / "dicoms", 5, 0, workers=1, frame_scale=0.25)
     recipe = load_recipe("phantom", ("packing.top_px=[10,8]", "splits.train=0.6", "splits.validation=0.4"))
-    plan(folder / "shards", [(recipe, folder / "dicoms")])
+    plan(folder / "shards", [(recipe, folder / "dicoms")], workers=0)
     build(folder / "shards", workers=0)
     return folder / "shards"
 
