@@ -91,13 +91,18 @@ def _rewrite(shardset: Path, plan: Plan, shard: PlannedShard, keys: tuple[str, .
         return
     path.unlink()
     files, sums = [], []
+    emptied = len(record.pixels_sha256) == len(keys)
     for file, left in zip(record.files, record.sums, strict=True):
         index = load_index(shardset, file)
         images = (read_image(shardset, file, index, index.keys.index(key)) for key in keys)
         gone = [power_sums(image) for image in images if image is not None]
         assert len(gone) == len(keys), f"{file.path} was damaged since it was built"
         sums.append(reduce(partial(add, sign=-1), gone, left))
-        files.append(copy_without(shardset, file, keys))
+        if emptied:  # a shard that never had an image has no files either
+            for name in (file.path, file.index):
+                (shardset / name).unlink()
+        else:
+            files.append(copy_without(shardset, file, keys))
     changed = {"files": tuple(files), "sums": tuple(sums), "duplicates": keys}
     write(path, manifest.render(record.model_copy(update=changed)), mode=0o600)
 

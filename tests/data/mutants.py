@@ -211,8 +211,8 @@ def fragments(rng: random.Random, data: bytes) -> bytes:
 
 
 def deflate(rng: random.Random, data: bytes) -> bytes:
-    """Compress all behind the file meta information; one in eight is a bomb."""
-    return deflated(data, rng.choice((0,) * 21 + (16, 256, 8192)), whole=rng.random() < 0.5)
+    """Compress all behind the file meta information; now and then it is a bomb."""
+    return deflated(data, rng.choice((0,) * 70 + (16, 256) * 5 + (8192,)), whole=rng.random() < 0.5)
 
 
 def deflated(data: bytes, more_mb: int, *, whole: bool = True) -> bytes:
