@@ -68,4 +68,4 @@ class Screening(Settings):
     foreign_body_area: Fraction = 0.015
     paddle_length: Fraction = 0.2
     metal_length: Fraction = 0.012
-    only_flag: tuple[Flag, ...] = ("burned-in", "view-conflict", "laterality-conflict", "metal")
+    only_flag: tuple[Flag, ...] = ("burned-in", "view-conflict", "laterality-conflict")

@@ -166,7 +166,7 @@ def building(name: str, patients: int, rounds: int) -> Iterator[Row]:
     yield Row(f"{title}: one rung written", seen["one"], "pydicom + OpenCV", seen["opencv"])
     if "halved" in seen:
         what = f"{title} at half resolution: one rung written"
-        yield Row(what, seen["halved"], "obvious script", seen["obvious"], 4.5)
+        yield Row(what, seen["halved"], "obvious script", seen["obvious"])
 
 
 def reading(patients: int, rounds: int) -> Iterator[Row]:
