@@ -101,9 +101,17 @@ def _files(root: Path) -> Iterator[tuple[str, str]]:
             visited.add((status.st_dev, status.st_ino))
             with os.scandir(here) as entries:
                 for entry in entries:
-                    if entry.is_dir():
+                    if _is_folder(entry):
                         ahead.append(entry.path)
                     else:
                         yield entry.path, ""
         except OSError:
             yield here, "folder-not-listed"
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Say whether a folder lies there; a link that leads nowhere, or to itself, is left for the reader to refuse."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False

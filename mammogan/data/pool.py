@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 import resource
@@ -16,6 +15,8 @@ from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
+
+from mammogan.memory import keep_pages
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -86,7 +87,7 @@ def _settle() -> None:
     limit = MEMORY_LIMIT_GB << 30
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold patients' images
-    _keep_pages()
+    keep_pages()
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -95,11 +96,3 @@ def _settle() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _keep_pages() -> None:
-    """Tell glibc to keep freed memory: else each big array comes from the kernel anew, page by page."""
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(-4, 0)  # M_MMAP_MAX
-        libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD

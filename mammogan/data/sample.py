@@ -20,7 +20,6 @@ from mammogan.data.picture import Picture, pyramid, take
 from mammogan.data.tar import encode_image
 from mammogan.errors import DataError
 
-
 SCREENED_PX = 640
 """Height from which on a picture is looked at, however small the rungs to be written are."""
 
