@@ -49,7 +49,7 @@ def read_headers(
     workers: int | None = None,
     on_progress: Progress | None = None,
 ) -> None:
-    """Read the headers of every `tasks`-th part of the listing from `task` on, but for parts that are there."""
+    """Read the headers of every `tasks`-th part of the listing from `task` on, if they were not read yet."""
     private.secret_key(shardset)  # drawn before workers ask for it
     folder = private.create(shardset, "catalogue")
     missing = [number for number in _parts(shardset, task, tasks) if not _path(folder, number).exists()]
