@@ -15,14 +15,13 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
 from pydicom import uid
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset as Dicom
 from pydicom.encaps import get_frame
 
-from mammogan.data.header import UnreadableError
+from mammogan.data.header import UnreadableError, is_damage, read_to_pixels
 
 Stored = NDArray[np.integer[Any]]
 Kind = np.dtype[Any]
@@ -65,10 +64,15 @@ def read(path: Path) -> Dicom:
         ``damaged`` if it can't be parsed.
     """
     try:
-        dicom = pydicom.dcmread(path, defer_size=LARGE_BYTES)
+        dicom = read_to_pixels(path, included=True, defer_bytes=LARGE_BYTES)[0]
         if dicom.file_meta.get("TransferSyntaxUID") == uid.DeflatedExplicitVRLittleEndian:
-            return pydicom.dcmread(path)  # what is inflated in memory can't be found on the disk again
-    except OSError:
+            # What is inflated in memory can't be found on the disk again.
+            return read_to_pixels(path, included=True)[0]
+    except OSError as error:
+        if not is_damage(error):
+            raise
+        raise UnreadableError("damaged") from None
+    except MemoryError:
         raise
     except Exception:  # noqa: BLE001  (a damaged file can raise anything from inside the parser)
         raise UnreadableError("damaged") from None
@@ -88,11 +92,17 @@ def decode(dicom: Dicom, *, halve_jpeg2000: bool = False) -> Stored:
         values are neither 8 nor 16 bits wide; ``decode-mismatch`` if there is more than one frame or it is
         not of the size that the header says; ``damaged`` if values don't fit the bits that the stream
         declares; ``decode-failed`` if every decoder gives up.
+    OSError
+        If pixels left on the disk can't be reached.
     """
     try:
         return np.ascontiguousarray(_decode(dicom, halve_jpeg2000))
     except (UnreadableError, MemoryError, KeyboardInterrupt, SystemExit):
         raise
+    except OSError as error:
+        if not is_damage(error):
+            raise
+        raise UnreadableError("decode-failed") from None
     except BaseException:  # noqa: BLE001  (decoders raise what they like; a panic of Rust is no Exception)
         raise UnreadableError("decode-failed") from None
 

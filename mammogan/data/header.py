@@ -10,10 +10,12 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import pydicom
 from pydicom.dataset import Dataset as Dicom
+from pydicom.dataset import FileDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag, Tag
@@ -31,6 +33,8 @@ DESCRIPTIONS = (
 )  # fmt: skip
 SPACINGS = ("ImagerPixelSpacing", "PixelSpacing", "NominalScannedPixelSpacing")
 PIXELS = frozenset({Tag("PixelData"), Tag("FloatPixelData"), Tag("DoubleFloatPixelData")})
+MOST_ELEMENTS = 1 << 16
+"""At the top level of a file; the dictionary of DICOM knows 5,000."""
 
 
 @dataclass(frozen=True)
@@ -89,18 +93,48 @@ def read_dicom(path: Path) -> tuple[Dicom, bool]:
     OSError
         If it can't be read.
     """
-    seen: list[BaseTag] = []
-
-    def at_pixels(tag: BaseTag, _vr: str | None, _length: int) -> bool:
-        if tag in PIXELS:
-            seen.append(tag)
-        return tag in PIXELS
-
     try:
-        with path.open("rb") as stream:
-            return read_partial(stream, stop_when=at_pixels), bool(seen)
+        return read_to_pixels(path)
     except InvalidDicomError:
         raise UnreadableError("not-dicom") from None
+
+
+def read_to_pixels(
+    path: Path, *, included: bool = False, defer_bytes: int | None = None
+) -> tuple[FileDataset, bool]:
+    """Parse a DICOM file up to its pixels, and say if there are any; whatever follows them is let alone.
+
+    Parameters
+    ----------
+    included
+        Take the pixels, too.
+    defer_bytes
+        Leave values that are longer on the disk until they are asked for.
+
+    Raises
+    ------
+    UnreadableError
+        If its elements don't end: a block of zeros reads as elements without a value, at eight bytes each.
+    """
+    number, found = count(1), False
+
+    def stop_when(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+        nonlocal found
+        if next(number) > MOST_ELEMENTS:
+            raise UnreadableError("broken-header")
+        before, found = found, found or tag in PIXELS
+        return before if included else found
+
+    with path.open("rb") as stream:
+        return read_partial(stream, stop_when=stop_when, defer_size=defer_bytes), found
+
+
+def is_damage(error: OSError) -> bool:
+    """Tell what a parser says of a damaged file from a file that can't be reached.
+
+    A length that leads before the file's beginning is an invalid argument.
+    """
+    return error.errno in (None, errno.EINVAL)
 
 
 @contextmanager
@@ -120,9 +154,8 @@ def reading(path: Path) -> Iterator[None]:
             raise UnreadableError("empty-file")
         with hushed():
             yield
-    except OSError as error:  # a length that leads before the file's beginning is an invalid argument
-        damaged = error.errno in (None, errno.EINVAL)
-        raise UnreadableError("broken-header" if damaged else "no-access") from None
+    except OSError as error:
+        raise UnreadableError("broken-header" if is_damage(error) else "no-access") from None
 
 
 @contextmanager

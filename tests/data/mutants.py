@@ -45,7 +45,8 @@ REPRESENTATIONS = (b"DS", b"US", b"SQ", b"OB", b"UN", b"FD", b"AT", b"??", b"\0\
 def mutant(rng: random.Random, original: bytes) -> tuple[bytes, str]:
     """Change `original` in one to three ways, and name them."""
     names = rng.choices([*CHANGES], k=rng.choice((1, 1, 1, 2, 3)))
-    for name in names:
+    names.sort(key=lambda name: name == "deflate")  # a bomb is a bomb to those who mutate it, too
+    for name in names[: names.index("deflate") + 1] if "deflate" in names else names:
         original = CHANGES[name](rng, original)
     return original, "+".join(names)
 

@@ -62,3 +62,16 @@ def test_a_file_that_inflates_to_more_than_memory_is_given_up(tmp_path):
     made = build(tmp_path / "set", workers=2)
     assert made.tallies[0].unreadable == {"memory-limit": 1}
     assert made.images == 1
+
+
+def test_zeros_in_the_place_of_a_header_are_given_up_and_behind_the_pixels_ignored(tmp_path):
+    zeros = bytes(32 << 20)
+    path = save(make_dicom(), tmp_path / "files" / "good.dcm")
+    path.write_bytes(path.read_bytes() + zeros)
+    start = path.read_bytes().index(b"\x10\x00\x20\x00LO")
+    other = save(make_dicom(PatientID="other"), tmp_path / "files" / "zeros.dcm")
+    other.write_bytes(other.read_bytes()[:start] + zeros)
+    plan(tmp_path / "set", [(load_recipe("phantom", SETTINGS), tmp_path / "files")], workers=0)
+    made = build(tmp_path / "set", workers=0)
+    assert made.tallies[0].unreadable == {"broken-header": 1}
+    assert made.images == 1
