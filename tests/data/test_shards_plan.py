@@ -162,6 +162,16 @@ def test_a_loop_of_links_ends(tmp_path, recipe, saved, dicom):
     assert plan(tmp_path / "set", [(recipe, tmp_path / "files")], workers=0).tallies[0].files == 1
 
 
+def test_a_link_that_leads_nowhere_costs_nothing_but_itself(tmp_path, recipe, saved, dicom):
+    files = tmp_path / "files"
+    for name in ("a", "b", "c"):
+        saved(dicom(), files / f"{name}.dcm")
+    (files / "gone").symlink_to(files / "nowhere")
+    (files / "self").symlink_to("self")
+    tally = plan(tmp_path / "set", [(recipe, files)], workers=0).tallies[0]
+    assert (tally.files, tally.unreadable) == (5, {"no-access": 2})
+
+
 def test_what_links_to_patients_is_kept_apart_and_closed(planned):
     secret = private.folder(planned)
     assert stat.S_IMODE(secret.stat().st_mode) == 0o700
