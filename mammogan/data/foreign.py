@@ -12,9 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mammogan.data.breast import Mask
+from mammogan.data.breast import Levels, Mask, halve
 
-Levels = NDArray[np.uint16]
 Spots = NDArray[np.uint8]
 
 WHITE = 65535
@@ -45,11 +44,8 @@ class Working:
 def shrink(frame_HW: Levels, mask_HW: Mask) -> Working:
     """Average two by two pixels again and again, down to about `WORKING_PX` rows."""
     step, levels = 1, frame_HW
-    while levels.shape[0] >= 1.5 * WORKING_PX:  # halving is several times as fast as any other shrinking
-        height, width = levels.shape[0] // 2, levels.shape[1] // 2
-        whole = levels[: 2 * height, : 2 * width]
-        levels = np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint16)
-        step *= 2
+    while levels.shape[0] >= 1.5 * WORKING_PX:
+        levels, step = halve(levels), 2 * step
     mask = mask_HW[step // 2 :: step, step // 2 :: step][: levels.shape[0], : levels.shape[1]]
     return Working(levels, np.ascontiguousarray(mask), step)
 

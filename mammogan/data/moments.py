@@ -19,7 +19,7 @@ _CUBES, _HIGH, _LOW = _LEVELS**3, _LEVELS**4 >> 24, _LEVELS**4 & (1 << 24) - 1
 
 def power_sums(image_HW: NDArray[np.uint16]) -> PowerSums:
     """Sum up an image (0 black .. 65535 white), its grey levels rounded down to 12 bits."""
-    lit = image_HW[image_HW > 0]  # most of a mammogram is background
+    lit = image_HW[image_HW > 0]  # half of a mammogram and more is background
     counts = np.bincount(lit >> 4, minlength=LEVELS)
     fourth = (int(counts @ _HIGH) << 24) + int(counts @ _LOW)
     return image_HW.size, int(counts @ _LEVELS), int(counts @ _LEVELS**2), int(counts @ _CUBES), fourth

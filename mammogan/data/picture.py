@@ -68,9 +68,7 @@ def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple
     mirrored = laterality == "R"  # as hung for reading, a right breast has its chest wall on the right
     if mirrored:
         frame = cv2.flip(frame, 1)
-    mask = find_breast(
-        frame.astype(np.float32) / np.float32(WHITE), pixels.breast_threshold, pixels.thin_part
-    )
+    mask = find_breast(frame, pixels.breast_threshold, pixels.thin_part)
     trim_px = _empty_strip(frame, mask, round(pixels.chest_wall_trim * frame.shape[1]))
     frame, mask = frame[:, trim_px:], mask[:, trim_px:]
     if not windowed and pixels.fallback == "breast-range":
@@ -142,6 +140,7 @@ def _pad(image_HW: Levels, mask: Mask, view: str, top_px: tuple[int, int]) -> tu
     height, width = image_HW.shape
     free = top_px[0] - height
     top = 0 if view == "MLO" else free // 2
-    padded = np.zeros(top_px, dtype=np.uint16)
-    np.copyto(padded[top : top + height, :width], image_HW, where=mask)
+    breast = cv2.copyTo(np.ascontiguousarray(image_HW), np.ascontiguousarray(mask).view(np.uint8))
+    margins = (top, free - top, 0, top_px[1] - width)
+    padded = np.asarray(cv2.copyMakeBorder(breast, *margins, cv2.BORDER_CONSTANT, value=0))
     return padded, top, top_px[1] - width, free - top

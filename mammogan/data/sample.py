@@ -85,7 +85,8 @@ def _rungs(sample: Sample, recipe: Dataset, picture: Picture, spacing: float, fl
     rungs = recipe.packing.rungs
     images = pyramid(picture.image_HW, _ladder(rungs))[: len(rungs)]
     taken_px = picture.image_HW.shape
-    pixels_sha256 = hashlib.sha256(images[-1].tobytes()).hexdigest()
+    contents = tuple(encode_image(image) for image in images)
+    pixels_sha256 = hashlib.sha256(contents[-1]).hexdigest()  # equal pictures are equal bytes
     notes = []
     for height, width in rungs:
         pixel_mm = spacing / picture.placing.scale * taken_px[0] / height
@@ -96,7 +97,7 @@ def _rungs(sample: Sample, recipe: Dataset, picture: Picture, spacing: float, fl
             "size_px": (height, width),
             "pixel_spacing_mm": round(pixel_mm, 6) or None,
             "placing": {"in_px": taken_px, **asdict(picture.placing)},
-            "pixels_sha256_at_top": pixels_sha256,
+            "image_sha256_at_top": pixels_sha256,
         }
         notes.append(canonical_json(note).encode())
     return Made(
@@ -104,7 +105,7 @@ def _rungs(sample: Sample, recipe: Dataset, picture: Picture, spacing: float, fl
         outcome="accepted",
         flags=flags,
         pixels_sha256=pixels_sha256,
-        images=tuple(encode_image(image) for image in images),
+        images=contents,
         notes=tuple(notes),
         sums=tuple(power_sums(image) for image in images),
     )

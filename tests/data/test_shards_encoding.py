@@ -55,15 +55,27 @@ def test_a_cut_member_is_not_read(cut):
 
 def test_another_size_than_expected_is_not_read():
     assert decode(encode(IMAGE), (64, 80)) is None
-    taller = b"\x51" + encode(IMAGE)[1:]  # says 81 rows
-    assert decode(taller) is None
-    shorter = b"\x4f" + encode(IMAGE)[1:]
-    assert decode(shorter) is None
+    assert decode(b"\x51" + encode(IMAGE)[1:], IMAGE.shape) is None  # says 81 rows
+    for rows in (79, 81):  # of the box
+        content = bytearray(encode(IMAGE))
+        content[8] = rows
+        assert decode(bytes(content)) is None
+
+
+def test_what_is_black_around_a_picture_is_not_written():
+    framed = np.zeros((320, 256), np.uint16)
+    framed[100:180, 30:94] = IMAGE
+    content = encode(framed)
+    assert len(content) == len(encode(IMAGE))
+    assert np.array_equal(decode(content, framed.shape), framed)
+    black = np.zeros((320, 256), np.uint16)
+    assert np.array_equal(decode(encode(black)), black)
+    assert len(encode(black)) < 30
 
 
 def test_a_frame_that_inflates_beyond_its_size_is_not_read():
-    bomb = encode(np.zeros((4000, 4000), np.uint16))
-    assert decode(encode(IMAGE)[:4] + bomb[4:]) is None
+    bomb = encode(np.ones((4000, 4000), np.uint16))
+    assert decode(encode(IMAGE)[:12] + bomb[12:]) is None
 
 
 @given(st.integers(0, 2**32))

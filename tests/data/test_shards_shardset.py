@@ -43,7 +43,7 @@ def test_the_notes_hold_nothing_but_what_is_allowed(built):
     note = json.load(io.BytesIO(sample["json"]))
     assert set(note) == {
         "key", "view", "laterality", "vendor", "age_band", "density", "flags", "dataset",
-        "size_px", "pixel_spacing_mm", "placing", "pixels_sha256_at_top",
+        "size_px", "pixel_spacing_mm", "placing", "image_sha256_at_top",
     }  # fmt: skip
     assert note["pixel_spacing_mm"] > 0.3
 
