@@ -193,3 +193,20 @@ def test_overlays_out_of_bounds_and_icons_are_not_looked_at(real):
         assert stored.shape == (made.Rows, made.Columns)
         assert stored.max() < 4096
         assert np.array_equal(stored, made.pixel_array)
+
+
+@pytest.mark.parametrize("syntax", [uid.JPEG2000Lossless, uid.HTJ2KLossless])
+def test_a_wavelet_stream_that_lost_its_end_is_damaged_and_not_merely_blurred(dicom, syntax):
+    grain = np.tile(GRAIN, (2, 2))
+    made = compressed(dicom(grain), syntax, grain)
+    frame = bytearray(get_frame(made.PixelData, 0, number_of_frames=1))
+    half = len(frame) // 2
+    frame[half:-64] = bytes(len(frame) - half - 64)
+    made.PixelData = encapsulate([bytes(frame)])
+    assert ends(made) == "damaged"
+
+
+@pytest.mark.parametrize("syntax", [uid.JPEG2000Lossless, uid.HTJ2KLossless])
+def test_a_black_picture_has_no_hole(dicom, syntax):
+    black = np.zeros((2048, 2048), np.uint16)
+    assert np.array_equal(decode(compressed(dicom(black), syntax, black)), black)
