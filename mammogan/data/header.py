@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import re
 import stat
@@ -125,8 +126,19 @@ def read_to_pixels(
         before, found = found, found or tag in PIXELS
         return before if included else found
 
-    with path.open("rb") as stream:
+    with _Bounded(path) as stream:
         return read_partial(stream, stop_when=stop_when, defer_size=defer_bytes), found
+
+
+class _Bounded(io.BufferedReader):
+    """A file that sets no memory aside for more than it holds, whatever length an element claims."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(str(path)))  # pydicom opens it again by this name
+        self._bytes = path.stat().st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(self._bytes if size is None else min(size, self._bytes))
 
 
 def is_damage(error: OSError) -> bool:

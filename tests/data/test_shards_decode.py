@@ -210,3 +210,10 @@ def test_a_wavelet_stream_that_lost_its_end_is_damaged_and_not_merely_blurred(di
 def test_a_black_picture_has_no_hole(dicom, syntax):
     black = np.zeros((2048, 2048), np.uint16)
     assert np.array_equal(decode(compressed(dicom(black), syntax, black)), black)
+
+
+def test_a_large_stream_is_fetched_from_the_disk(tmp_path, dicom, saved):
+    grain = np.tile(GRAIN, (4, 4))
+    path = saved(compressed(dicom(grain), uid.JPEGLosslessSV1, grain), tmp_path / "a.dcm")
+    assert path.stat().st_size > decoding.LARGE_BYTES
+    assert np.array_equal(decode(read(path)), grain)
