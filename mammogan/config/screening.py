@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mammogan.config.settings import Fraction, Positive, Settings
 
@@ -19,7 +19,20 @@ PixelFlag = Literal[
     "paddle",
     "metal",
 ]
-Flag = HeaderFlag | PixelFlag
+Flag = Literal[HeaderFlag, PixelFlag]
+Modifier = Literal[
+    "magnification",
+    "spot-compression",
+    "implant-displaced",
+    "tangential",
+    "cleavage",
+    "axillary-tail",
+    "axillary-tissue",
+    "rolled",
+    "nipple-in-profile",
+    "anterior-compression",
+    "infra-mammary-fold",
+]
 Millimetres = Annotated[float, Field(ge=0)]
 
 
@@ -37,7 +50,7 @@ class Screening(Settings):
     modalities: tuple[str, ...] = ("MG",)
     sop_classes: tuple[str, ...] = ("DigitalMammographyXRayImageStorageForPresentation",)
     intents: tuple[str, ...] = ("FOR PRESENTATION",)
-    view_modifiers: tuple[str, ...] = ()
+    view_modifiers: tuple[Modifier, ...] = ()
     refused_words: tuple[str, ...] = (
         "biops",
         "specimen",
@@ -69,3 +82,14 @@ class Screening(Settings):
     paddle_length: Fraction = 0.2
     metal_length: Fraction = 0.012
     only_flag: tuple[Flag, ...] = ("burned-in", "view-conflict", "laterality-conflict")
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Self:
+        low, high = self.breast_area
+        if low >= high:
+            raise ValueError(f"breast_area is [{low:g}, {high:g}]: the smallest share comes first")
+        if any(small > large for small, large in zip(self.smallest_px, self.largest_px, strict=True)):
+            raise ValueError(
+                f"smallest_px {[*self.smallest_px]} is larger than largest_px {[*self.largest_px]}"
+            )
+        return self

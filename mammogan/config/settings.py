@@ -20,7 +20,10 @@ Positive = Annotated[int, Field(gt=0)]
 Natural = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
-PLAINER = {"tuple_type": "should be a list, as in [8, 16]", "model_type": "should be a table of keys"}
+PLAINER = {
+    "tuple_type": 'should be a list in brackets, as in [8, 16] or ["MG"]',
+    "model_type": "should be a table of keys",
+}
 """What pydantic says of its own types, in the words of TOML."""
 
 

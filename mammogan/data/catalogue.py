@@ -30,7 +30,8 @@ class Found:
     """What the header of one file says.
 
     `outcome` is accepted, refused or unreadable. `patient` is a pseudonym, and `sample` the image's own facts
-    if it is accepted. `fingerprint` decides which of several files with one UID is kept.
+    if it is accepted. `fingerprint` decides which of several files with one UID is kept: the longest, as a
+    copy may have been cut short.
     """
 
     path: str
@@ -153,6 +154,6 @@ def _found(line: Line, of: sources.Sources, archive: Archive, key: bytes) -> Fou
         flags=flags,
     )
     patient, said = pseudonym(key, "patient", facts.patient), sample.model_dump(mode="json")
-    tells_apart = canonical_json([patient, said, Path(path).stat().st_size])
-    fingerprint = hashlib.sha256(tells_apart.encode()).hexdigest()
+    tells_apart = hashlib.sha256(canonical_json([patient, said]).encode()).hexdigest()
+    fingerprint = f"{(1 << 63) - Path(path).stat().st_size:019d}-{tells_apart}"
     return Found(path, index, "accepted", "", patient, fingerprint, said)

@@ -19,7 +19,7 @@ from mammogan.config.dataset import VIEWS
 from mammogan.data import pool, private, sources
 from mammogan.data.decode import decode
 from mammogan.data.grey import grey_table
-from mammogan.data.header import hushed
+from mammogan.data.header import reading
 from mammogan.data.private import Line
 from mammogan.data.shardset import Rung, ShardSet
 from mammogan.files import write
@@ -52,7 +52,7 @@ def reject_sheets(
     """Write a contact sheet for each reason of a refusal and for each flag, into the private folder.
 
     A sheet shows at most `most` files as their headers say they look, or that no picture comes out of them.
-    Beside it lies a list of the files in the sheet's order.
+    Beside it lies a list of the files: tile n is line n.
 
     Returns
     -------
@@ -60,12 +60,15 @@ def reject_sheets(
         By reason, or ``flag-`` and the flag: how many files there are, and the sheet.
     """
     chosen, counts = _choose(_ledger(shardset), most)
+    private.clear(shardset, "rejects")  # an earlier plan's sheets would be taken for this one's
     folder = private.create(shardset, "rejects")
     secret = str(private.folder(shardset))
     sheets = {}
     for reason, lines in sorted(chosen.items()):
         tasks = [_Glimpse(secret, line["recipe"], line["path"]) for line in lines]
         tiles = list(pool.ordered(_glimpse, tasks, workers, lambda task, why: _blank(why)))
+        for number, tile in enumerate(tiles, 1):
+            _letter(tile, str(number), TILE_PX[0] - MARGIN_PX)
         caption = f"{reason}   {len(lines)} of {counts[reason]} files"
         sheet = folder / f"{reason}.png"
         _write(sheet, _rows(tiles, caption, columns), mode=0o600)
@@ -107,7 +110,7 @@ def _glimpse(task: _Glimpse) -> Tile:
     """Show a file as its window says, or the whole of its stored range; unturned and uncut."""
     of = sources.load(Path(task.secret))
     try:
-        with hushed():
+        with reading(Path(task.path)):
             dicom = of.archive(task.recipe).dicom(Path(task.path))
             table, _ = grey_table(dicom, of.recipes[task.recipe].pixels.voi_index)
             stored = decode(dicom)

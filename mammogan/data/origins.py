@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from pydicom import uid
 from pydicom.datadict import keyword_dict
 from pydicom.dataset import Dataset as Dicom
 from pydicom.multival import MultiValue
@@ -108,6 +109,26 @@ def check(source: Source) -> None:
             raise ConfigError(
                 f"[source]: '{origin}' names no DICOM attribute.{close} Allowed are the keywords of PS3.6, "
                 "as in 'ViewPosition', and text:, path: and table:."
+            )
+
+
+def check_classes(names: Iterable[str]) -> None:
+    """Refuse SOP classes that DICOM does not know by that keyword; none at all is an empty text.
+
+    Raises
+    ------
+    ConfigError
+        With the name and the nearest one there is.
+    """
+    known = {
+        name for name, value in vars(uid).items() if isinstance(value, uid.UID) and value.type == "SOP Class"
+    }
+    for name in names:
+        if name and name not in known:
+            close = nearest(name, known).partition(" Valid:")[0]
+            raise ConfigError(
+                f"[screening]: '{name}' in 'sop_classes' is no SOP class.{close} Allowed are the keywords of "
+                "PS3.6, as in 'DigitalMammographyXRayImageStorageForPresentation', and '' for none."
             )
 
 

@@ -13,6 +13,7 @@ from mammogan.config.dataset import Dataset
 from mammogan.config.settings import canonical_json
 from mammogan.data import private
 from mammogan.data.archive import Archive, index_tables
+from mammogan.data.origins import check, check_classes
 from mammogan.errors import ConfigError, DataError
 from mammogan.files import write
 
@@ -59,17 +60,26 @@ def save(shardset: Path, sources: Sequence[tuple[Dataset, Path]]) -> Sources:
     Raises
     ------
     DataError
-        If a source's folder does not exist.
+        If a source's folder does not exist, is named twice, or would hold the set itself.
     ConfigError
-        If the recipes don't agree on the rungs and shards to write.
+        If the recipes don't agree on the rungs and shards to write, or if one names what DICOM doesn't know.
     """
     if any(recipe.packing != sources[0][0].packing for recipe, _ in sources):
         raise ConfigError(
             "The recipes of one shard set must agree on their table [packing]: set it alike in all."
         )
-    for _, folder in sources:
+    for place, (recipe, folder) in enumerate(sources):
+        check(recipe.source)
+        check_classes(recipe.screening.sop_classes)
         if not folder.exists():
             raise DataError(f"There is no folder '{folder}' to take mammograms from.")
+        if folder.resolve() in {before.resolve() for _, before in sources[:place]}:
+            raise DataError(f"'{folder}' is given twice with --from: name each folder once.")
+        if shardset.resolve().is_relative_to(folder.resolve()):
+            raise DataError(
+                f"The shard set '{shardset}' would lie inside its source '{folder}', and be read as a part "
+                "of it. Give it a folder elsewhere."
+            )
     tree = [
         {"recipe": recipe.model_dump(mode="json"), "folder": str(folder.resolve())}
         for recipe, folder in sources

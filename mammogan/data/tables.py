@@ -20,7 +20,7 @@ from urllib.parse import quote
 from mammogan.config.settings import nearest
 from mammogan.config.source import Source, Table
 from mammogan.data import terms
-from mammogan.data.origins import check, searched
+from mammogan.data.origins import searched
 from mammogan.errors import DataError
 
 Row = dict[str, str]
@@ -52,10 +52,7 @@ def index_tables(source: Source, folder: Path, index: Path) -> None:
     ------
     DataError
         If a table or list is missing, lacks a column, or is not the CSV that the recipe says.
-    ConfigError
-        If an origin of the recipe names no DICOM attribute.
     """
-    check(source)
     folder = folder if folder.is_dir() else folder.parent
     index.parent.mkdir(parents=True, exist_ok=True)
     temporary = index.with_name(f".{index.name}.{os.getpid()}.tmp")
@@ -148,11 +145,17 @@ class _Rows:
         self.columns = self._header()
         wanted = {*(refusal.column for refusal in table.refuse), *source.columns} & {*self.columns}
         self._wanted = sorted(wanted)
-        for column in (*table.match, *table.extract, *(refusal.column for refusal in table.refuse)):
+        named = (*table.match, *table.extract, *(refusal.column for refusal in table.refuse))
+        for column in named:
             if column not in self.columns:
+                # A table without a head begins with somebody's data, which must not be told.
+                headed = not {name.lower() for name in named}.isdisjoint(
+                    name.lower() for name in self.columns
+                )
+                hint = nearest(column, self.columns) if headed else " Its first line should name the columns."
                 raise DataError(
                     f"'{path}' has no column '{column}', which the recipe's [[source.tables]] names."
-                    f"{nearest(column, self.columns)} Mend the recipe, or its delimiter '{table.delimiter}'."
+                    f"{hint} Mend the recipe, or its delimiter '{table.delimiter}'."
                 )
             if self.columns.count(column) > 1:
                 raise DataError(

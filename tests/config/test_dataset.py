@@ -72,7 +72,11 @@ def test_without_a_checkout_the_answer_is_to_give_a_path(monkeypatch):
         ),
         ('source.side_names={links="X"}', "side_names.links"),
         ("source.images.bits=17", "source.images.bits"),
-        ('screening.only_flag=["modality"]', "only_flag"),
+        ('screening.only_flag=["implnt-like"]', "'screening.only_flag.0' is 'implnt-like': input should be"),
+        ('screening.view_modifiers=["roled"]', "'screening.view_modifiers.0' is 'roled': .*'rolled'"),
+        ('screening.modalities="MG"', r'should be a list in brackets, as in \[8, 16\] or \["MG"\]'),
+        ("screening.breast_area=[0.9, 0.1]", r"breast_area is \[0.9, 0.1\]: the smallest share comes first"),
+        ("screening.largest_px=[64, 512]", r"is larger than largest_px \[64, 512\]"),
     ],
 )
 def test_a_wrong_value_is_named(override, message):

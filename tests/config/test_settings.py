@@ -58,7 +58,7 @@ def test_settings_are_read_and_frozen(file):
         ("by_name.a.with_px=1", r"unknown key 'by_name.a.with_px'\. Did you mean 'width_px'\?"),
         ("inner.zzz=1", r"unknown key 'inner.zzz'\. Valid: heights, ratio, width_px\.$"),
         ("inner.width_px=wide", r"key 'inner.width_px' is 'wide': input should be a valid integer"),
-        ("inner.heights=16", r"key 'inner.heights' is '16': should be a list, as in \[8, 16\]\.$"),
+        ("inner.heights=16", r"key 'inner.heights' is '16': should be a list in brackets, as in \[8, 16\]"),
         ("inner.ratio=inf", r"key 'inner.ratio' is 'inf': input should be a finite number\.$"),
         ("by_name.a=1", r"key 'by_name.a' is '1': should be a table of keys\.$"),
     ],

@@ -1,7 +1,8 @@
 import pytest
 
 from mammogan.config.source import Source
-from mammogan.data.archive import Archive, index_tables
+from mammogan.data.archive import Archive
+from mammogan.data.origins import check
 from mammogan.data.terms import Said, age_band, density, free_text, position
 from mammogan.errors import ConfigError
 
@@ -114,8 +115,8 @@ def test_a_printed_header_names_nobody(tmp_path, saved, dicom):
     assert "1.2.333" not in printed
 
 
-def test_a_keyword_that_dicom_does_not_have_is_named_with_the_nearest(tmp_path):
+def test_a_keyword_that_dicom_does_not_have_is_named_with_the_nearest():
     with pytest.raises(
         ConfigError, match=r"'ViewPositon' names no DICOM attribute\. Did you mean 'ViewPosition'"
     ):
-        index_tables(Source(view=("ViewPositon",)), tmp_path, tmp_path / "index")
+        check(Source(view=("ViewPositon",)))

@@ -139,6 +139,42 @@ def test_a_missing_folder_is_named(tmp_path, recipe):
         plan(tmp_path / "set", [(recipe, tmp_path / "nowhere")], workers=0)
 
 
+@pytest.mark.parametrize(
+    ("name", "twice", "message"),
+    [
+        ("files/set", False, "would lie inside its source '.*/files', and be read as a part of it"),
+        ("files", False, "would lie inside its source"),
+        ("set", True, "'.*/files' is given twice with --from"),
+    ],
+)
+def test_a_set_inside_its_source_and_a_source_given_twice_are_refused_before_anything_is_written(
+    tmp_path, recipe, name, twice, message
+):
+    (tmp_path / "files").mkdir()
+    (tmp_path / "link").symlink_to("files")
+    wanted = [(recipe, tmp_path / "files"), (recipe, tmp_path / "link")]
+    with pytest.raises(DataError, match=message.replace("files' is", "link' is")):
+        plan(tmp_path / name, wanted if twice else wanted[:1], workers=0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["files", "link"]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            'screening.sop_classes=["DigitalMammographyXRayImageStorage"]',
+            "is no SOP class. Did you mean",
+        ),
+        ('source.patient=["PatientIdd"]', "'PatientIdd' names no DICOM attribute. Did you mean 'PatientID'?"),
+    ],
+)
+def test_what_dicom_does_not_know_is_refused_before_anything_is_written(tmp_path, override, message):
+    (tmp_path / "files").mkdir()
+    with pytest.raises(ConfigError, match=message):
+        plan(tmp_path / "set", [(load_recipe("folder", [override]), tmp_path / "files")], workers=0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["files"]
+
+
 def test_a_folder_that_can_not_be_listed_is_counted_and_stops_nothing(
     tmp_path, recipe, monkeypatch, saved, dicom
 ):
@@ -258,6 +294,18 @@ def test_which_of_two_files_with_one_uid_is_kept_does_not_depend_on_their_names(
         assert made.tallies[0].refused == {"duplicate": 1}
         kept.append(planned_images(tmp_path / f"set-{folder}")[0][1]["sample"])
     assert kept[0] == kept[1]
+
+
+def test_of_two_files_with_one_uid_the_longer_is_kept(tmp_path, recipe, saved, dicom):
+    """A copy that was cut short on its way must not cost the image."""
+    made = dicom()
+    for name in "abcdef":
+        saved(made, tmp_path / "files" / f"{name}.dcm")
+        content = (tmp_path / "files" / f"{name}.dcm").read_bytes()
+        if name != "d":
+            (tmp_path / "files" / f"{name}.dcm").write_bytes(content[: -ord(name)])
+    plan(tmp_path / "set", [(recipe, tmp_path / "files")], workers=0)
+    assert [line["path"][-5:] for _, line in planned_images(tmp_path / "set")] == ["d.dcm"]
 
 
 def test_a_file_that_kills_its_reader_costs_no_other_file(tmp_path, recipe, saved, dicom, monkeypatch):
