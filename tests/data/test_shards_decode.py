@@ -213,7 +213,7 @@ def test_a_black_picture_has_no_hole(dicom, syntax):
 
 
 def test_a_large_stream_is_fetched_from_the_disk(tmp_path, dicom, saved):
-    grain = np.tile(GRAIN, (4, 4))
+    grain = np.tile(GRAIN, (8, 8))
     path = saved(compressed(dicom(grain), uid.JPEGLosslessSV1, grain), tmp_path / "a.dcm")
     assert path.stat().st_size > decoding.LARGE_BYTES
     assert np.array_equal(decode(read(path)), grain)
