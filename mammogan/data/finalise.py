@@ -156,7 +156,9 @@ def _manifest(shardset: Path, plan: Plan) -> Manifest:
         if shard.split == "train":
             sums = [add(old, new) for old, new in zip(sums, record.sums, strict=True)]
     if not counts:
-        reasons = Counter({reason: n for (_, _, reason), n in left.items()})
+        reasons: Counter[str] = Counter()
+        for (_, _, reason), n in left.items():
+            reasons[reason] += n
         found = "; ".join(f"{n} {reason}" for reason, n in sorted(reasons.items()))
         raise DataError(
             f"None of the {left.total()} planned images passed: {found}. See the recipe's [screening]."

@@ -102,6 +102,7 @@ def planned_lines(shardset: Path, shard: PlannedShard) -> Iterator[private.Line]
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
+    path.touch(0o600)
     with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
