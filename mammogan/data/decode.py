@@ -8,7 +8,9 @@ and what comes out must fit the bits that it declares.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -40,7 +42,7 @@ RAW = (
 JPEG_2000 = (uid.JPEG2000Lossless, uid.JPEG2000)
 WAVELETS = (*JPEG_2000, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL)
 HOLE_BYTES = 1 << 14
-"""Zeros in a row that no wavelet stream has; one that lost its end decodes to a whole picture, only blurred."""
+"""Zeros in a row that no wavelet stream has; one without its end decodes to a whole picture, only blurred."""
 # Bit-exact with pydicom on unsigned images, RLE on any (tests compare them), and 2 to 5 times as fast.
 FAST: dict[str, Callable[[bytes, Kind], Stored]] = {
     uid.RLELossless: lambda frame, kind: np.frombuffer(imagecodecs.dicomrle_decode(frame, kind), kind),
@@ -94,7 +96,7 @@ def decode(dicom: Dicom, *, halve_jpeg2000: bool = False) -> Stored:
         ``truncated`` if Pixel Data or what describes it is not there or ends early; ``bit-depth`` if the
         values are neither 8 nor 16 bits wide; ``decode-mismatch`` if there is more than one frame or it is
         not of the size that the header says; ``damaged`` if values don't fit the bits that the stream
-        declares; ``decode-failed`` if every decoder gives up.
+        declares, or its decoder complains; ``decode-failed`` if every decoder gives up.
     OSError
         If pixels left on the disk can't be reached.
     """
@@ -210,11 +212,25 @@ def _jpeg(frame: bytes) -> tuple[int, int, int] | None:
 def _fast(syntax: str, frame: bytes, shape: tuple[int, int], kind: Kind) -> Stored | None:
     if syntax not in FAST or (kind.kind != "u" and syntax != uid.RLELossless):
         return None
-    try:
-        stored = FAST[syntax](frame, kind).reshape(shape)
-    except Exception:  # noqa: BLE001  (pydicom has the last word on what can't be decoded)
-        return None
+    with _heeding_errors():
+        try:
+            stored = FAST[syntax](frame, kind).reshape(shape)
+        except Exception:  # noqa: BLE001  (pydicom has the last word on what can't be decoded)
+            return None
     return stored if stored.dtype == kind else None
+
+
+@contextmanager
+def _heeding_errors() -> Iterator[None]:
+    """Refuse what imagecodecs gives where it ignores an error of OpenJPH: the picture up to there."""
+    ignored: list[str] = []
+    before, sys.unraisablehook = sys.unraisablehook, lambda said: ignored.append(said.exc_type.__name__)
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+    if ignored:
+        raise UnreadableError("damaged")
 
 
 def _checked(stored: Stored, shape: tuple[int, int], kind: Kind) -> Stored:

@@ -1,15 +1,21 @@
 """Whatever is done to DICOM files: no crash, no hang, and every one of them is counted."""
 
 import random
+from collections import Counter
 
+import imagecodecs
 import pytest
-from pydicom.uid import RLELossless
+from pydicom.encaps import encapsulate
+from pydicom.uid import HTJ2KLossless, RLELossless
 
 from mammogan.config.dataset import load_recipe
 from mammogan.data.build import build
+from mammogan.data.decode import decode
+from mammogan.data.header import UnreadableError
 from mammogan.data.plan import plan
 from mammogan.data.verify import verify
-from tests.data.conftest import make_dicom, save
+from tests.data.conftest import half_disc, make_dicom, save
+from tests.data.forms import compressed
 from tests.data.fuzz import SETTINGS, batch, originals, process
 from tests.data.mutants import CHANGES, deflated
 
@@ -75,3 +81,22 @@ def test_zeros_in_the_place_of_a_header_are_given_up_and_behind_the_pixels_ignor
     made = build(tmp_path / "set", workers=0)
     assert made.tallies[0].unreadable == {"broken-header": 1}
     assert made.images == 1
+
+
+def test_a_decoder_that_complains_and_goes_on_is_heeded(capfd):
+    """OpenJPH stops in the middle of such streams, and imagecodecs gives what there is of the picture."""
+    pixels = half_disc()
+    frame = bytearray(imagecodecs.htj2k_encode(pixels, reversible=True))
+    made = compressed(make_dicom(pixels), HTJ2KLossless, pixels)
+    ends = Counter()
+    for seed in range(20):
+        rng, damaged = random.Random(seed), bytearray(frame)
+        for _ in range(16):
+            damaged[rng.randrange(200, len(frame) - 70)] ^= 1 << rng.randrange(8)
+        made.PixelData = encapsulate([bytes(damaged) + bytes(len(damaged) % 2)])
+        try:
+            decode(made)
+        except UnreadableError as error:
+            ends[str(error)] += 1
+    assert ends["damaged"] > 5
+    assert "Exception ignored" not in capfd.readouterr().err
