@@ -38,9 +38,15 @@ class Network(Settings):
 
 
 class Loss(Settings):
-    """The adversarial objective and its weights (PGGAN: penalty 10 towards norm 1, drift 0.001)."""
+    """The adversarial objective and its weights (PGGAN: penalty 10 towards norm 1, drift 0.001).
 
-    objective: Literal["wgan-gp"] = "wgan-gp"
+    ``wgan-gp`` penalises gradients between reals and fakes whose norm is not `penalty_target`; the other two
+    penalise gradients at the reals (R1), and have no target and no drift. With `penalty_every` k the penalty
+    is taken at every k-th step, k times as heavy: less work for nearly the same training.
+    """
+
+    objective: Literal["wgan-gp", "non-saturating", "hinge"] = "wgan-gp"
+    penalty_every: Positive = 1
     penalty_weight: NonNegative = 10.0
     penalty_target: Annotated[float, Field(gt=0)] = 1.0
     drift_weight: NonNegative = 0.001

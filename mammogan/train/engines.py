@@ -19,11 +19,12 @@ from torch.nn import functional
 from mammogan.config.dataset import VIEWS
 from mammogan.config.method import Method
 from mammogan.losses import OBJECTIVES, SUPERVISIONS
-from mammogan.losses.wgan_gp import gradient_norms
 from mammogan.nets import Critic, Generator
 from mammogan.train.device import compute_in
 
-CRITIC_TERMS = ("wasserstein", "penalty", "drift", "label_real", "label_fake", "score_real", "score_fake")
+CRITIC_TERMS = (
+    "adversarial", "penalty", "drift", "label_real", "label_fake", "wasserstein", "score_real", "score_fake",
+)  # fmt: skip
 GENERATOR_TERMS = ("adversarial", "label")
 Net = TypeVar("Net", bound=nn.Module)
 
@@ -68,22 +69,30 @@ class CriticLoss(nn.Module):
         )
         self.supervise = SUPERVISIONS[method.supervision.kind]
         self.weight = method.supervision.weight
+        self.every = method.loss.penalty_every
         self.precision = method.engine.precision
 
     def forward(
-        self, real_NCHW: Tensor, fake_NCHW: Tensor, labels_N: Tensor, mix_N: Tensor, fade: float
+        self, real_NCHW: Tensor, fake_NCHW: Tensor, labels_N: Tensor, mix_N: Tensor, fade: float, step: int
     ) -> tuple[Tensor, Tensor]:
-        """Give the loss and, detached, the terms named by `CRITIC_TERMS`; fakes carry the reals' labels."""
+        """Give the loss and, detached, the terms named by `CRITIC_TERMS`; fakes carry the reals' labels.
+
+        `step` counts the steps of the stage; it says if the penalty is due.
+        """
         critic = partial(self.critic, fade=fade)
         with compute_in(self.precision, real_NCHW.device):
             real_N, real_logits = critic(real_NCHW)
             fake_N, fake_logits = critic(fake_NCHW)
-            norms_N = gradient_norms(critic, real_NCHW, fake_NCHW, mix_N)
-        terms = self.objective.critic(real_N, fake_N, norms_N)
+            penalty = real_N.new_zeros(())
+            if step % self.every == 0:
+                penalty = self.every * self.objective.penalty(critic, real_NCHW, fake_NCHW, mix_N)
+        terms = {"penalty": penalty, "drift": real_N.new_zeros(())}
+        terms |= self.objective.critic(real_N, fake_N)
         terms["label_real"] = self.weight * self.supervise(real_logits, labels_N)
         terms["label_fake"] = self.weight * self.supervise(fake_logits, labels_N)
         loss = torch.stack(list(terms.values())).sum()
         terms |= {"score_real": real_N.mean(), "score_fake": fake_N.mean()}
+        terms["wasserstein"] = terms["score_fake"] - terms["score_real"]
         return loss, torch.stack([terms[name].detach() for name in CRITIC_TERMS])
 
 

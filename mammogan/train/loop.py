@@ -93,7 +93,9 @@ def _train(
             with torch.no_grad(), device.compute_in(method.engine.precision, here):
                 labels = engines.one_hot(part.labels_N, method)
                 fake = generator(part.critic_latents_NZ, labels, fade).float()
-            loss, terms = critic_engine(part.real_NCHW, fake, part.labels_N, part.mix_N, fade)
+            loss, terms = critic_engine(
+                part.real_NCHW, fake, part.labels_N, part.mix_N, fade, images // stage.batch
+            )
             critic_engine.backward(loss)
             sums[: len(terms)] += terms / accumulation
             if critic_engine.is_gradient_accumulation_boundary():

@@ -5,11 +5,12 @@ import shutil
 import signal
 import time
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from mammogan import schedule
+from mammogan import schedule, tracking
 from mammogan.config.run import Run
 from mammogan.train import checkpoint
 from tests.train.conftest import start, train
@@ -142,6 +143,16 @@ def test_diverged_training_fails_with_the_terms_and_the_way_out(make_run):
     said = process.communicate(timeout=120)[1]
     assert "Training diverged in stage 0" in said
     assert "optimiser.learning_rate" in said
+
+
+@pytest.mark.parametrize("objective", ["non-saturating", "hinge"])
+def test_other_objectives_train_with_a_penalty_now_and_then(make_run, objective):
+    run = make_run(objective, f"loss.objective={objective}", "loss.penalty_every=2", "loss.penalty_weight=1")
+    (process,) = start(run, "train-0")
+    assert process.wait(timeout=120) == 0, process.communicate()[1]
+    ticks = [entry["metrics"] for entry in tracking.read(run, "train-0") if "metrics" in entry]
+    assert all(tick["critic/penalty"] > 0 and tick["critic/drift"] == 0 for tick in ticks)
+    assert all(np.isfinite(list(tick.values())).all() for tick in ticks)
 
 
 def test_scores_choice_and_pool_follow_from_the_checkpoints(undisturbed):

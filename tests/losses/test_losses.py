@@ -1,0 +1,88 @@
+"""The objectives against values worked out by hand."""
+
+import math
+
+import pytest
+import torch
+
+from mammogan.config.method import Loss
+from mammogan.losses import OBJECTIVES, SUPERVISIONS, Hinge, NonSaturating, WganGp
+from mammogan.losses.gradients import norms_between, squared_norms
+
+REAL, FAKE = torch.tensor([1.0, 3.0]), torch.tensor([0.0, -2.0])
+WEIGHTS = torch.tensor([[3.0, 0.0], [0.0, 4.0]])
+
+
+def linear_critic(weights):
+    return lambda images: ((images * weights).sum(dim=(1, 2, 3)), images.new_zeros(len(images), 2))
+
+
+def quadratic_critic(images):  # whose gradient is the image itself
+    return images.square().sum(dim=(1, 2, 3)) / 2, images
+
+
+def images(*values):
+    return torch.tensor(values).view(-1, 1, 1, 1)
+
+
+def test_gradient_norm_of_a_linear_critic_is_that_of_its_weights():
+    norms = norms_between(
+        linear_critic(WEIGHTS), torch.randn(5, 1, 2, 2), torch.randn(5, 1, 2, 2), torch.rand(5)
+    )
+    torch.testing.assert_close(norms, torch.full((5,), 5.0))
+
+
+def test_the_gradient_is_taken_between_real_and_fake_by_the_mix():
+    norms = norms_between(quadratic_critic, images(0.0, 0.0), images(2.0, 2.0), torch.tensor([0.25, 1.0]))
+    torch.testing.assert_close(norms, torch.tensor([0.5, 2.0]))
+
+
+def test_the_norm_that_is_squared_has_a_gradient_where_it_is_zero():
+    weights = torch.zeros(2, 2, requires_grad=True)
+    squared_norms(linear_critic(weights), torch.randn(3, 1, 2, 2)).mean().backward()
+    assert torch.equal(weights.grad, torch.zeros(2, 2))
+
+
+def test_wasserstein_terms_and_penalty():
+    objective = WganGp(10, 2.0, 0.001)
+    terms = objective.critic(REAL, FAKE)
+    assert terms["adversarial"].item() == pytest.approx(-1.0 - 2.0)
+    assert terms["drift"].item() == pytest.approx(0.001 * (1 + 9) / 2)
+    assert objective.generator(FAKE)["adversarial"].item() == pytest.approx(1.0)
+    penalty = objective.penalty(quadratic_critic, images(0.0, 0.0), images(2.0, 4.0), torch.ones(2))
+    assert penalty.item() == pytest.approx(10 / 4 * (0 + 4) / 2)
+
+
+def test_non_saturating_terms_and_r1():
+    objective = NonSaturating(10)
+    softplus = [math.log1p(math.exp(x)) for x in (0, -2, -1, -3)]
+    terms = objective.critic(REAL, FAKE)
+    assert terms["adversarial"].item() == pytest.approx(sum(softplus) / 2)
+    wanted = (math.log(2) + math.log1p(math.exp(2))) / 2
+    assert objective.generator(FAKE)["adversarial"].item() == pytest.approx(wanted)
+    penalty = objective.penalty(quadratic_critic, images(1.0, 3.0), images(9.0, 9.0), torch.ones(2))
+    assert penalty.item() == pytest.approx(10 / 2 * (1 + 9) / 2)
+
+
+def test_hinge_terms():
+    terms = Hinge().critic(torch.tensor([0.5, 3.0]), torch.tensor([0.0, -2.0]))
+    assert terms["adversarial"].item() == pytest.approx(1 / 2 + 0.5 / 2)
+    assert Hinge().generator(FAKE)["adversarial"].item() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objective_can_be_asked_for_and_its_penalty_reaches_the_critics_weights(name):
+    settings = Loss(objective=name)
+    objective = OBJECTIVES[name](settings.penalty_weight, settings.penalty_target, settings.drift_weight)
+    weights = WEIGHTS.clone().requires_grad_(True)
+    real, fake = torch.randn(2, 1, 2, 2), torch.randn(2, 1, 2, 2)
+    objective.penalty(linear_critic(weights), real, fake, torch.rand(2)).backward()
+    # |w| = 5: the derivative of 10 (|w| - 1)^2, and of 5 |w|^2.
+    scale = 10 * 2 * 4 / 5 if name == "wgan-gp" else 10
+    torch.testing.assert_close(weights.grad, scale * WEIGHTS)
+
+
+def test_supervision_is_cross_entropy_or_nothing():
+    logits, labels = torch.tensor([[0.0, 0.0]]), torch.tensor([1])
+    assert SUPERVISIONS["auxiliary"](logits, labels).item() == pytest.approx(0.693147, abs=1e-6)
+    assert SUPERVISIONS["none"](logits, labels).item() == 0
