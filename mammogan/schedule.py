@@ -31,6 +31,7 @@ class Stage:
     tick_images: int
     images_before: int
     scored_checkpoints: int
+    learning_rate: float
 
     @property
     def images(self) -> int:
@@ -85,6 +86,7 @@ def plan(method: Method) -> tuple[Stage, ...]:
             tick_images=max(batch, _whole_batches(_at(schedule.tick_kimg, index), batch)),
             images_before=before,
             scored_checkpoints=method.scoring.checkpoints,
+            learning_rate=_at(method.optimiser.learning_rate, index),
         )
         stages.append(stage)
         before += stage.images

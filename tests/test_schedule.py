@@ -36,6 +36,7 @@ def stages(draw):
         stable_images=batch * draw(batches),
         tick_images=batch * draw(batches),
         images_before=draw(st.integers(0, 10**6)),
+        learning_rate=0.001,
         scored_checkpoints=draw(st.integers(1, 12)),
     )
 

@@ -6,11 +6,18 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from mammogan.config.settings import Fraction, Positive, Settings, load_named
 
 NonNegative = Annotated[float, Field(ge=0)]
+
+
+def _listed(value: object) -> object:
+    return value if isinstance(value, (list, tuple)) else (value,)
+
+
+Rates = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1), BeforeValidator(_listed)]
 
 
 class About(Settings):
@@ -61,9 +68,9 @@ class Supervision(Settings):
 
 
 class Optimiser(Settings):
-    """Adam of both networks."""
+    """Adam of both networks; `learning_rate` is one for all stages, or a list of one a stage."""
 
-    learning_rate: Annotated[float, Field(gt=0)]
+    learning_rate: Rates
     beta1: Fraction = 0.0
     beta2: Fraction = 0.99
     epsilon: Annotated[float, Field(gt=0)] = 1e-8

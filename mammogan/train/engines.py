@@ -20,6 +20,7 @@ from mammogan.config.dataset import VIEWS
 from mammogan.config.method import Method
 from mammogan.losses import OBJECTIVES, SUPERVISIONS
 from mammogan.nets import Critic, Generator
+from mammogan.schedule import Stage
 from mammogan.train.device import compute_in
 
 CRITIC_TERMS = (
@@ -122,14 +123,16 @@ class GeneratorLoss(nn.Module):
         )
 
 
-def start_engine(module: nn.Module, method: Method, micro_batch: int, accumulation: int, ranks: int) -> Any:
+def start_engine(
+    module: nn.Module, method: Method, stage: Stage, micro_batch: int, accumulation: int, ranks: int
+) -> Any:
     """Hand `module` to DeepSpeed with Adam; the one place that writes DeepSpeed's configuration."""
     import deepspeed
 
     settings = method.optimiser
     adam = torch.optim.Adam(
         module.parameters(),
-        lr=settings.learning_rate,
+        lr=stage.learning_rate,
         betas=(settings.beta1, settings.beta2),
         eps=settings.epsilon,
         fused=True,

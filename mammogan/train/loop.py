@@ -68,10 +68,10 @@ def _train(
     generator, average, critic = growth.networks(folder, run, stage.index, start)
     average.to(here).requires_grad_(False)
     critic_engine = engines.start_engine(
-        engines.CriticLoss(critic, method).to(here), method, micro, accumulation, ranks.count
+        engines.CriticLoss(critic, method).to(here), method, stage, micro, accumulation, ranks.count
     )
     generator_engine = engines.start_engine(
-        engines.GeneratorLoss(generator, method).to(here), method, micro, accumulation, ranks.count
+        engines.GeneratorLoss(generator, method).to(here), method, stage, micro, accumulation, ranks.count
     )
     if start:
         adam_state.scatter(critic_engine, start.tensors("critic_adam"))

@@ -31,6 +31,21 @@ def test_overrides_change_a_method():
     assert (method.ladder.stages, method.schedule.batch) == (2, (8,))
 
 
+def test_pggan_has_the_originals_schedule():
+    """Karras et al.'s preset for eight GPUs: 12 million images, the rate raised from 128 pixels on."""
+    stages = schedule.plan(load_method("pggan"))
+    assert sum(stage.images for stage in stages) == pytest.approx(12_000_000, rel=1e-3)
+    assert [stage.batch for stage in stages] == [512, 256, 128, 64, 32, 32, 32, 32, 32]
+    assert [stage.learning_rate for stage in stages] == [0.001] * 5 + [0.0015, 0.002, 0.003, 0.003]
+
+
+def test_the_papers_method_has_a_rate_lowered_by_a_quarter_and_a_larger_one_has_one_stage_more():
+    stages, larger = (schedule.plan(load_method(name)) for name in ("mammogan", "mammogan-2560"))
+    assert {stage.learning_rate for stage in (*stages, *larger)} == {0.75 * 0.001}
+    assert (stages[-1].height_px, stages[-1].width_px) == (1280, 1024)
+    assert (larger[-1].height_px, larger[-1].width_px) == (2560, 2048)
+
+
 def test_an_unknown_method_is_answered_with_the_nearest():
     with pytest.raises(ConfigError, match=r"no method 'tuor'\. Did you mean 'tour'\?.*path of a TOML file"):
         load_method("tuor")

@@ -56,7 +56,7 @@ def test_a_stage_grows_from_the_one_before(undisturbed):
     """After one batch at a tiny fade the old layers have moved by no more than Adam's step."""
     old, new = end_of(undisturbed, 0).tensors("generator"), end_of(undisturbed, 1).tensors("generator")
     assert set(old) < set(new)
-    rate = Run.load(undisturbed).method.optimiser.learning_rate
+    (rate,) = Run.load(undisturbed).method.optimiser.learning_rate
     steps = schedule.plan(Run.load(undisturbed).method)[1].steps
     assert (new["dense.weight"] - old["dense.weight"]).abs().max() < 10 * rate * steps
 
