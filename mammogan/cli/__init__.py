@@ -47,6 +47,15 @@ def main() -> None:
     try:
         app()
     except MammoganError as error:
-        typer.secho("Error: ", fg="red", bold=True, err=True, nl=False)
-        typer.echo(str(error), err=True)
-        sys.exit(error.exit_code)
+        _fail(str(error), error.exit_code)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        what = f"'{error.filename}': {error.strerror}."
+        _fail(f"{what} Check the path, and who may read and write there.", MammoganError.exit_code)
+
+
+def _fail(message: str, exit_code: int) -> None:
+    typer.secho("Error: ", fg="red", bold=True, err=True, nl=False)
+    typer.echo(message, err=True)
+    sys.exit(exit_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,11 @@ Set = Annotated[Path, typer.Argument(metavar="SHARDSET", help="Folder of the sha
 
 Sources = Annotated[
     list[str] | None,
-    typer.Option("--from", metavar="RECIPE=FOLDER", help="A source: a recipe and a folder of files."),
+    typer.Option(
+        "--from",
+        metavar="RECIPE=FOLDER",
+        help="A source: a recipe, by name or as a TOML file, and a folder of files; repeatable.",
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,
@@ -89,9 +94,14 @@ def build(
     sets = split_settings(settings or [], Dataset, Site)
     place = load_site(site or "local", tuple(sets[Site]))
     pairs = _pairs(sources, sets[Dataset]) if sources else []
+    on_slurm = place.site.scheduler == "slurm"
+    if tasks and not on_slurm:
+        raise ConfigError(
+            f"--tasks '{tasks}' needs a site with a scheduler: give --site, or --workers instead."
+        )
     if pairs and not is_planned(shardset, pairs):
         begin(shardset, pairs, key)
-    if place.site.scheduler == "slurm":
+    if on_slurm:
         _submit(shardset, place, tasks, wait)
     else:
         _build_here(shardset, bool(pairs), workers)
@@ -145,8 +155,13 @@ def verify(shardset: Set) -> None:
 @app.command()
 def show(
     shardset: Set,
-    out: Annotated[Path | None, typer.Option(help="Write a contact sheet to this PNG.")] = None,
-    rejects: Annotated[bool, typer.Option("--rejects", help="Count and draw what was left out.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write a contact sheet of the set to this PNG.")] = None,
+    rejects: Annotated[
+        bool,
+        typer.Option(
+            "--rejects", help="Count what was left out, and draw sheets of it in the private folder."
+        ),
+    ] = False,
     split: Annotated[str, typer.Option(help="Split that the contact sheet shows.")] = "train",
 ) -> None:
     """Tell what a set holds and on what terms; show its images."""
@@ -160,8 +175,11 @@ def show(
         from mammogan.data.contact import reject_sheets
 
         _print_tallies(found.manifest.tallies if found.is_built else found.plan.tallies)
-        for reason, (files, sheet) in reject_sheets(shardset).items():
-            typer.echo(f"{reason}: {files} files, {sheet}")
+        sheets = reject_sheets(shardset)
+        for folder in {sheet.parent for _, sheet in sheets.values()}:
+            typer.echo(f"Sheets, and lists of the files in their order: {folder}")
+        for files, sheet in sheets.values():
+            typer.echo(f"{files:9}  {sheet.name}")
     if out:
         from mammogan.data.contact import contact_sheet
 
@@ -190,15 +208,18 @@ def _contents(found: ShardSet) -> Table:
 
     state = "built" if found.is_built else "planned only"
     table = Table(title=f"{found.path} ({state}), identity {found.identity[:12]}")
-    for name in ("dataset", "split", "view", "vendor"):
+    for name in ("dataset", "split", "view", "vendor") if found.is_built else ("split",):
         table.add_column(name)
     table.add_column("images", justify="right")
     if found.is_built:
         for count in found.manifest.counts:
             table.add_row(count.recipe, count.split, count.view, count.vendor, str(count.images))
     else:
+        images: Counter[str] = Counter()
         for shard in found.plan.shards:
-            table.add_row("", shard.split, "", "", str(shard.samples))
+            images[shard.split] += shard.samples
+        for split, planned in images.items():
+            table.add_row(split, str(planned))
     return table
 
 
@@ -230,6 +251,11 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("")
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+        try:
+            yield lambda done, total: progress.update(task, completed=done, total=total)
+        except KeyboardInterrupt:
+            typer.echo("Stopped. The same command goes on from here.", err=True)
+            raise

@@ -143,8 +143,10 @@ def _found(line: Line, of: sources.Sources, archive: Archive, key: bytes) -> Fou
     reason, flags = screen_header(facts, of.recipes[index].screening)
     if reason:
         return Found(path, index, "refused", reason)
+    # A UID is the world's; a path is one folder's, and another may have the same.
+    scope = f"{index}/" if of.recipes[index].source.kind == "images" else ""
     sample = Sample(
-        key=pseudonym(key, "image", facts.sop_instance_uid),
+        key=pseudonym(key, "image", scope + facts.sop_instance_uid),
         recipe=index,
         view=facts.view,
         laterality=facts.laterality,

@@ -36,8 +36,8 @@ def finalise(shardset: Path) -> Manifest:
     for left_over in shardset.glob("*/.*.tmp"):
         left_over.unlink()
     _take_out_duplicates(shardset, plan)
-    made = _manifest(shardset, plan)
     private.write_lines(private.folder(shardset) / "ledger.jsonl", _ledger(shardset, plan))
+    made = _manifest(shardset, plan)
     text = manifest.render(made)
     write(private.folder(shardset) / SEAL, hashlib.sha256(text.encode()).hexdigest(), mode=0o600)
     write(shardset / manifest.MANIFEST, text)
@@ -161,7 +161,8 @@ def _manifest(shardset: Path, plan: Plan) -> Manifest:
             reasons[reason] += n
         found = "; ".join(f"{n} {reason}" for reason, n in sorted(reasons.items()))
         raise DataError(
-            f"None of the {left.total()} planned images passed: {found}. See the recipe's [screening]."
+            f"None of the {left.total()} planned images passed: {found}. Look at them with: "
+            f"mammogan shards show {shardset} --rejects. Then mend the recipe's [screening]."
         )
     return Manifest(
         identity=plan.identity,

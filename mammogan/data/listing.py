@@ -110,7 +110,7 @@ def _files(root: Path) -> Iterator[tuple[str, str]]:
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Say whether a folder lies there; a link that leads nowhere, or to itself, is left for the reader to refuse."""
+    """Say whether a folder lies there; a link that leads nowhere, or to itself, is the reader's to refuse."""
     try:
         return entry.is_dir()
     except OSError:

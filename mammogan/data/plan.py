@@ -93,6 +93,8 @@ def resume(shardset: Path, on_progress: Progress | None = None, workers: int | N
 def begin(shardset: Path, wanted: Sequence[tuple[Dataset, Path]], key_file: Path | None = None) -> None:
     """Write down what a planning starts from; the last one is forgotten, unless it was stopped half way."""
     key = private.secret_key(shardset, key_file) if key_file else None
+    if any(shardset.glob("*/*.tar")):
+        _keep(shardset, [recipe for recipe, _ in wanted], key)
     of = sources.save(shardset, wanted)
     if key:
         write(of.secret / "key", key.hex() + "\n", mode=0o600)
@@ -125,6 +127,21 @@ def arrange(shardset: Path) -> Plan:
             return _write(shardset, of, table, tallies)
     finally:
         base.unlink(missing_ok=True)
+
+
+def _keep(shardset: Path, recipes: Sequence[Dataset], key: bytes | None) -> None:
+    """Refuse another key or other recipes where shards are: what is missing would be built by them."""
+    secret = private.folder(shardset)
+    if not (secret / "key").exists() and key is None:
+        raise DataError(
+            f"'{secret / 'key'}' is missing: it named the images of '{shardset}'. Put the private folder "
+            "back beside the set, or give its key by --key."
+        )
+    other = (secret / "key").exists() and key not in (None, private.secret_key(shardset))
+    if (secret / "sources.json").exists():
+        other |= sources.load(secret).recipes != tuple(recipes)
+    if other:
+        raise DataError(_of_another_plan(shardset))
 
 
 def is_arranged(shardset: Path) -> bool:
@@ -210,10 +227,7 @@ def _write(
         )
         path = shardset / manifest.PLAN
         if any(shardset.glob("*/*.tar")) and manifest.load_record(Plan, path).identity != made.identity:
-            raise DataError(
-                f"'{shardset}' holds shards of another plan (other files, recipes or key). "
-                "Give the new set a folder of its own, or remove this one first."
-            )
+            raise DataError(_of_another_plan(shardset))
     refused = table.execute(
         "SELECT path, recipe, outcome, reason FROM found WHERE outcome <> 'accepted' ORDER BY path"
     )
@@ -222,6 +236,8 @@ def _write(
         of.secret / "refused.jsonl",
         ({**dict(zip(names, row, strict=True)), "path": json.loads(row[0])} for row in refused),
     )
+    if not (shardset / manifest.MANIFEST).exists():
+        private.clear(shardset, "ledger.jsonl")  # of an earlier plan, of which nothing passed
     shardset.mkdir(parents=True, exist_ok=True)
     write(path, manifest.render(made))
     write(of.secret / "arranged", of.digest, mode=0o600)  # last: what is marked is whole
@@ -241,6 +257,13 @@ def _shards(table: sqlite3.Connection, folder: Path, length: int) -> Iterator[Pl
             keys = hashlib.sha256("\n".join(row[2] for row in part).encode()).hexdigest()
             yield PlannedShard(name=name, split=split, samples=len(part), sha256=keys)
             number += 1
+
+
+def _of_another_plan(shardset: Path) -> str:
+    return (
+        f"'{shardset}' holds shards of another plan (other files, recipes or key). "
+        "Give the new set a folder of its own, or remove this one first."
+    )
 
 
 def _nothing(shardset: Path, of: sources.Sources, tallies: Sequence[Tally]) -> str:

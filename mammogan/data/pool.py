@@ -58,7 +58,11 @@ def ordered(
         def submit(task: Task) -> tuple[Task, Any]:
             return task, pool.schedule(function, args=[task], timeout=time_limit_s)
 
+        # Its threads and processes start here. Ctrl-C is this thread's: a process that is still importing
+        # would answer it by a traceback.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         waiting = deque(map(submit, islice(todo, 3 * count)))
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         try:
             while waiting:
                 task, future = waiting.popleft()

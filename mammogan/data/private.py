@@ -103,7 +103,7 @@ def read_lines(path: Path) -> Iterator[Line]:
     if not path.exists():
         raise DataError(
             f"'{path}' is missing: only it knows which files the images come from. "
-            "Plan the set again where its sources are."
+            "Put the private folder back beside the set, or plan the set again where its sources are."
         )
     with path.open(encoding="utf-8") as lines:
         yield from map(json.loads, lines)

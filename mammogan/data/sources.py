@@ -14,6 +14,7 @@ from mammogan.config.settings import canonical_json
 from mammogan.data import private
 from mammogan.data.archive import Archive, index_tables
 from mammogan.data.origins import check, check_classes
+from mammogan.data.tables import open_tables
 from mammogan.errors import ConfigError, DataError
 from mammogan.files import write
 
@@ -60,7 +61,8 @@ def save(shardset: Path, sources: Sequence[tuple[Dataset, Path]]) -> Sources:
     Raises
     ------
     DataError
-        If a source's folder does not exist, is named twice, or would hold the set itself.
+        If a source's folder does not exist, is named twice, or would hold the set itself; if a table or
+        list of its recipe is missing, or lacks a column.
     ConfigError
         If the recipes don't agree on the rungs and shards to write, or if one names what DICOM doesn't know.
     """
@@ -80,6 +82,7 @@ def save(shardset: Path, sources: Sequence[tuple[Dataset, Path]]) -> Sources:
                 f"The shard set '{shardset}' would lie inside its source '{folder}', and be read as a part "
                 "of it. Give it a folder elsewhere."
             )
+        open_tables(recipe.source, folder)  # hours earlier than a job would miss a column
     tree = [
         {"recipe": recipe.model_dump(mode="json"), "folder": str(folder.resolve())}
         for recipe, folder in sources
@@ -103,7 +106,7 @@ def load(secret: Path) -> Sources:
     if not path.exists():
         raise DataError(
             f"'{path}' is missing: only it knows where the images come from. "
-            "Plan the set again where its sources are."
+            "Put the private folder back beside the set, or plan the set again where its sources are."
         )
     tree = json.loads(path.read_text(encoding="utf-8"))
     recipes = tuple(Dataset.model_validate(source["recipe"]) for source in tree)

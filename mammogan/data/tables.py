@@ -62,17 +62,9 @@ def index_tables(source: Source, folder: Path, index: Path) -> None:
         base = sqlite3.connect(temporary, isolation_level=None)
         try:
             base.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN;" + SCHEMA)
-            known: set[str] = set()
-            for number, table in enumerate(source.tables):
-                rows = _Rows(source, table, folder / table.file)
-                known |= {*rows.columns}
+            for number, rows in enumerate(open_tables(source, folder)):
                 base.executemany(
                     "INSERT INTO rows VALUES (?, ?, ?)", ((number, k, r) for k, r in rows.read())
-                )
-            if missing := [column for column in source.columns if column not in known]:
-                raise DataError(
-                    f"'table:{missing[0]}' stands in the recipe, but no table has such a column."
-                    f"{nearest(missing[0], known)}"
                 )
             for name in LISTS:
                 if file := getattr(source, name):
@@ -84,6 +76,28 @@ def index_tables(source: Source, folder: Path, index: Path) -> None:
         temporary.replace(index)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def open_tables(source: Source, folder: Path) -> list[_Rows]:
+    """Read the heads of a recipe's tables, and see that the lists are there: quick, whatever they hold.
+
+    Raises
+    ------
+    DataError
+        If a table or list is missing, or a table lacks a column.
+    """
+    folder = folder if folder.is_dir() else folder.parent
+    tables = [_Rows(source, table, folder / table.file) for table in source.tables]
+    known = {column for table in tables for column in table.columns}
+    if missing := [column for column in source.columns if column not in known]:
+        raise DataError(
+            f"'table:{missing[0]}' stands in the recipe, but no table has such a column."
+            f"{nearest(missing[0], known)}"
+        )
+    for name in LISTS:
+        if file := getattr(source, name):
+            next(_lines(folder / file, name), None)
+    return tables
 
 
 class Tables:

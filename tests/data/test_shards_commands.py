@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from mammogan.cli import main
 from mammogan.cli.shards import app
 from mammogan.errors import ConfigError, DataError
 
@@ -44,6 +45,35 @@ def test_a_source_of_the_wrong_form_is_explained(tmp_path):
     failed = run("plan", tmp_path / "set", "--from", "phantom")
     assert isinstance(failed.exception, ConfigError)
     assert "not of the form RECIPE=FOLDER" in str(failed.exception)
+
+
+def test_tasks_without_a_scheduler_are_refused_and_nothing_written(tmp_path):
+    source = f"phantom={tmp_path}"
+    failed = run("build", tmp_path / "set", "--from", source, "--tasks", 3)
+    assert isinstance(failed.exception, ConfigError)
+    assert "--tasks '3' needs a site with a scheduler" in str(failed.exception)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_set_that_is_only_planned_shows_its_splits(tmp_path, cohort):
+    run("plan", tmp_path / "set", "--from", f"phantom={cohort}", "--workers", 0, *SMALL)
+    shown = run("show", tmp_path / "set", "--rejects")
+    assert shown.exit_code == 0, shown.output
+    assert "planned only" in shown.output
+    assert "implant.png" in shown.output
+
+
+def test_a_folder_that_may_not_be_written_is_one_message(tmp_path, cohort, monkeypatch, capsys):
+    def refuse(path, *_, **__):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
+    words = ["mammogan", "shards", "plan", str(tmp_path / "set"), "--from", f"phantom={cohort}"]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "set.private': Permission denied. Check the path" in capsys.readouterr().err
 
 
 def test_an_empty_folder_is_refused_and_nothing_written(tmp_path):

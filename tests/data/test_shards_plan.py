@@ -5,6 +5,8 @@ import shutil
 import stat
 from collections import Counter
 
+import cv2
+import numpy as np
 import pytest
 
 from mammogan.config.dataset import Splits, load_recipe
@@ -16,6 +18,7 @@ from mammogan.data.manifest import load_plan
 from mammogan.data.plan import arrange, begin, plan, splits_by_rank
 from mammogan.data.shard import planned_lines
 from mammogan.errors import ConfigError, DataError
+from tests.data.conftest import digests
 
 # What the phantoms' truth calls the trouble, as the reasons of screening that may answer it.
 FAMILIES = {
@@ -222,6 +225,56 @@ def test_a_built_set_is_not_planned_over(planned, cohort, recipe, key_file, tmp_
     saved(dicom(), tmp_path / "files" / "a.dcm")
     with pytest.raises(DataError, match="holds shards of another plan"):
         plan(planned, [(recipe, tmp_path / "files")], workers=0)
+
+
+@pytest.mark.parametrize("change", ["key", "recipe"])
+def test_a_set_of_which_shards_are_missing_is_finished_by_its_own_key_and_recipe_only(
+    planned, cohort, recipe, key_file, tmp_path, change
+):
+    build(planned, workers=0)
+    before = digests(planned)
+    for path in planned.glob("*/train-00000.*"):
+        path.unlink()
+    (tmp_path / "other").write_text("ef" * 32)
+    key = tmp_path / "other" if change == "key" else key_file
+    if change == "recipe":
+        recipe = recipe.model_copy(update={"pixels": recipe.pixels.model_copy(update={"voi_index": 1})})
+    with pytest.raises(DataError, match="holds shards of another plan"):
+        plan(planned, [(recipe, cohort)], key_file=key, workers=0)
+    build(planned, workers=0)
+    assert digests(planned) == before
+
+
+def test_a_set_without_its_key_asks_for_it_before_it_reads_anything(planned, cohort, recipe, tmp_path):
+    build(planned, workers=0)
+    private.folder(planned).rename(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match=r"private/key' is missing: .* Put the private folder back beside"):
+        plan(planned, [(recipe, cohort)], workers=0)
+    assert not private.folder(planned).exists()
+
+
+def test_images_of_one_name_in_two_folders_are_two_images(tmp_path, recipe):
+    picture = np.random.default_rng(0).integers(0, 200, (1300, 1100), np.uint8)
+    wanted = []
+    for number, folder in enumerate(("a", "b")):
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / "P1_L_CC.png"), picture + np.uint8(number))
+        wanted.append((load_recipe("images"), tmp_path / folder))
+    made = plan(tmp_path / "set", wanted, workers=0)
+    assert [(tally.accepted, tally.refused) for tally in made.tallies] == [(1, {}), (1, {})]
+
+
+def test_a_missing_table_is_named_before_anything_is_written(tmp_path):
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "a.csv").write_text("accession,side\n")
+    table = 'source.tables=[{file="a.csv", match={accession="AccessionNumber", sde="laterality"}}]'
+    for override, message in (
+        (table, "has no column 'sde'.*Did you mean 'side'"),
+        ('source.exclude_list="gone.txt"', "gone.txt', named by the recipe's source.exclude_list"),
+    ):
+        with pytest.raises(DataError, match=message):
+            plan(tmp_path / "set", [(load_recipe("folder", [override]), tmp_path / "files")], workers=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["files"]
 
 
 def test_a_key_file_without_key_is_refused(tmp_path, cohort, recipe):
