@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import TimeoutError as TimeUpError
 from itertools import islice
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
@@ -60,6 +61,7 @@ def ordered(
 
         # Its threads and processes start here. Ctrl-C is this thread's: a process that is still importing
         # would answer it by a traceback.
+        resource_tracker.ensure_running()  # would unblock the signal, were it started later
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         waiting = deque(map(submit, islice(todo, 3 * count)))
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
