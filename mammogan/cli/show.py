@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def nodes_table(states: Sequence[NodeState], title: str = "") -> Table:
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for column in ("step", "state", "tasks", "job"):
         table.add_column(column, no_wrap=True)
-    table.add_column("", overflow="ellipsis", no_wrap=True)
+    table.add_column("", overflow="fold")  # the one that may wrap: a reason says at its end what to do
     for state in states:
         jobs = sorted({job_id.split("_")[0] for job_id in state.jobs.values()})
         colour = COLOURS[state.state]
@@ -50,7 +51,7 @@ def _detail(state: NodeState) -> str:
         part = state.progress
         bar = "━" * (20 * part.done // max(1, part.total))
         return f"[cyan]{bar:<20}[/] {part.done}/{part.total} {part.unit} {part.note}"
-    return state.reason.splitlines()[0] if state.reason else ""
+    return escape(state.reason.splitlines()[0]) if state.reason else ""
 
 
 def stages_table(run: Run, shards: int) -> Table:
