@@ -42,7 +42,9 @@ def peak_mb(folder, files):
     return peak
 
 
-@pytest.mark.parametrize("more", [10_000, pytest.param(MORE_FILES, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "more", [3000, *(pytest.param(n, marks=pytest.mark.slow) for n in (10_000, MORE_FILES))]
+)
 @pytest.mark.timeout(1800)
 def test_planning_more_files_takes_no_more_memory(tmp_path, more, capsys):
     few, many = peak_mb(tmp_path / "few", 1000), peak_mb(tmp_path / "many", more)
