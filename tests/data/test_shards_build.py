@@ -132,7 +132,7 @@ def test_two_builds_at_once_do_not_meet(planned):
 
 def test_a_set_of_which_no_image_passes_is_refused(planned, monkeypatch):
     monkeypatch.setattr(shard, "make", lambda task: shard._lost(task, "decoder-crashed"))
-    with pytest.raises(DataError, match=r"None of the \d+ planned images passed: \d+ decoder-crashed.*--rejects"):
+    with pytest.raises(DataError, match=r"None of the \d+ planned images passed: \d+ decoder-crashed.*--rej"):
         build(planned, workers=0)
     assert not (planned / "manifest.json").exists()
 
