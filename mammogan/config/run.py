@@ -73,8 +73,10 @@ def load(folder: Path) -> Launched:
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
+        jobs = folder.with_name(f"{folder.name}.private") / "jobs"
+        hint = f" The jobs that build these shards are in '{jobs}'." if jobs.exists() else ""
         raise ConfigError(
-            f"'{folder}' is not a run: it has no {FILE_NAME}. `mammogan launch --run` makes one."
+            f"'{folder}' is not a run: it has no {FILE_NAME}. `mammogan launch --run` makes one.{hint}"
         ) from None
     except (OSError, ValueError) as error:
         raise _damaged(path, str(error)) from None

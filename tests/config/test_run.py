@@ -6,7 +6,7 @@ import pytest
 
 from mammogan.config.dataset import load_recipe
 from mammogan.config.method import load_method
-from mammogan.config.run import FILE_NAME, Run, claim, merge
+from mammogan.config.run import FILE_NAME, Run, claim, load, merge, shard_build
 from mammogan.config.site import load_site
 from mammogan.errors import ConfigError
 
@@ -103,3 +103,19 @@ def test_an_edited_run_with_a_wrong_key_is_answered_as_a_settings_file(tmp_path)
         ConfigError, match=r"run\.json: unknown key 'method.ema.decai'\. Did you mean 'decay'"
     ):
         Run.load(tmp_path)
+
+
+def test_a_shard_sets_folder_is_answered_with_that_of_its_jobs(tmp_path):
+    (tmp_path / "set.private" / "jobs").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"is not a run: .*build these shards are in '.*set.private/jobs'"):
+        load(tmp_path / "set")
+
+
+def test_a_build_of_shards_is_read_as_such_and_is_no_training_run(tmp_path):
+    launched = shard_build(tmp_path / "set", 3, load_site("local"), "0")
+    claim(tmp_path / "jobs", launched)
+    assert load(tmp_path / "jobs") == launched
+    with pytest.raises(ConfigError, match=r"is no training run: its jobs build the shards"):
+        Run.load(tmp_path / "jobs")
+    with pytest.raises(ConfigError, match=r"holds run '\w+' \(a build of shards\), and this launch is of"):
+        claim(tmp_path / "jobs", shard_build(tmp_path / "other", 3, load_site("local"), "0"))
