@@ -87,18 +87,17 @@ def _rungs(sample: Sample, recipe: Dataset, picture: Picture, spacing: float, fl
     taken_px = picture.image_HW.shape
     contents = tuple(encode_image(image) for image in images)
     pixels_sha256 = hashlib.sha256(contents[-1]).hexdigest()  # equal pictures are equal bytes
+    about: dict[str, Any] = {
+        **sample.model_dump(mode="json", exclude={"recipe"}),
+        "flags": flags,
+        "dataset": recipe.dataset.name,
+        "placing": {"in_px": taken_px, **asdict(picture.placing)},
+        "image_sha256_at_top": pixels_sha256,
+    }
     notes = []
     for height, width in rungs:
-        pixel_mm = spacing / picture.placing.scale * taken_px[0] / height
-        note: dict[str, Any] = {
-            **sample.model_dump(mode="json", exclude={"recipe"}),
-            "flags": flags,
-            "dataset": recipe.dataset.name,
-            "size_px": (height, width),
-            "pixel_spacing_mm": round(pixel_mm, 6) or None,
-            "placing": {"in_px": taken_px, **asdict(picture.placing)},
-            "image_sha256_at_top": pixels_sha256,
-        }
+        pixel_mm = round(spacing / picture.placing.scale * taken_px[0] / height, 6) or None
+        note = about | {"size_px": (height, width), "pixel_spacing_mm": pixel_mm}
         notes.append(canonical_json(note).encode())
     return Made(
         sample=sample,
