@@ -58,10 +58,10 @@ def test_failed_job_cancels_what_depends_on_it_and_a_relaunch_goes_on_from_there
 def test_launching_twice_submits_nothing_twice_and_cancel_empties_the_queue(launcher):
     run = launcher()
     run.stub.order(run.folder, shards="sleep 60")
-    run.submit(run.nodes[:2])
-    assert [record.node for record in run.submit(run.nodes[:3])] == ["score-0"]
-    assert run.submit(run.nodes[:3]) == []
-    assert state.cancel(run.folder) == 4
+    run.submit(run.nodes[:3])
+    assert [record.node for record in run.submit(run.nodes[:4])] == ["score-0"]
+    assert run.submit(run.nodes[:4]) == []
+    assert state.cancel(run.folder) == 5
     states = run.finish()
     assert states["shards"].state == "cancelled"
     assert states["train-0"].state == "blocked"
@@ -70,11 +70,11 @@ def test_launching_twice_submits_nothing_twice_and_cancel_empties_the_queue(laun
 def test_job_of_a_launcher_that_died_before_writing_it_down_is_replaced(launcher):
     run = launcher()
     run.stub.order(run.folder, shards="sleep 60")
-    run.submit(run.nodes[:2])
+    run.submit(run.nodes[:3])
     path = run.folder / "jobs.jsonl"
-    path.write_text(path.read_text().splitlines(keepends=True)[0])  # the line of train-0 is lost
-    assert [record.node for record in run.submit(run.nodes[:2])] == ["train-0"]
-    assert len(slurm.queue(str(run.folder))) == 2
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))  # the line of train-0 is lost
+    assert [record.node for record in run.submit(run.nodes[:3])] == ["train-0"]
+    assert len(slurm.queue(str(run.folder))) == 3
     state.cancel(run.folder)
 
 
@@ -118,7 +118,7 @@ def test_array_larger_than_slurm_allows_is_cut_in_pieces(launcher, monkeypatch):
 def test_job_told_to_stop_saves_and_is_queued_again_while_dependents_wait(launcher):
     run = launcher()
     run.stub.order(run.folder, train_0="stop")
-    run.submit(run.nodes[:3])
+    run.submit(run.nodes[:4])
     run.until(lambda _: all((run.folder / f"waits-{rank}").exists() for rank in (0, 1)))
     job_id = run.states()["train-0"].jobs[0]
     subprocess.run(["scancel", "--batch", "--signal=USR2", job_id], check=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -39,7 +40,15 @@ def expected(archive, tmp_path_factory):
 
 def command(shardset: Path, archive: Path, *words: str) -> subprocess.CompletedProcess[str]:
     settings = [word for text in SMALL for word in ("--set", text)]
-    start = ["mammogan", "shards", "build", shardset, "--from", f"phantom={archive}", *settings]
+    start = [
+        Path(sys.executable).with_name("mammogan"),
+        "shards",
+        "build",
+        shardset,
+        "--from",
+        f"phantom={archive}",
+        *settings,
+    ]
     site = [
         "--key",
         archive.parent / "key",
