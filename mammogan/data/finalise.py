@@ -14,7 +14,7 @@ from mammogan.data import manifest, private
 from mammogan.data.manifest import BuiltShard, Count, Manifest, Moments, Plan, PlannedShard, ShardFile, Tally
 from mammogan.data.moments import NOTHING, add, moments, power_sums
 from mammogan.data.private import Line
-from mammogan.data.shard import planned_lines, record_path
+from mammogan.data.shard import all_there, planned_lines, record_path
 from mammogan.data.tar import copy_without, load_index, read_image
 from mammogan.errors import DataError
 from mammogan.files import sha256, write
@@ -33,6 +33,12 @@ def finalise(shardset: Path) -> Manifest:
         If a shard is not built, or if no image at all has passed.
     """
     plan = manifest.load_plan(shardset)
+    for shard, record in _records(shardset, plan):
+        if not all_there(shardset, record.files):
+            record_path(shardset, plan, shard).unlink()  # so that the same command makes the shard anew
+            raise DataError(
+                f"Files of the shard '{shard.name}' of '{shardset}' are gone: build the set again."
+            )
     for left_over in shardset.glob("*/.*.tmp"):
         left_over.unlink()
     _take_out_duplicates(shardset, plan)

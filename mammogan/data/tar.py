@@ -111,7 +111,9 @@ class ShardWriter:
         header = io.BytesIO()
         shape = (len(self._images), *self._rung)
         np.lib.format.write_array_header_1_0(header, {"descr": "<u2", "fortran_order": False, "shape": shape})
-        start = self._member(f"{self._name}.npy", header.getvalue() + b"".join(self._images))
+        start = self._member(
+            f"{self._name}.{encoding.PACKED_SUFFIX}", header.getvalue() + b"".join(self._images)
+        )
         start += len(header.getvalue())
         size = 2 * self._rung[0] * self._rung[1]
         self._places = [(start + number * size, size) for number in range(len(self._images))]

@@ -12,7 +12,7 @@ from mammogan.data import private
 from mammogan.data.build import build
 from mammogan.data.finalise import finalise
 from mammogan.data.plan import plan
-from mammogan.data.shard import build_shards
+from mammogan.data.shard import are_built, build_shards
 from mammogan.data.shardset import ShardSet
 from mammogan.data.verify import verify
 from mammogan.errors import DataError
@@ -92,6 +92,19 @@ def test_a_set_with_a_shard_that_is_not_built_is_not_finished(planned):
     with pytest.raises(DataError, match=r"The shard '.*' of '.*' is not built"):
         finalise(planned)
     assert not (planned / "manifest.json").exists()
+
+
+def test_a_shard_whose_files_were_lost_since_is_not_finished_but_made_anew(planned, built):
+    build_shards(planned, workers=0)
+    lost = next(planned.glob("160x128/*.tar"))
+    lost.unlink()
+    assert are_built(planned, 0, 1)
+    with pytest.raises(DataError, match=r"Files of the shard '.*' of '.*' are gone: build the set again"):
+        finalise(planned)
+    assert not (planned / "manifest.json").exists()
+    assert not are_built(planned, 0, 1)
+    build(planned, workers=0)
+    assert digests(planned) == digests(built)
 
 
 def test_the_ledger_says_of_every_file_what_became_of_it(resent):
