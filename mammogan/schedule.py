@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from mammogan.config.method import Method
 
-Value = TypeVar("Value", int, float)
+Value = TypeVar("Value", int, float, bool)
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Stage:
     images_before: int
     scored_checkpoints: int
     learning_rate: float
+    recompute: bool = False
 
     @property
     def images(self) -> int:
@@ -87,6 +88,7 @@ def plan(method: Method) -> tuple[Stage, ...]:
             images_before=before,
             scored_checkpoints=method.scoring.checkpoints,
             learning_rate=_at(method.optimiser.learning_rate, index),
+            recompute=_at(method.engine.recompute, index),
         )
         stages.append(stage)
         before += stage.images

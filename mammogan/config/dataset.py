@@ -14,9 +14,6 @@ from mammogan.config.screening import Screening
 from mammogan.config.settings import Fraction, Positive, Settings, load_named
 from mammogan.config.source import Source
 
-VIEWS = ("CC", "MLO")
-"""The two screening views; a view's number is its place here."""
-
 
 class About(Settings):
     """Where the images come from and on what terms; repeated in every manifest and release.

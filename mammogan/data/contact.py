@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mammogan.config.dataset import VIEWS
+from mammogan.config.labels import VIEWS
 from mammogan.data import pool, private, sources
 from mammogan.data.decode import decode
 from mammogan.data.grey import grey_table

@@ -21,13 +21,10 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag, Tag
 
+from mammogan.config.labels import VENDORS
 from mammogan.data import terms
 from mammogan.data.origins import Origins, items, number, text, texts
 
-# Manufacturer (0008,0070), by a word in it: the only part of it that ever reaches a shard.
-VENDORS = (
-    "ge", "hologic", "lorad", "siemens", "fuji", "philips", "sectra", "planmed", "ims", "giotto", "konica",
-)  # fmt: skip
 DESCRIPTIONS = (
     "StudyDescription", "SeriesDescription", "ProtocolName", "PerformedProcedureStepDescription",
     "RequestedProcedureDescription", "AcquisitionDeviceProcessingDescription",
@@ -241,6 +238,7 @@ def _modifiers(dicom: Dicom) -> Iterator[str]:
 
 
 def _vendor(manufacturer: str) -> str:
+    """Name the vendor by a word of Manufacturer (0008,0070): all of it that ever reaches a shard."""
     words = re.findall(r"[a-z]+", manufacturer.lower())
     found = (
         name for name in VENDORS if any(word.startswith(name) and len(word) < len(name) + 5 for word in words)

@@ -11,7 +11,7 @@ from pydicom.datadict import keyword_dict
 from pydicom.dataset import Dataset as Dicom
 from pydicom.multival import MultiValue
 
-from mammogan.config.dataset import VIEWS
+from mammogan.config.labels import VIEWS
 from mammogan.config.settings import nearest
 from mammogan.config.source import Source
 from mammogan.data import terms

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from mammogan.config.dataset import VIEWS
+from mammogan.config.labels import VIEWS
 from mammogan.config.screening import Screening
 from mammogan.data.header import Header
 from mammogan.data.rules import judge

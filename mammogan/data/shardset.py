@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+import os
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mammogan.config.dataset import VIEWS, Dataset
+from mammogan.config.dataset import Dataset
+from mammogan.config.labels import CLASSES, UNKNOWN
 from mammogan.data import manifest
 from mammogan.data.manifest import Manifest, Plan, ShardFile, load_plan
 from mammogan.data.tar import Index, decode_image
@@ -16,6 +18,8 @@ from mammogan.errors import DataError
 
 CACHE_BYTES = 512 << 20
 """A rung whose images fit in here stays in memory once they were read."""
+OPEN_SHARDS = 64
+"""Shards of a rung that are kept open at a time."""
 
 
 class ShardSet:
@@ -88,8 +92,9 @@ class ShardSet:
 class Rung:
     """The images of one resolution and split, by position 0 .. len - 1.
 
-    `views_N` holds each image's view as its place in ``VIEWS``, and `labels` every label as text. Small rungs
-    are kept in memory as they are read; of larger ones nothing is held but the index.
+    `views_N` holds each image's view as its place in ``VIEWS`` (a shard holds no other), and `labels` every
+    label as text. Small rungs are kept in memory as they are read; of larger ones nothing is held but the
+    index.
     """
 
     def __init__(self, shardset: Path, files: list[ShardFile], cache_bytes: int = CACHE_BYTES) -> None:
@@ -109,12 +114,13 @@ class Rung:
             name: np.concatenate([np.array(index.labels[name], "U") for index in indices])
             for name in indices[0].labels
         }
-        views = np.array(VIEWS)
-        self.views_N = np.argmax(self.labels["view"][:, None] == views, axis=1).astype(np.uint8)
+        self.views_N = self.classes("view")
         shape = (len(self), self.height_px, self.width_px)
         small = 2 * np.prod(shape, dtype=np.int64) <= cache_bytes
         self._cache_NHW = np.empty(shape, dtype=np.uint16) if small else None
         self._cached_N = np.zeros(len(self), dtype=bool)
+        # What is dropped is closed as soon as nobody reads it; any thread may read.
+        self._open = lru_cache(maxsize=OPEN_SHARDS)(lambda path: _existing(path).open("rb", buffering=0))
 
     def __len__(self) -> int:
         return len(self._shards_N)
@@ -137,15 +143,23 @@ class Rung:
             images_NHW[place] = self._load(int(position))
         return images_NHW
 
+    def classes(self, field: str) -> NDArray[np.int64]:
+        """Give each image's class of the label `field` as its place in ``CLASSES``, or ``UNKNOWN``; (N,)."""
+        names = np.array(CLASSES[field])
+        said_N = self.labels.get(field, np.full(len(self), ""))
+        numbers_N = np.full(len(self), UNKNOWN, dtype=np.int64)
+        for number, name in enumerate(names):
+            numbers_N[said_N == name] = number
+        return numbers_N
+
     def keys(self, positions: NDArray[np.int64]) -> list[str]:
         """Name the samples at `positions` as the shards do."""
         return [key.decode() for key in self._keys_N[positions]]
 
     def _load(self, position: int) -> NDArray[np.uint16]:
-        path = _existing(self._paths[self._shards_N[position]])
-        with path.open("rb", buffering=0) as tar:
-            tar.seek(self._offsets_N[position])
-            content = tar.read(self._sizes_N[position])
+        path = self._paths[self._shards_N[position]]
+        tar = self._open(path)
+        content = os.pread(tar.fileno(), int(self._sizes_N[position]), int(self._offsets_N[position]))
         image = decode_image(content, (self.height_px, self.width_px), packed=self._packed)
         if image is None:
             raise DataError(

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mammogan.config.labels import AGE_BANDS
+
 SCHEMES = ("SCT", "SRT", "SNM3")
 """SNOMED in the spellings that vendors write; a code of another scheme says nothing."""
 # View Code Sequence (0054,0220), PS3.16 CID 4014.
@@ -54,7 +56,6 @@ _COMPACT = (
     re.compile(rf"(?P<view>{_VIEWS})(?P<letters>)[ _-](?P<side>LEFT|RIGHT|L|R)"),
 )
 AGE_UNITS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25, "": 1.0}
-AGE_BANDS = ("<40", "40-49", "50-59", "60-69", "70-79", "80+")
 
 
 @dataclass(frozen=True)

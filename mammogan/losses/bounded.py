@@ -29,22 +29,30 @@ class _R1:
 class NonSaturating(_R1):
     """E[softplus(D(fake))] + E[softplus(-D(real))], and E[softplus(-D(fake))] (Goodfellow et al. 2014)."""
 
-    def critic(self, real_scores_N: Tensor, fake_scores_N: Tensor) -> dict[str, Tensor]:
-        """List the terms of the critic's loss but for the penalty."""
-        return {"adversarial": softplus(fake_scores_N).mean() + softplus(-real_scores_N).mean()}
+    def real(self, scores_N: Tensor) -> dict[str, Tensor]:
+        """List the terms of the reals' scores."""
+        return {"adversarial": softplus(-scores_N).mean()}
 
-    def generator(self, fake_scores_N: Tensor) -> dict[str, Tensor]:
+    def fake(self, scores_N: Tensor) -> dict[str, Tensor]:
+        """List the terms of the fakes' scores."""
+        return {"adversarial": softplus(scores_N).mean()}
+
+    def generator(self, scores_N: Tensor) -> dict[str, Tensor]:
         """List the terms of the generator's loss."""
-        return {"adversarial": softplus(-fake_scores_N).mean()}
+        return {"adversarial": softplus(-scores_N).mean()}
 
 
 class Hinge(_R1):
     """E[max(0, 1 + D(fake))] + E[max(0, 1 - D(real))], and -E[D(fake)] (Lim and Ye 2017)."""
 
-    def critic(self, real_scores_N: Tensor, fake_scores_N: Tensor) -> dict[str, Tensor]:
-        """List the terms of the critic's loss but for the penalty."""
-        return {"adversarial": relu(1 + fake_scores_N).mean() + relu(1 - real_scores_N).mean()}
+    def real(self, scores_N: Tensor) -> dict[str, Tensor]:
+        """List the terms of the reals' scores."""
+        return {"adversarial": relu(1 - scores_N).mean()}
 
-    def generator(self, fake_scores_N: Tensor) -> dict[str, Tensor]:
+    def fake(self, scores_N: Tensor) -> dict[str, Tensor]:
+        """List the terms of the fakes' scores."""
+        return {"adversarial": relu(1 + scores_N).mean()}
+
+    def generator(self, scores_N: Tensor) -> dict[str, Tensor]:
         """List the terms of the generator's loss."""
-        return {"adversarial": -fake_scores_N.mean()}
+        return {"adversarial": -scores_N.mean()}

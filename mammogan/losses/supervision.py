@@ -1,21 +1,38 @@
-"""Supervised information that steadies the game: the critic tells the label too (AC-GAN, Odena 2017)."""
+"""Supervised information that steadies the game: the critic tells the labels too (AC-GAN, Odena 2017).
+
+Shape suffixes: N images, L classes of all label fields side by side, F label fields.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
 
-def auxiliary(logits_NL: Tensor, labels_N: Tensor) -> Tensor:
-    """Cross-entropy of the critic's logits (N, L) against the labels' indices (N,); a scalar."""
-    return functional.cross_entropy(logits_NL, labels_N)
+def auxiliary(logits_NL: Tensor, labels_NF: Tensor, classes: Sequence[int]) -> Tensor:
+    """Cross-entropy of the critic's logits against the labels' numbers, a sum over the fields; a scalar.
+
+    `classes` counts the classes of each field. A label below 0 is unknown and adds nothing; the mean is over
+    all images all the same, so that it does not depend on how a batch is split.
+    """
+    told = torch.split(logits_NL, list(classes), dim=1)
+    entropies = [
+        functional.cross_entropy(logits, labels_N, ignore_index=-1, reduction="sum")
+        for logits, labels_N in zip(told, labels_NF.unbind(dim=1), strict=True)
+    ]
+    return sum(entropies, start=logits_NL.new_zeros(())) / len(logits_NL)
 
 
-def none(logits_NL: Tensor, labels_N: Tensor) -> Tensor:
-    """Ignore the labels: a scalar 0."""
+def none(logits_NL: Tensor, labels_NF: Tensor, classes: Sequence[int]) -> Tensor:
+    """Ask nothing of the logits: a scalar 0."""
     return logits_NL.new_zeros(())
 
 
-SUPERVISIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"auxiliary": auxiliary, "none": none}
+SUPERVISIONS: dict[str, Callable[[Tensor, Tensor, Sequence[int]], Tensor]] = {
+    "auxiliary": auxiliary,
+    "projection": none,  # the labels are in the score
+    "none": none,
+}

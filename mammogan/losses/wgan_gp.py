@@ -17,12 +17,13 @@ class WganGp:
     penalty_target: float = 1.0
     drift_weight: float = 0.001
 
-    def critic(self, real_scores_N: Tensor, fake_scores_N: Tensor) -> dict[str, Tensor]:
-        """List the terms of the critic's loss but for the penalty."""
-        return {
-            "adversarial": fake_scores_N.mean() - real_scores_N.mean(),
-            "drift": self.drift_weight * real_scores_N.square().mean(),
-        }
+    def real(self, scores_N: Tensor) -> dict[str, Tensor]:
+        """List the terms of the reals' scores."""
+        return {"adversarial": -scores_N.mean(), "drift": self.drift_weight * scores_N.square().mean()}
+
+    def fake(self, scores_N: Tensor) -> dict[str, Tensor]:
+        """List the terms of the fakes' scores."""
+        return {"adversarial": scores_N.mean()}
 
     def penalty(self, critic: Critic, real_NCHW: Tensor, fake_NCHW: Tensor, mix_N: Tensor) -> Tensor:
         """Penalise gradients whose norm is not the target, between reals and fakes."""
@@ -30,6 +31,6 @@ class WganGp:
         target = self.penalty_target
         return self.penalty_weight / target**2 * (norms_N - target).square().mean()
 
-    def generator(self, fake_scores_N: Tensor) -> dict[str, Tensor]:
+    def generator(self, scores_N: Tensor) -> dict[str, Tensor]:
         """List the terms of the generator's loss: -E[D(fake)]."""
-        return {"adversarial": -fake_scores_N.mean()}
+        return {"adversarial": -scores_N.mean()}

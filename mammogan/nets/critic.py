@@ -10,26 +10,38 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from mammogan.nets.layers import EqualConv, EqualLinear, activate, channels, downscale, minibatch_stddev
+from mammogan.nets.layers import EqualConv, EqualLinear, channels, minibatch_stddev, recomputed
+from mammogan.nets.pointwise import activate, downscale
 
 
 class Critic(nn.Module):
     """PGGAN's critic, the generator's mirror image; parameters as of `mammogan.nets.Generator`.
 
-    `stddev_group` is the number of consecutive images over which minibatch standard deviation is taken.
+    Parameters
+    ----------
+    logits : int
+        Labels that the critic tells beside the score (AC-GAN, Odena et al. 2017).
+    projected : int
+        Labels that the critic is told: their embeddings are projected on the last features and added to the
+        score (Miyato and Koyama 2018, equation 3).
+    stddev_group : int
+        Consecutive images over which minibatch standard deviation is taken.
     """
 
     def __init__(
         self,
         stage: int,
         base_px: tuple[int, int],
-        labels: int,
+        logits: int,
         channels_base: int,
         channels_max: int,
         stddev_group: int,
+        *,
+        projected: int = 0,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
-        self.stage, self.stddev_group = stage, stddev_group
+        self.stage, self.stddev_group, self.recompute = stage, stddev_group, recompute
         widths = [channels(s, channels_base, channels_max) for s in range(stage + 1)]
         self.from_image = nn.ModuleList(EqualConv(1, width, 1) for width in widths)
         self.blocks = nn.ModuleList(
@@ -38,17 +50,39 @@ class Critic(nn.Module):
         )
         self.last = EqualConv(widths[0] + 1, widths[0], 3)
         self.dense = EqualLinear(widths[0] * base_px[0] * base_px[1], widths[0])
-        self.head = EqualLinear(widths[0], 1 + labels, gain=1.0)
+        self.head = EqualLinear(widths[0], 1 + logits, gain=1.0)
+        self.projection = EqualLinear(widths[0], projected, gain=1.0, bias=False) if projected else None
 
-    def forward(self, images_NCHW: Tensor, fade: float = 1.0) -> tuple[Tensor, Tensor]:
-        """Score images (N, 1, H, W): scores (N,) and logits (N, L), both float32."""
+    def forward(
+        self,
+        images_NCHW: Tensor,
+        fade: float = 1.0,
+        labels_NL: Tensor | None = None,
+        *,
+        hold_stddev: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """Score images (N, 1, H, W): scores (N,) and logits (N, L), both float32.
+
+        `labels_NL`, one-hot, is looked at where labels are projected. `hold_stddev` takes minibatch standard
+        deviation as a constant.
+        """
         x = activate(self.from_image[self.stage](images_NCHW))
         for stage in range(self.stage, 0, -1):
-            for convolution in self.blocks[stage - 1].children():
-                x = activate(convolution(x))
-            x = downscale(x)
+            block = self.blocks[stage - 1]
+            x = recomputed(self._block, block, x) if self.recompute else self._block(block, x)
             if stage == self.stage and fade < 1:
                 x = torch.lerp(activate(self.from_image[stage - 1](downscale(images_NCHW))), x, fade)
-        x = activate(self.last(minibatch_stddev(x, self.stddev_group)))
-        x = self.head(activate(self.dense(x.flatten(1)))).float()
-        return x[:, 0], x[:, 1:]
+        x = activate(self.last(minibatch_stddev(x, self.stddev_group, held=hold_stddev)))
+        features_NC = activate(self.dense(x.flatten(1)))
+        told = self.head(features_NC).float()
+        scores_N = told[:, 0]
+        if self.projection is not None and labels_NL is not None:
+            scores_N = scores_N + (self.projection(features_NC).float() * labels_NL).sum(dim=1)
+        return scores_N, told[:, 1:]
+
+    @staticmethod
+    def _block(block: nn.Module, x_NCHW: Tensor) -> Tensor:
+        x = x_NCHW
+        for convolution in block.children():
+            x = activate(convolution(x))
+        return downscale(x)

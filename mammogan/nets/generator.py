@@ -11,7 +11,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from mammogan.nets.layers import EqualConv, EqualLinear, activate, channels, pixel_norm, upscale
+from mammogan.nets.layers import EqualConv, EqualLinear, channels, pixel_norm, recomputed, upscale
+from mammogan.nets.pointwise import activate
 
 
 class Generator(nn.Module):
@@ -27,6 +28,8 @@ class Generator(nn.Module):
         Sizes of the two inputs; `labels` may be 0.
     channels_base, channels_max : int
         See `mammogan.nets.channels`.
+    recompute : bool
+        Keep no activations of the blocks, but compute them again on the way back: less memory, more work.
     """
 
     def __init__(
@@ -37,9 +40,11 @@ class Generator(nn.Module):
         labels: int,
         channels_base: int,
         channels_max: int,
+        *,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
-        self.stage, self.base_px, self.labels = stage, base_px, labels
+        self.stage, self.base_px, self.labels, self.recompute = stage, base_px, labels, recompute
         widths = [channels(s, channels_base, channels_max) for s in range(stage + 1)]
         pixels = base_px[0] * base_px[1]
         # The first layer's fan-in counts its base positions too, as in PGGAN (sqrt(2)/4 for 4x4).
@@ -55,17 +60,29 @@ class Generator(nn.Module):
 
     def forward(self, latents_NZ: Tensor, labels_NL: Tensor, fade: float = 1.0) -> Tensor:
         """Draw images (N, 1, H, W), about [-1, 1]; `fade` is the weight of the newest resolution."""
-        height, width = self.base_px
+        return self.grow(self.seed(latents_NZ, labels_NL), fade)
+
+    def seed(self, latents_NZ: Tensor, labels_NL: Tensor) -> Tensor:
+        """Map latent and label to the first features (N, C, h, w), before their normalisation."""
         x = pixel_norm(torch.cat([latents_NZ, labels_NL], dim=1)) if self.labels else pixel_norm(latents_NZ)
-        x = pixel_norm(activate(self.dense(x).view(len(x), -1, height, width) + self.bias))
+        return self.dense(x).view(len(x), -1, *self.base_px) + self.bias  # type: ignore[no-any-return]
+
+    def grow(self, features_NCHW: Tensor, fade: float = 1.0) -> Tensor:
+        """Draw images from the first features."""
+        x = pixel_norm(activate(features_NCHW))
         x = pixel_norm(activate(self.first(x)))
         below = x
         for block in self.blocks:
             below = x
-            x = upscale(x)
-            for convolution in block.children():
-                x = pixel_norm(activate(convolution(x)))
+            x = recomputed(self._block, block, x) if self.recompute else self._block(block, x)
         images_NCHW: Tensor = self.to_image[self.stage](x)
         if self.stage and fade < 1:
             images_NCHW = torch.lerp(upscale(self.to_image[self.stage - 1](below)), images_NCHW, fade)
         return images_NCHW
+
+    @staticmethod
+    def _block(block: nn.Module, x_NCHW: Tensor) -> Tensor:
+        x = upscale(x_NCHW)
+        for convolution in block.children():
+            x = pixel_norm(activate(convolution(x)))
+        return x

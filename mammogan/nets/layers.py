@@ -6,13 +6,14 @@ Shape suffixes: N images, C channels, H x W pixels, F features, L labels.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 WIDE = 256  # channels from which convolutions run faster with contiguous maps than with channels last
-SLOPE = 0.2  # of every leaky ReLU
 GAIN = math.sqrt(2)  # He et al. 2015, for layers that a leaky ReLU follows
 
 
@@ -52,14 +53,10 @@ class EqualLinear(nn.Module):
         return functional.linear(x_NF, self.weight * self.scale, self.bias)
 
 
-def activate(x: Tensor) -> Tensor:
-    """Apply the leaky ReLU of both networks."""
-    return functional.leaky_relu(x, SLOPE)
-
-
 def pixel_norm(x: Tensor, epsilon: float = 1e-8) -> Tensor:
-    """Divide each pixel's feature vector by its root mean square (PGGAN 4.2)."""
-    return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + epsilon)
+    """Divide each pixel's feature vector by its root mean square, taken in float32 (PGGAN 4.2)."""
+    mean = x.square().mean(dim=1, keepdim=True, dtype=torch.float32)
+    return x * torch.rsqrt(mean + epsilon).to(x.dtype)
 
 
 def upscale(x_NCHW: Tensor) -> Tensor:
@@ -67,22 +64,24 @@ def upscale(x_NCHW: Tensor) -> Tensor:
     return functional.interpolate(x_NCHW, scale_factor=2, mode="nearest")
 
 
-def downscale(x_NCHW: Tensor) -> Tensor:
-    """Halve height and width by 2x2 means."""
-    return functional.avg_pool2d(x_NCHW, 2)
-
-
-def minibatch_stddev(x_NCHW: Tensor, group: int) -> Tensor:
+def minibatch_stddev(x_NCHW: Tensor, group: int, *, held: bool = False) -> Tensor:
     """Append one map: the mean standard deviation over each run of `group` consecutive images (PGGAN 3).
 
     Groups are consecutive images, so that a batch split between ranks into whole groups gives the same result
-    as the batch in one place.
+    as the batch in one place. `held` takes the statistic as a constant: no gradient flows through it.
     """
     n, c, h, w = x_NCHW.shape
     size = min(group, n)
     if n % size:
         raise ValueError(f"a batch of {n} images does not divide into groups of {size}")
     x = x_NCHW.float().view(n // size, size, c, h, w)
+    x = x.detach() if held else x
     deviation = (x.var(dim=1, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))
     maps = deviation.repeat_interleave(size).view(n, 1, 1, 1).expand(n, 1, h, w).to(x_NCHW.dtype)
     return torch.cat([x_NCHW, maps], dim=1)
+
+
+def recomputed(function: Callable[[nn.Module, Tensor], Tensor], block: nn.Module, x: Tensor) -> Tensor:
+    """Apply `function` and keep only its input; the rest is computed again on the way back."""
+    # No layer draws random numbers, so there is no state of theirs to keep.
+    return checkpoint(function, block, x, use_reentrant=False, preserve_rng_state=False)  # type: ignore[no-any-return]

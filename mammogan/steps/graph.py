@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 from mammogan import schedule
-from mammogan.config.dataset import VIEWS
+from mammogan.config.labels import VIEWS
 from mammogan.config.method import Method
 from mammogan.config.run import Launched, Run
 

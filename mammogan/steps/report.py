@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammogan import schedule
-from mammogan.config.dataset import VIEWS
+from mammogan.config.labels import VIEWS
 from mammogan.config.run import Run
 from mammogan.files import write
 from mammogan.schedule import Stage

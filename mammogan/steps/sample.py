@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammogan import schedule
-from mammogan.config.dataset import VIEWS
+from mammogan.config.labels import VIEWS
 from mammogan.config.method import Sampling
 from mammogan.config.run import Run
 from mammogan.files import write
@@ -31,22 +31,19 @@ class SamplePool(Step):
         """Draw, and write ``png/<view>-<i>.png`` and the shard ``pool-<task>``."""
         from mammogan.data.synthetic import write_images
         from mammogan.train import checkpoint, device
-        from mammogan.train.draw import draw
         from mammogan.train.growth import load_average
 
         device.prepare(here := device.local_device())
         choice, seed = read_choice(self.folder), run.method.method.seed
         stage = schedule.plan(run.method)[choice["stage"]]
         source = checkpoint.at(self.folder, stage.index, choice["images"])
-        generator = load_average(run.method, source).to(here)
+        model = load_average(run.method, source, here)
         mine = shares(self.task, run.method.sampling)
 
         def images() -> Iterator[tuple[str, str, dict[str, object], np.ndarray]]:
             made, total = 0, sum(len(numbers) for _, numbers in mine)
             for view, numbers in mine:
-                for i, image_HW in zip(
-                    numbers, draw(generator, run.method, seed, numbers, view), strict=True
-                ):
+                for i, image_HW in zip(numbers, model.draw(seed, numbers, view), strict=True):
                     facts = {"seed": seed, "number": i, "checkpoint": source.digest}
                     yield f"{VIEWS[view].lower()}-{i:07d}", VIEWS[view], facts, image_HW
                     made += 1

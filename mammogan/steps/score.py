@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammogan import schedule
-from mammogan.config.dataset import VIEWS
+from mammogan.config.labels import VIEWS
 from mammogan.config.run import Run
 from mammogan.files import write
 from mammogan.schedule import Stage
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from mammogan.data.shardset import Rung
+    from mammogan.train.draw import Model
 
 
 def score_path(run: Path, stage: int, images: int) -> Path:
@@ -57,9 +58,9 @@ class ScoreCheckpoints(Step):
         files = []
         for number, images in enumerate(mine):
             source = checkpoint.at(self.folder, stage.index, images)
-            generator = load_average(run.method, source).to(here)
+            model = load_average(run.method, source, here)
             fakes = list(_sets(run, stage))
-            for image_HW in _as_reals(generator, run, validation.views_N[:count]):
+            for image_HW in _as_reals(model, run, validation.views_N[:count]):
                 for fake in fakes:
                     fake.update([image_HW])
             distances = np.array([fake.distance(real) for fake, real in zip(fakes, reals, strict=True)])
@@ -96,13 +97,11 @@ def _read(rung: Rung, count: int, at_once: int = 64) -> Iterator[np.ndarray]:
         yield rung.read(np.arange(first, min(first + at_once, count)))
 
 
-def _as_reals(generator: Any, run: Run, views_N: np.ndarray) -> Iterator[np.ndarray]:
+def _as_reals(model: Model, run: Run, views_N: np.ndarray) -> Iterator[np.ndarray]:
     """Draw one image for each real, of its view."""
-    from mammogan.train.draw import draw
-
     for view in range(len(VIEWS)):
         numbers = range(int((views_N == view).sum()))
-        yield from draw(generator, run.method, run.method.method.seed, numbers, view)
+        yield from model.draw(run.method.method.seed, numbers, view)
 
 
 def _score(

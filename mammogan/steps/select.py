@@ -27,7 +27,10 @@ class SelectCheckpoint(Step):
     """Choose among the scored checkpoints of the last stage."""
 
     def __call__(self, run: Run) -> list[Path]:
-        """Write the choice, its margin and its rivals, and the chosen generator on its own."""
+        """Write the choice, its margin and its rivals, and the chosen generator on its own.
+
+        Of each stage's checkpoints the best and the last outlive this.
+        """
         from mammogan.train import checkpoint
         from mammogan.train.export import export
 
@@ -45,6 +48,12 @@ class SelectCheckpoint(Step):
         notice = model_folder(self.folder) / TERMS
         files = export(chosen, run.method, model_folder(self.folder))
         write(notice, terms(run))
+        for stage in schedule.plan(run.method):
+            ranked = sorted(scores(self.folder, stage), key=lambda score: score["swd"])
+            best = {score["images"] for score in ranked[: run.method.scoring.kept]}
+            if stage == last:
+                best.add(choice["images"])
+            checkpoint.keep(self.folder, stage, best)
         return [path, *files, notice]
 
 

@@ -12,17 +12,16 @@ class Served:
     def __init__(self, folder: Path) -> None:
         from mammogan.train.export import load
 
-        self.generator, self.method = load(folder)
+        self.model = load(folder)
 
     def predict(self, rows: Any, params: dict[str, Any] | None = None) -> list[Any]:
         """Draw for each row of ``view`` (CC or MLO), ``seed`` and ``number`` an image (H, W), as lists."""
-        from mammogan.config.dataset import VIEWS
-        from mammogan.train.draw import draw
+        from mammogan.config.labels import VIEWS
 
         images: list[Any] = []
         for row in rows.to_dict("records"):
             numbers = range(int(row["number"]), int(row["number"]) + 1)
-            images += draw(self.generator, self.method, int(row["seed"]), numbers, VIEWS.index(row["view"]))
+            images += self.model.draw(int(row["seed"]), numbers, VIEWS.index(row["view"]))
         return [image.tolist() for image in images]
 
 

@@ -13,7 +13,7 @@ class TrainStage(Step):
     """Train the stage to its end; every rank of the job runs this."""
 
     def __call__(self, run: Run) -> list[Path]:
-        """Train, and leave the checkpoints of the stage."""
+        """Train, and leave the checkpoints of the stage, of which its end stays."""
         from mammogan import schedule
         from mammogan.steps.telling import tell_now_and_then
         from mammogan.train import checkpoint
@@ -30,5 +30,5 @@ class TrainStage(Step):
 
         stage = schedule.plan(run.method)[self.stage]
         train_stage(self.folder, run, self.stage, on_progress)
-        kept = [checkpoint.at(self.folder, self.stage, images) for images in stage.checkpoints()]
-        return [path for item in kept for path in sorted(item.folder.iterdir())]
+        # The others go once they are scored and others are better.
+        return sorted(checkpoint.at(self.folder, self.stage, stage.images).folder.iterdir())

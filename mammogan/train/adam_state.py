@@ -7,15 +7,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mammogan.train.adam import steady
+
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 def gather(engine: Any) -> dict[str, Tensor]:
-    """Collect ``<parameter>/<moment>`` tensors and ``step``; every rank must call it under ZeRO 1 and 2."""
+    """Collect ``<parameter>/<moment>`` tensors, ``step`` and the loss scale; every rank must call it."""
     from deepspeed.utils import safe_get_full_optimizer_state
 
     states = engine.optimizer.state if _plain(engine) else None
     tensors: dict[str, Tensor] = {"step": torch.tensor(float(_steps(engine)))}
+    if (scale := steady(engine).log2_scale) is not None:
+        tensors["log2_scale"] = scale.detach().cpu().clone()
     for name, parameter in engine.module.named_parameters():
         for moment in MOMENTS:
             if states is None:
@@ -32,6 +36,8 @@ def scatter(engine: Any, tensors: dict[str, Tensor]) -> None:
     from deepspeed.utils import safe_set_full_optimizer_state
 
     step = tensors["step"].item()
+    if (scale := steady(engine).log2_scale) is not None and "log2_scale" in tensors:
+        scale.copy_(tensors["log2_scale"])
     if not _plain(engine):
         _make_moments(engine)
     for name, parameter in engine.module.named_parameters():

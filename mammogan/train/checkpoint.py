@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -34,7 +35,7 @@ class Checkpoint:
     images: int
 
     def tensors(self, part: str) -> dict[str, Tensor]:
-        """Read ``generator``, ``average``, ``critic``, ``generator_adam`` or ``critic_adam``."""
+        """Read ``generator``, ``average``, ``critic``, ``generator_adam``, ``critic_adam`` or ``labels``."""
         tensors: dict[str, Tensor] = load_file(self.folder / f"{part}.safetensors")
         return tensors
 
@@ -51,6 +52,12 @@ class Checkpoint:
             if sha256(path) != digest:
                 return f"{name} is damaged: its SHA-256 is not the recorded one"
         return None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What was noted beside the tensors: the ticks of the stage so far."""
+        facts: dict[str, Any] = json.loads((self.folder / STATE).read_text(encoding="utf-8"))["facts"]
+        return facts
 
     @property
     def digest(self) -> str:
@@ -102,8 +109,10 @@ def verified(checkpoint: Checkpoint) -> Checkpoint:
     return checkpoint
 
 
-def save(run: Path, stage: int, images: int, parts: Mapping[str, Mapping[str, Tensor]]) -> Checkpoint:
-    """Write `parts` (name to tensors) as the checkpoint of `stage` after `images`."""
+def save(
+    run: Path, stage: int, images: int, parts: Mapping[str, Mapping[str, Tensor]], facts: Mapping[str, Any]
+) -> Checkpoint:
+    """Write `parts` (name to tensors) and `facts` (plain values) as the stage's checkpoint after `images`."""
     checkpoint = at(run, stage, images)
     with replacing_folder(checkpoint.folder) as folder:
         files = {}
@@ -111,13 +120,22 @@ def save(run: Path, stage: int, images: int, parts: Mapping[str, Mapping[str, Te
             path = folder / f"{name}.safetensors"
             save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, path)
             files[path.name] = sha256(path)
-        state = {"stage": stage, "images": images, "files": files}
+        state = {"stage": stage, "images": images, "files": files, "facts": facts}
         (folder / STATE).write_text(json.dumps(state, indent=1), encoding="utf-8")
     return checkpoint
 
 
-def prune(run: Path, stage: Stage) -> None:
-    """Delete what is neither to be scored nor among the last checkpoints to resume from."""
+def prune(run: Path, stage: Stage, also: Iterable[int] = ()) -> None:
+    """Delete what is not to be scored, not in `also`, and not among the last checkpoints to resume from."""
+    kept = {*stage.checkpoints(), *also}
     for old in list(saved(run, stage.index))[KEPT_TO_RESUME:]:
-        if old.images not in stage.checkpoints():
+        if old.images not in kept:
+            shutil.rmtree(old.folder, ignore_errors=True)
+
+
+def keep(run: Path, stage: Stage, best: Iterable[int]) -> None:
+    """Delete the checkpoints of an ended stage but for the `best` and its end, which the next one grew from."""
+    kept = {stage.images, *best}
+    for old in list(saved(run, stage.index)):
+        if old.images not in kept:
             shutil.rmtree(old.folder, ignore_errors=True)

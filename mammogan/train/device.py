@@ -6,8 +6,11 @@ import os
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
+from torch import Tensor, nn
 
 from mammogan.memory import keep_pages
+
+PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def local_device() -> torch.device:
@@ -29,10 +32,21 @@ def collectives() -> str:
 
 
 def compute_in(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    """Open the context in which convolutions run in ``fp32`` or ``bf16``; parameters stay fp32."""
+    """Open the context in which convolutions run in ``fp32``, ``bf16`` or ``fp16``; parameters stay fp32."""
     if precision == "fp32":
         return nullcontext()
-    return torch.autocast(device.type, dtype=torch.bfloat16)
+    return torch.autocast(device.type, dtype=PRECISIONS[precision])
+
+
+def move(tensor: Tensor, device: torch.device) -> Tensor:
+    """Bring a tensor to the device, on a GPU without waiting for it."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+
+def compile_generator(generator: nn.Module, how: str) -> None:
+    """Compile the generator in place; a critic can't be, whose gradients are differentiated once more."""
+    if how != "off":
+        generator.compile(mode="reduce-overhead" if how == "cuda-graphs" else "default")
 
 
 def prepare(device: torch.device) -> None:

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -17,25 +18,57 @@ from mammogan.train import device
 
 
 @dataclass(frozen=True)
+class Vote:
+    """A flag on its way around the ranks."""
+
+    votes: Tensor
+    work: Any
+
+    def result(self) -> bool:
+        """Wait for all votes, and tell whether any of them raised the flag."""
+        if self.work is not None:
+            self.work.wait()
+        return bool(self.votes.item())
+
+
+@dataclass(frozen=True)
 class Ranks:
-    """One process among those that train together."""
+    """One process among those that train together.
+
+    `control` is a group of its own for votes: on the hosts, so that no device is kept waiting for them.
+    """
 
     rank: int
     count: int
+    control: Any = None
 
     @property
     def leads(self) -> bool:
         """Whether this rank writes what is written once."""
         return self.rank == 0
 
+    def vote(self, flag: bool) -> Vote:
+        """Begin to ask all ranks whether any of them raises `flag`; every rank must."""
+        votes = torch.tensor([float(flag)])
+        if self.control is None:
+            return Vote(votes, None)
+        return Vote(votes, dist.all_reduce(votes, group=self.control, async_op=True))
+
     def any(self, flag: bool) -> bool:
         """Tell all ranks whether any of them raised `flag`."""
-        votes = torch.tensor([float(flag)], device=device.local_device())
-        dist.all_reduce(votes)
-        return bool(votes.item() > 0)
+        return self.vote(flag).result()
+
+    def most(self, number: int) -> int:
+        """Tell all ranks the largest of their numbers, to 2^53."""
+        numbers = torch.tensor([float(number)], dtype=torch.float64)
+        if self.control is not None:
+            dist.all_reduce(numbers, op=dist.ReduceOp.MAX, group=self.control)
+        return round(numbers.item())
 
     def mean(self, values: Tensor) -> Tensor:
         """Average `values` over the ranks."""
+        if self.count == 1:
+            return values
         values = values.clone()
         dist.all_reduce(values)
         return values / self.count
@@ -61,7 +94,13 @@ def join() -> Ranks:
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
         deepspeed.init_distributed(dist_backend=device.collectives(), auto_mpi_discovery=False, verbose=False)
         atexit.register(dist.destroy_process_group)
-    return Ranks(dist.get_rank(), dist.get_world_size())
+    return _ranks()
+
+
+@cache
+def _ranks() -> Ranks:
+    count = dist.get_world_size()
+    return Ranks(dist.get_rank(), count, dist.new_group(backend="gloo") if count > 1 else None)
 
 
 def _import_deepspeed() -> Any:

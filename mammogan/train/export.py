@@ -5,31 +5,48 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from mammogan.config.method import Method
 from mammogan.config.settings import validate
+from mammogan.errors import DataError
 from mammogan.files import replacing_folder
-from mammogan.nets import Generator
 from mammogan.train.checkpoint import Checkpoint, verified
+from mammogan.train.draw import Model
 from mammogan.train.engines import build_generator
+from mammogan.train.labels import LabelTable
 
-WEIGHTS, FACTS = "generator.safetensors", "generator.json"
+WEIGHTS, LABELS, FACTS = "generator.safetensors", "labels.safetensors", "generator.json"
 
 
 def export(source: Checkpoint, method: Method, folder: Path) -> list[Path]:
     """Write the averaged generator of a checkpoint, all that drawing needs, into `folder`."""
     with replacing_folder(folder) as temporary:
         save_file(verified(source).tensors("average"), temporary / WEIGHTS)
+        save_file(source.tensors("labels"), temporary / LABELS)
         facts = {"stage": source.stage, "images": source.images, "method": method.model_dump(mode="json")}
         (temporary / FACTS).write_text(json.dumps(facts, indent=1), encoding="utf-8")
-    return [folder / WEIGHTS, folder / FACTS]
+    return [folder / WEIGHTS, folder / LABELS, folder / FACTS]
 
 
-def load(folder: Path) -> tuple[Generator, Method]:
-    """Read what `export` wrote, ready to draw."""
-    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-    method = validate(Method, facts["method"], str(folder / FACTS))
-    generator = build_generator(method, facts["stage"])
-    generator.load_state_dict(load_file(folder / WEIGHTS))
-    return generator.requires_grad_(False).eval(), method
+def load(folder: Path) -> Model:
+    """Read what `export` wrote, ready to draw.
+
+    Raises
+    ------
+    DataError
+        If the folder holds no exported model.
+    """
+    try:
+        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        method = validate(Method, facts["method"], str(folder / FACTS))
+        generator = build_generator(method, facts["stage"])
+        generator.load_state_dict(load_file(folder / WEIGHTS))
+        table = LabelTable.load(load_file(folder / LABELS))
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise DataError(
+            f"'{folder}' holds no model that can be read: {error}. A finished run leaves one in its folder "
+            "'model'."
+        ) from None
+    return Model(generator.requires_grad_(False).eval(), method, table)

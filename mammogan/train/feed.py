@@ -9,17 +9,25 @@ Shape suffixes: N images, C channels, H x W pixels, Z latent.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from mammogan.config.method import Method
 from mammogan.data.order import positions
 from mammogan.data.shardset import Rung
-from mammogan.nets.layers import downscale, upscale
+from mammogan.nets.layers import upscale
+from mammogan.nets.pointwise import downscale
 from mammogan.schedule import Stage
+from mammogan.train.device import move
+from mammogan.train.distributed import Ranks
+from mammogan.train.labels import numbers_of
 
 
 @dataclass(frozen=True)
@@ -27,11 +35,11 @@ class Batch:
     """One rank's share of a step: N images for the critic, N latents and labels for the generator."""
 
     real_NCHW: Tensor
-    labels_N: Tensor
+    labels_NF: Tensor
     critic_latents_NZ: Tensor
     mix_N: Tensor
     generator_latents_NZ: Tensor
-    generator_labels_N: Tensor
+    generator_labels_NF: Tensor
 
     def split(self, size: int) -> Iterator[Batch]:
         """Cut the share into micro-batches of `size` images."""
@@ -42,45 +50,69 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Feed:
-    """The batches of one stage for one of `ranks` ranks."""
+class _Read:
+    """What is ready on the host: pixels as the shards hold them, and the other parts of a batch."""
 
-    rung: Rung
-    stage: Stage
-    seed: int
-    latent_size: int
-    rank: int
-    ranks: int
-    device: torch.device
+    images_NHW: NDArray[np.uint16]
+    parts: tuple[Tensor, ...]
+
+
+class Feed:
+    """The batches of one stage for this one of `ranks`; while one is worked on, the next is read.
+
+    `salt` makes other noise and another order of the same settings, for a stage that was rolled back.
+    """
+
+    def __init__(
+        self, rung: Rung, method: Method, stage: Stage, ranks: Ranks, here: torch.device, salt: int = 0
+    ) -> None:
+        self.rung, self.stage, self.here = rung, stage, here
+        self.seed, self.latent_size = method.method.seed, method.network.latent_size
+        self.salt = (salt,) if salt else ()
+        self.labels_NF = numbers_of(rung, method.supervision)
+        size = stage.batch
+        self._share = slice(ranks.rank * size // ranks.count, (ranks.rank + 1) * size // ranks.count)
+        self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="feed")
+        self._ahead: tuple[int, Future[_Read]] | None = None
+        self.waited_s = 0.0
 
     def batch(self, images: int) -> Batch:
         """Give this rank's share of the global batch that follows after `images` of the stage."""
-        size = self.stage.batch
-        share = slice(self.rank * size // self.ranks, (self.rank + 1) * size // self.ranks)
-        shown = positions(len(self.rung), images, size, (self.seed, self.stage.index))
-        noise = random_numbers(self.seed, "step", self.stage.index, images)
-        critic_latents = torch.randn(size, self.latent_size, generator=noise)
-        mix = torch.rand(size, generator=noise)
-        generator_latents = torch.randn(size, self.latent_size, generator=noise)
-        # The generator's labels follow the reals' own marginal.
-        others = torch.randint(len(self.rung), (size,), generator=noise)
-        parts = (
-            faded(to_float(self.rung.read(shown[share]), self.device), self.stage.fade(images)),
-            *(
-                part[share].to(self.device)
-                for part in (
-                    self._labels(shown),
-                    critic_latents,
-                    mix,
-                    generator_latents,
-                    self._labels(others.numpy()),
-                )
-            ),
-        )
-        return Batch(*parts)
+        began = time.monotonic()
+        if self._ahead is None or self._ahead[0] != images:
+            self._ahead = images, self._reader.submit(self._read, images)
+        read = self._ahead[1].result()
+        self.waited_s += time.monotonic() - began
+        following = images + self.stage.batch
+        self._ahead = None
+        if following < self.stage.images:
+            self._ahead = following, self._reader.submit(self._read, following)
+        real_NCHW = faded(to_float(read.images_NHW, self.here), self.stage.fade(images))
+        return Batch(real_NCHW, *(move(part, self.here) for part in read.parts))
 
-    def _labels(self, places: np.ndarray) -> Tensor:
-        return torch.from_numpy(self.rung.views_N[places].astype(np.int64))
+    def _read(self, images: int) -> _Read:
+        """Read and draw what follows after `images`; the whole batch's noise, whoever takes what of it."""
+        size = self.stage.batch
+        shown = positions(len(self.rung), images, size, (self.seed, self.stage.index, *self.salt))
+        noise = random_numbers(self.seed, "step", self.stage.index, images, *self.salt)
+        critic_latents_NZ = torch.randn(size, self.latent_size, generator=noise)
+        mix_N = torch.rand(size, generator=noise)
+        generator_latents_NZ = torch.randn(size, self.latent_size, generator=noise)
+        # The generator's labels follow the reals' own marginal.
+        others = torch.randint(len(self.rung), (size,), generator=noise).numpy()
+        parts = (
+            torch.from_numpy(self.labels_NF[shown]),
+            critic_latents_NZ,
+            mix_N,
+            generator_latents_NZ,
+            torch.from_numpy(self.labels_NF[others]),
+        )
+        mine = self._share
+        return _Read(self.rung.read(shown[mine]), tuple(part[mine] for part in parts))
+
+    def close(self) -> None:
+        """End the reading thread."""
+        self._reader.shutdown(wait=True, cancel_futures=True)
 
 
 def random_numbers(seed: int, *purpose: str | int) -> torch.Generator:
@@ -92,7 +124,8 @@ def random_numbers(seed: int, *purpose: str | int) -> torch.Generator:
 
 def to_float(images_NHW: np.ndarray, device: torch.device) -> Tensor:
     """Map uint16 (N, H, W) to float32 (N, 1, H, W) in [-1, 1]."""
-    pixels = torch.from_numpy(images_NHW.astype(np.float32)).to(device)
+    # Integers travel: half the bytes of floats.
+    pixels = move(torch.from_numpy(images_NHW), device).to(torch.float32)
     return pixels.div_(32767.5).sub_(1).unsqueeze(1)
 
 

@@ -14,8 +14,10 @@ from mammogan.errors import DataError
 from mammogan.nets import Critic, Generator
 from mammogan.train import checkpoint
 from mammogan.train.checkpoint import Checkpoint
+from mammogan.train.draw import Model
 from mammogan.train.engines import build_critic, build_generator
 from mammogan.train.feed import random_numbers
+from mammogan.train.labels import LabelTable
 
 
 def networks(
@@ -55,14 +57,19 @@ def fresh(method: Method, stage: int) -> tuple[Generator, Critic]:
     """Draw new weights for both networks of `stage`, the same on every rank."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(random_numbers(method.method.seed, "weights", stage).initial_seed())
-        return build_generator(method, stage), build_critic(method, stage)
+        recompute = schedule.plan(method)[stage].recompute
+        return (
+            build_generator(method, stage, recompute=recompute),
+            build_critic(method, stage, recompute=recompute),
+        )
 
 
-def load_average(method: Method, source: Checkpoint) -> Generator:
+def load_average(method: Method, source: Checkpoint, here: torch.device) -> Model:
     """Give the averaged generator of a checkpoint, ready to draw."""
     average = build_generator(method, source.stage)
     _load(average, checkpoint.verified(source).tensors("average"), whole=True)
-    return average.requires_grad_(False).eval()
+    table = LabelTable.load(source.tensors("labels"))
+    return Model(average.requires_grad_(False).eval().to(here), method, table)
 
 
 def _load(net: nn.Module, tensors: dict[str, Tensor], *, whole: bool) -> None:

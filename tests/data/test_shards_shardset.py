@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 import webdataset as wds
 
-from mammogan.config.dataset import VIEWS
+from mammogan.config.labels import VIEWS
 from mammogan.data import encoding
 from mammogan.data.shardset import Rung, ShardSet
 from mammogan.errors import DataError

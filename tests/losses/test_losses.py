@@ -45,8 +45,9 @@ def test_the_norm_that_is_squared_has_a_gradient_where_it_is_zero():
 
 def test_wasserstein_terms_and_penalty():
     objective = WganGp(10, 2.0, 0.001)
-    terms = objective.critic(REAL, FAKE)
-    assert terms["adversarial"].item() == pytest.approx(-1.0 - 2.0)
+    terms = objective.real(REAL)
+    assert terms["adversarial"].item() == pytest.approx(-2.0)
+    assert objective.fake(FAKE)["adversarial"].item() == pytest.approx(-1.0)
     assert terms["drift"].item() == pytest.approx(0.001 * (1 + 9) / 2)
     assert objective.generator(FAKE)["adversarial"].item() == pytest.approx(1.0)
     penalty = objective.penalty(quadratic_critic, images(0.0, 0.0), images(2.0, 4.0), torch.ones(2))
@@ -56,8 +57,8 @@ def test_wasserstein_terms_and_penalty():
 def test_non_saturating_terms_and_r1():
     objective = NonSaturating(10)
     softplus = [math.log1p(math.exp(x)) for x in (0, -2, -1, -3)]
-    terms = objective.critic(REAL, FAKE)
-    assert terms["adversarial"].item() == pytest.approx(sum(softplus) / 2)
+    assert objective.fake(FAKE)["adversarial"].item() == pytest.approx(sum(softplus[:2]) / 2)
+    assert objective.real(REAL)["adversarial"].item() == pytest.approx(sum(softplus[2:]) / 2)
     wanted = (math.log(2) + math.log1p(math.exp(2))) / 2
     assert objective.generator(FAKE)["adversarial"].item() == pytest.approx(wanted)
     penalty = objective.penalty(quadratic_critic, images(1.0, 3.0), images(9.0, 9.0), torch.ones(2))
@@ -65,8 +66,8 @@ def test_non_saturating_terms_and_r1():
 
 
 def test_hinge_terms():
-    terms = Hinge().critic(torch.tensor([0.5, 3.0]), torch.tensor([0.0, -2.0]))
-    assert terms["adversarial"].item() == pytest.approx(1 / 2 + 0.5 / 2)
+    assert Hinge().real(torch.tensor([0.5, 3.0]))["adversarial"].item() == pytest.approx(0.5 / 2)
+    assert Hinge().fake(torch.tensor([0.0, -2.0]))["adversarial"].item() == pytest.approx(1 / 2)
     assert Hinge().generator(FAKE)["adversarial"].item() == pytest.approx(1.0)
 
 
@@ -82,7 +83,20 @@ def test_every_objective_can_be_asked_for_and_its_penalty_reaches_the_critics_we
     torch.testing.assert_close(weights.grad, scale * WEIGHTS)
 
 
-def test_supervision_is_cross_entropy_or_nothing():
-    logits, labels = torch.tensor([[0.0, 0.0]]), torch.tensor([1])
-    assert SUPERVISIONS["auxiliary"](logits, labels).item() == pytest.approx(0.693147, abs=1e-6)
-    assert SUPERVISIONS["none"](logits, labels).item() == 0
+def test_supervision_is_cross_entropy_of_every_field_or_nothing():
+    logits, labels = torch.zeros(2, 6), torch.tensor([[1, 3], [0, 2]])
+    auxiliary = SUPERVISIONS["auxiliary"]
+    assert auxiliary(logits, labels, (2, 4)).item() == pytest.approx(math.log(2) + math.log(4))
+    assert SUPERVISIONS["none"](logits, labels, (2, 4)).item() == 0
+    sure = torch.tensor([[9.0, -9, 0, 0, 0, 0]])
+    assert auxiliary(sure, torch.tensor([[0, -1]]), (2, 4)).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_an_unknown_label_adds_nothing_and_the_mean_is_over_all_images():
+    logits = torch.zeros(4, 2, requires_grad=True)
+    loss = SUPERVISIONS["auxiliary"](logits, torch.tensor([[0], [-1], [-1], [1]]), (2,))
+    assert loss.item() == pytest.approx(math.log(2) / 2)
+    loss.backward()
+    assert logits.grad[1:3].abs().max() == 0 and logits.grad[0].abs().min() > 0
+    unknown = SUPERVISIONS["auxiliary"](logits, torch.full((4, 1), -1), (2,))
+    assert unknown.item() == 0

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from mammogan.nets import Critic, Generator, channels
-from mammogan.nets.layers import EqualConv, downscale, minibatch_stddev, pixel_norm, upscale
+from mammogan.nets.layers import EqualConv, minibatch_stddev, pixel_norm, upscale
+from mammogan.nets.pointwise import downscale
 
 BASE = (5, 4)
 

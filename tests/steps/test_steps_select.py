@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mammogan import schedule, steps
-from mammogan.config.dataset import VIEWS, load_recipe
+from mammogan.config.dataset import load_recipe
+from mammogan.config.labels import VIEWS
 from mammogan.config.method import Sampling, load_method
 from mammogan.config.run import claim, merge
 from mammogan.config.site import load_site
