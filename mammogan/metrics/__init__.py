@@ -1,7 +1,8 @@
 """Distances between image sets: stream images in, merge parts, compute; arrays in, numbers out."""
 
+from mammogan.metrics.ms_ssim import ms_ssim, self_similarity
 from mammogan.metrics.swd import SlicedWasserstein
 
 METRICS = {"swd": SlicedWasserstein}
 
-__all__ = ["METRICS", "SlicedWasserstein"]
+__all__ = ["METRICS", "SlicedWasserstein", "ms_ssim", "self_similarity"]
