@@ -5,13 +5,14 @@ Shape suffixes: N images, C channels, H x W pixels, L labels.
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from mammogan.nets.layers import EqualConv, EqualLinear, channels, minibatch_stddev, recomputed
-from mammogan.nets.pointwise import activate, downscale
+from mammogan.nets.twice import activate, downscale
 
 
 class Critic(nn.Module):
@@ -43,12 +44,12 @@ class Critic(nn.Module):
         super().__init__()
         self.stage, self.stddev_group, self.recompute = stage, stddev_group, recompute
         widths = [channels(s, channels_base, channels_max) for s in range(stage + 1)]
-        self.from_image = nn.ModuleList(EqualConv(1, width, 1) for width in widths)
+        conv = partial(EqualConv, twice=True)
+        self.from_image = nn.ModuleList(conv(1, width, 1) for width in widths)
         self.blocks = nn.ModuleList(
-            nn.ModuleList([EqualConv(width, width, 3), EqualConv(width, below, 3)])
-            for below, width in pairwise(widths)
+            nn.ModuleList([conv(width, width, 3), conv(width, below, 3)]) for below, width in pairwise(widths)
         )
-        self.last = EqualConv(widths[0] + 1, widths[0], 3)
+        self.last = conv(widths[0] + 1, widths[0], 3)
         self.dense = EqualLinear(widths[0] * base_px[0] * base_px[1], widths[0])
         self.head = EqualLinear(widths[0], 1 + logits, gain=1.0)
         self.projection = EqualLinear(widths[0], projected, gain=1.0, bias=False) if projected else None

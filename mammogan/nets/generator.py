@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mammogan.nets.layers import EqualConv, EqualLinear, channels, pixel_norm, recomputed, upscale
-from mammogan.nets.pointwise import activate
+from mammogan.nets.twice import activate
 
 
 class Generator(nn.Module):

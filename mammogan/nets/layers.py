@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from mammogan.nets.twice import convolve
+
 WIDE = 256  # channels from which convolutions run faster with contiguous maps than with channels last
 GAIN = math.sqrt(2)  # He et al. 2015, for layers that a leaky ReLU follows
 
@@ -23,20 +25,40 @@ def channels(stage: int, base: int, most: int) -> int:
 
 
 class EqualConv(nn.Module):
-    """Convolution whose weights are N(0, 1) and scaled by gain / sqrt(fan_in) at run time (PGGAN 4.1)."""
+    """Convolution whose weights are N(0, 1) and scaled by gain / sqrt(fan_in) at run time (PGGAN 4.1).
 
-    def __init__(self, inputs: int, outputs: int, size: int, gain: float = GAIN) -> None:
+    `twice` makes it ready for gradients that are differentiated once more.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, size: int, gain: float = GAIN, *, twice: bool = False
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs, size, size))
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.scale = gain / math.sqrt(inputs * size * size)
-        self.padding = size // 2
+        self.twice = twice
         self.layout = torch.contiguous_format if max(inputs, outputs) >= WIDE else torch.channels_last
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Convolve (N, inputs, H, W) to (N, outputs, H, W)."""
-        weight = (self.weight * self.scale).contiguous(memory_format=self.layout)
-        return functional.conv2d(x_NCHW, weight, self.bias, padding=self.padding)
+        weight: Tensor = self.weight
+        if weight.numel() > x_NCHW.numel():  # the smaller of the two is scaled
+            x_NCHW = x_NCHW * self.scale
+        else:
+            weight = weight * self.scale
+        weight = weight.contiguous(memory_format=self.layout)
+        if not self.twice:
+            return functional.conv2d(x_NCHW, weight, self.bias, padding=weight.shape[-1] // 2)
+        return convolve(*_cast(x_NCHW, weight, self.bias))
+
+
+def _cast(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """Give tensors the precision that autocast would run a convolution in."""
+    kind = tensors[0].device.type
+    if not torch.is_autocast_enabled(kind):
+        return tensors
+    return tuple(tensor.to(torch.get_autocast_dtype(kind)) for tensor in tensors)
 
 
 class EqualLinear(nn.Module):

@@ -23,7 +23,7 @@ from mammogan.config.method import Method
 from mammogan.data.order import positions
 from mammogan.data.shardset import Rung
 from mammogan.nets.layers import upscale
-from mammogan.nets.pointwise import downscale
+from mammogan.nets.twice import downscale
 from mammogan.schedule import Stage
 from mammogan.train.device import move
 from mammogan.train.distributed import Ranks

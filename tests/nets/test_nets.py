@@ -7,7 +7,7 @@ import torch
 
 from mammogan.nets import Critic, Generator, channels
 from mammogan.nets.layers import EqualConv, minibatch_stddev, pixel_norm, upscale
-from mammogan.nets.pointwise import downscale
+from mammogan.nets.twice import downscale
 
 BASE = (5, 4)
 
