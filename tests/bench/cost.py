@@ -1,0 +1,109 @@
+"""What a step of MammoGAN's costs: memory, DeepSpeed's share, every rung, and GPUs by estimate."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from statistics import median
+
+from mammogan.config.method import load_method
+from tests.bench import estimate
+from tests.bench.flops import Work, count
+from tests.bench.memory import Peak, peak, slope
+from tests.bench.ours import BF16, SAVINGS, countable, ours, pages
+from tests.bench.peers import Shape
+from tests.bench.turns import FP32, OURS_BF16, Bench, head, in_turns, row
+
+RUNG_BATCHES = (64, 16, 8, 4, 2, 1, 1, 1, 1, 1)
+
+
+def deepspeed(bench: Bench) -> Iterator[str]:
+    """Write what DeepSpeed's engines add to the same arithmetic."""
+    yield from head(("stage", "batch", "without, CPU s", "with, CPU s", "ratio", "at most", "reached"))
+    for shape, rounds in ((Shape((5, 4), 4, 4), 3), (Shape((5, 4), 5, 2), 3)):
+        ways = {"without": ours(shape, bare=True), "with": ours(shape)}
+        for way in ways.values():
+            pages(True)
+            way()
+        spent = in_turns(ways, bench.rounds or rounds, lambda _: pages(True))
+        ratio = median(a / b for a, b in zip(spent["with"], spent["without"], strict=True))
+        size = "x".join(map(str, shape.size_px))
+        times = (f"{median(spent[name]):.2f}" for name in ways)
+        yield row(size, shape.batch, *times, f"{ratio:.3f}", "1.05", "yes" if ratio <= 1.05 else "**no**")
+
+
+def memory(bench: Bench) -> Iterator[str]:
+    """Write the peaks of the first step at 1280x1024, of batches of 1 and 2."""
+    names = ["plain", "exact", "savings", *(["bf16"] if bench.has_bf16 else [])]
+    peaks: dict[str, tuple[Peak, Peak]] = {}
+    yield from head(
+        (
+            "contender",
+            "batch 1, GB",
+            "batch 2, GB",
+            "GB an image",
+            "of plain's",
+            "at most",
+            "reached",
+            "CPU s, 2",
+        )
+    )
+    for name in names:
+        peaks[name] = peak(name, Shape((5, 4), 8, 1)), peak(name, Shape((5, 4), 8, 2))
+        each, of_plain = slope(*peaks[name]), slope(*peaks["plain"])
+        asked = {"exact": 0.55, "bf16": 0.35}.get(name)
+        verdict = "" if asked is None else "yes" if each <= asked * of_plain else "**no**"
+        sizes = (f"{p.gb:.2f}" for p in peaks[name])
+        spent = f"{peaks[name][1].cpu_s:.0f}"
+        yield row(name, *sizes, f"{each:.2f}", f"{each / of_plain:.2f}", asked or "", verdict, spent)
+        bench.say(f"memory of {name}: {peaks[name]}")
+
+
+def rungs(bench: Bench) -> Iterator[str]:
+    """Write what a step costs at every rung of `mammogan-2560`, with its labels."""
+    bf16 = ("bf16 with both savings, s",) if bench.has_bf16 else ()
+    yield from head(
+        ("stage", "batch", "GFLOP an image", "with both savings", "GB moved an image", "CPU s an image",
+         "of peak", "both savings, s", *bf16, "peak GB")
+    )  # fmt: skip
+    kinds = {FP32: (), "both savings": SAVINGS} | ({OURS_BF16: (*SAVINGS, *BF16)} if bf16 else {})
+    for stage, batch in enumerate(RUNG_BATCHES):
+        shape = Shape((5, 4), stage, batch)
+        work = {name: counted(shape, *kinds[name]) for name in (FP32, "both savings")}
+        ways = {name: ours(shape, *how) for name, how in kinds.items()}
+        pages(True)
+        spent = in_turns(ways, 3 if stage < 4 else 2, lambda _: gc.collect() and None)
+        best = {name: min(seconds) for name, seconds in spent.items()}
+        del ways
+        gc.collect()
+        yield row(
+            "x".join(map(str, shape.size_px)),
+            batch,
+            *(f"{each.flops / batch / 1e9:.4g}" for each in work.values()),
+            f"{work[FP32].traffic / batch / 1e9:.2f}",
+            f"{best[FP32] / batch:.3g}",
+            f"{work[FP32].flops / best[FP32] / bench.peaks['fp32'] / 1e9:.2f}",
+            *(f"{best[name] / batch:.3g}" for name in kinds if name != FP32),
+            f"{peak('exact', shape).gb:.2f}",
+        )
+        bench.say(f"rung {shape.size_px}: {best}")
+
+
+def counted(shape: Shape, *overrides: str) -> Work:
+    """Count a step's work without computing it."""
+    with countable():
+        return count(ours(shape, *overrides, bare=True, where="meta"))
+
+
+def on_gpus(bench: Bench) -> Iterator[str]:
+    """Write the estimate for GPUs."""
+    method = load_method("mammogan")
+    group, of = method.network.stddev_group, list(estimate.rungs(method))
+    yield (
+        f"Assumed: {estimate.SUSTAINED:g} of peak arithmetic and {estimate.STREAMED:g} of peak bandwidth are "
+        f"reached, {estimate.LAUNCH_S * 1e6:g} us pass from launch to launch, gradients are reduced at "
+        f"{estimate.LINK_BYTES_S / 1e9:g} GB/s a GPU, and nothing overlaps with that.\n"
+    )
+    yield from estimate.total_table(of, group)
+    yield "\nWhere the time goes on eight A100, TF32:\n"
+    yield from estimate.stage_table(of, group, estimate.GPUS[1], "TF32")

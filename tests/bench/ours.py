@@ -1,0 +1,148 @@
+"""MammoGAN's own step for the bench: through its engines, and the same arithmetic without DeepSpeed.
+
+Shape suffixes: N images, C channels, H x W pixels, Z latent, F label fields.
+"""
+
+from __future__ import annotations
+
+import copy
+import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import Tensor, nn
+
+from mammogan import schedule
+from mammogan.config.method import Method, load_method
+from mammogan.memory import keep_pages
+from mammogan.train import adversaries, device, growth
+from mammogan.train.adam import SteadyAdam
+from mammogan.train.adversaries import Adversaries
+from mammogan.train.distributed import Ranks, join
+from mammogan.train.feed import Batch
+from tests.bench.peers import Shape, Step
+
+UNLABELLED = ('supervision.kind="none"',)
+"""For the comparisons: the peers' steps tell no labels."""
+SAVINGS = ("loss.shared_fakes=true", "loss.penalty_holds_stddev=true")
+BF16 = ('engine.precision="bf16"',)
+
+
+def method_of(shape: Shape, *overrides: str) -> Method:
+    """Give the method `mammogan` with the networks and the batch of `shape`."""
+    height, width = shape.base_px
+    group = 4 if shape.batch % 4 == 0 else shape.batch
+    of_shape = (
+        f"ladder.base_px=[{height}, {width}]",
+        f"ladder.stages={shape.stage + 1}",
+        f"network.latent_size={shape.latent}",
+        f"network.channels_base={shape.channels_base}",
+        f"network.channels_max={shape.channels_max}",
+        f"network.stddev_group={group}",
+        f"schedule.batch=[{shape.batch}]",
+        f"engine.micro_batch=[{shape.batch}]",
+    )
+    return load_method("mammogan", (*of_shape, *overrides))
+
+
+class BareEngine:
+    """What `Adversaries` asks of an engine, with nothing but torch behind it."""
+
+    def __init__(self, module: nn.Module, optimizer: SteadyAdam) -> None:
+        self.module, self.optimizer = module, optimizer
+
+    def __call__(self, *inputs: object) -> Any:
+        return self.module(*inputs)
+
+    def backward(self, loss: Tensor) -> None:
+        loss.backward()
+
+    def step(self) -> None:
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+
+def _bare_engine(module: nn.Module, method: Method, stage: schedule.Stage, **_: object) -> BareEngine:
+    settings = method.optimiser
+    adam = SteadyAdam(
+        module.parameters(),
+        lr=stage.learning_rate,
+        betas=(settings.beta1, settings.beta2),
+        eps=settings.epsilon,
+        scaled=False,
+        partitioned=False,
+    )
+    return BareEngine(module, adam)
+
+
+def adversaries_of(shape: Shape, method: Method, here: torch.device, *, bare: bool) -> Adversaries:
+    """Build both networks of the top rung of `method`, with DeepSpeed's engines or `bare` ones."""
+    stage = schedule.plan(method)[shape.stage]
+    with torch.device(here):
+        generator, critic = growth.fresh(method, shape.stage)
+    nets = generator, copy.deepcopy(generator), critic
+    if not bare:
+        return Adversaries(method, stage, nets, join(), here)
+    with mock.patch.object(adversaries, "start_engine", _bare_engine):
+        return Adversaries(method, stage, nets, Ranks(0, 1), here)
+
+
+def ours(shape: Shape, *overrides: str, bare: bool = False, where: str = "cpu") -> Step:
+    """Give MammoGAN's step, exact in fp32 unless `overrides` of the method say otherwise."""
+    here = torch.device(where)
+    method = method_of(shape, *overrides)
+    both = adversaries_of(shape, method, here, bare=bare)
+    fields = len(method.supervision.fields)
+    reals, labels = shape.reals(where), torch.zeros(shape.batch, fields, dtype=torch.int64, device=here)
+    steps = iter(range(2**62))
+
+    def step() -> None:
+        noise = partial(torch.randn, shape.batch, shape.latent, device=here)
+        mix_N = torch.rand(shape.batch, device=here)
+        batch = Batch(reals, labels, noise(), mix_N, noise(), labels)
+        both.step(batch, 1.0, next(steps))
+
+    return step
+
+
+@contextmanager
+def countable() -> Iterator[None]:
+    """Let a step be counted on the meta device, for which torch has neither fused Adam nor autocast."""
+    enabled = torch.is_autocast_enabled
+    with (
+        mock.patch("torch.optim.adam._device_dtype_check_for_fused", return_value=None),
+        mock.patch("torch.is_autocast_enabled", lambda kind="cpu": kind != "meta" and enabled(kind)),
+    ):
+        yield
+
+
+def sampler(shape: Shape, precision: str = "fp32") -> Step:
+    """Give MammoGAN's way of drawing a batch."""
+    method = method_of(shape, *UNLABELLED)
+    generator = growth.fresh(method, shape.stage)[0]
+    latents, labels = torch.randn(shape.batch, shape.latent), torch.empty(shape.batch, 0)
+
+    @torch.no_grad()
+    def draw() -> None:
+        with device.compute_in(precision, torch.device("cpu")):
+            generator(latents, labels)
+
+    return draw
+
+
+def pages(kept: bool) -> None:
+    """Let glibc keep freed pages, as MammoGAN has it, or give them back, as a process does by itself.
+
+    The second are the thresholds (bytes) that glibc by itself moves to in a process that frees large arrays.
+    """
+    if kept:
+        keep_pages()
+        return
+    libc = ctypes.CDLL("libc.so.6")
+    for parameter, value in ((-4, 65536), (-3, 32 << 20), (-1, 64 << 20)):
+        libc.mallopt(parameter, value)
+    libc.malloc_trim(0)
