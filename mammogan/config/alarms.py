@@ -36,7 +36,7 @@ class Penalty(Rule):
     """Largest mean of ``critic/penalty``; at a weight of 10, 10 is a critic that is flat everywhere."""
 
     bound: Bound = 5.0
-    patience: Natural = 2
+    patience: Natural = 1
 
 
 class Gradients(Rule):
@@ -49,7 +49,7 @@ class Gradients(Rule):
 class Drift(Rule):
     """Largest mean score of the reals, in distances between a real and a fake."""
 
-    bound: Bound = 10.0
+    bound: Bound = 5.0
     patience: Natural = 2
 
 
