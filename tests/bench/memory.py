@@ -40,7 +40,7 @@ def peak(contender: str, shape: Shape) -> Peak:
     place = (*shape.base_px, shape.stage, shape.batch)
     command = [sys.executable, "-m", "tests.bench.memory", contender, *map(str, place)]
     one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
-    ran = subprocess.run(command, env=one_thread, check=True, capture_output=True, text=True)
+    ran = subprocess.run(command, env=one_thread, check=True, stdout=subprocess.PIPE, text=True)
     return Peak(**json.loads(ran.stdout.splitlines()[-1]))
 
 

@@ -100,13 +100,15 @@ def ours(shape: Shape, *overrides: str, bare: bool = False, where: str = "cpu") 
     reals, labels = shape.reals(where), torch.zeros(shape.batch, fields, dtype=torch.int64, device=here)
     steps = iter(range(2**62))
 
-    def step() -> None:
-        noise = partial(torch.randn, shape.batch, shape.latent, device=here)
-        mix_N = torch.rand(shape.batch, device=here)
-        batch = Batch(reals, labels, noise(), mix_N, noise(), labels)
-        both.step(batch, 1.0, next(steps))
+    return lambda: both.step(batch_of(shape, reals, labels), 1.0, next(steps))
 
-    return step
+
+def batch_of(shape: Shape, reals_NCHW: Tensor, labels_NF: Tensor) -> Batch:
+    """Draw a step's noise for given reals and labels; nothing is augmented."""
+    here = reals_NCHW.device
+    noise = partial(torch.randn, shape.batch, shape.latent, device=here)
+    mix_N = torch.rand(shape.batch, device=here)
+    return Batch(reals_NCHW, labels_NF, noise(), mix_N, noise(), labels_NF, torch.empty(shape.batch, 3, 0))
 
 
 @contextmanager
