@@ -8,6 +8,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from mammogan.config.alarms import Alarms
+from mammogan.config.augmentation import Augmentation
 from mammogan.config.labels import CLASSES
 from mammogan.config.settings import Fraction, Positive, Settings, load_named
 
@@ -182,10 +184,12 @@ class Method(Settings):
     network: Network = Network()
     loss: Loss = Loss()
     supervision: Supervision = Supervision()
+    augmentation: Augmentation = Augmentation()
     optimiser: Optimiser
     schedule: Schedule
     ema: Ema = Ema()
     engine: Engine
+    alarms: Alarms = Alarms()
     scoring: Scoring = Scoring()
     selection: Selection = Selection()
     sampling: Sampling = Sampling()
@@ -200,6 +204,15 @@ class Method(Settings):
                         f"{table}.{key} {value} is not a multiple of network.stddev_group {group}: a group "
                         "split between ranks would make the result depend on their number"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _flips_known_views(self) -> Self:
+        told = self.supervision.fields if self.supervision.kind != "none" else ()
+        if self.augmentation.flip_cc and "view" not in told:
+            raise ValueError(
+                "augmentation.flip_cc needs to know a fake's view: name it in supervision.fields"
+            )
         return self
 
 

@@ -20,7 +20,7 @@ from mammogan.errors import RunFailedError
 from mammogan.losses import OBJECTIVES, SUPERVISIONS, Objective
 from mammogan.nets import Critic, Generator
 from mammogan.schedule import Stage
-from mammogan.train import adam, device
+from mammogan.train import adam, augment, device
 from mammogan.train.distributed import Ranks
 from mammogan.train.engines import start_engine
 from mammogan.train.feed import Batch
@@ -144,11 +144,12 @@ class Adversaries:
             with torch.set_grad_enabled(keep):
                 fake_NCHW = self._draw(part.critic_latents_NZ, part.labels_NF, fade)
             held += [fake_NCHW] if keep else []
-            seen_NCHW = fake_NCHW.detach()
-            self._go_back(REAL, "real", part.real_NCHW, part.labels_NF, fade)
+            real_NCHW = changed(part.real_NCHW, part.changes_NRP[:, 0])
+            seen_NCHW = changed(fake_NCHW.detach(), part.changes_NRP[:, 1])
+            self._go_back(REAL, "real", real_NCHW, part.labels_NF, fade)
             self._go_back(FAKE, "fake", seen_NCHW, part.labels_NF, fade)
             if number % loss.penalty_every == 0:
-                inputs = part.real_NCHW, seen_NCHW, part.labels_NF, part.mix_N, fade
+                inputs = real_NCHW, seen_NCHW, part.labels_NF, part.mix_N, fade
                 self._go_back(PENALTY, "penalty", *inputs)
         self.sums[CRITIC_STATE] += torch.stack(adam.take_step(self.critic_engine))
         return held
@@ -168,6 +169,7 @@ class Adversaries:
             labels_NF = part.labels_NF if shared else part.generator_labels_NF
             latents_NZ = part.critic_latents_NZ if shared else part.generator_latents_NZ
             fake_NCHW = fakes[number] if fakes else self._draw(latents_NZ, labels_NF, fade)
+            fake_NCHW = changed(fake_NCHW, part.changes_NRP[:, 2])
             with device.compute_in(self.method.engine.precision, self.here):
                 scores_N, logits_NL = self.critic(fake_NCHW, fade, self.parts.told(labels_NF))
             adversarial = self.parts.objective.generator(scores_N)["adversarial"]
@@ -184,6 +186,11 @@ class Adversaries:
         with device.compute_in(self.method.engine.precision, self.here):
             fake_NCHW: Tensor = self.generator_engine(latents_NZ, labels_NL, fade)
         return fake_NCHW.float()
+
+
+def changed(images_NCHW: Tensor, changes_NP: Tensor) -> Tensor:
+    """Augment images as `changes_NP` says; the very same without any."""
+    return augment.apply(images_NCHW, changes_NP) if changes_NP.shape[1] else images_NCHW
 
 
 def objective(method: Method) -> Objective:

@@ -134,7 +134,7 @@ def prune(run: Path, stage: Stage, also: Iterable[int] = ()) -> None:
 
 
 def keep(run: Path, stage: Stage, best: Iterable[int]) -> None:
-    """Delete the checkpoints of an ended stage but for the `best` and its end, which the next one grew from."""
+    """Delete the checkpoints of an ended stage but for the `best` and its end, which the next grew from."""
     kept = {stage.images, *best}
     for old in list(saved(run, stage.index)):
         if old.images not in kept:

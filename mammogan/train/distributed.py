@@ -58,12 +58,12 @@ class Ranks:
         """Tell all ranks whether any of them raised `flag`."""
         return self.vote(flag).result()
 
-    def most(self, number: int) -> int:
-        """Tell all ranks the largest of their numbers, to 2^53."""
-        numbers = torch.tensor([float(number)], dtype=torch.float64)
+    def told(self, number: float) -> float:
+        """Tell all ranks the leading rank's number."""
+        numbers = torch.tensor([number if self.leads else 0.0], dtype=torch.float64)
         if self.control is not None:
-            dist.all_reduce(numbers, op=dist.ReduceOp.MAX, group=self.control)
-        return round(numbers.item())
+            dist.all_reduce(numbers, group=self.control)
+        return float(numbers.item())
 
     def mean(self, values: Tensor) -> Tensor:
         """Average `values` over the ranks."""

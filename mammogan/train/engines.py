@@ -67,6 +67,7 @@ def start_engine(module: nn.Module, method: Method, stage: Stage, micro_batch: i
         "managed_gradient_accumulation": False,
         "zero_optimization": {"stage": zero, "overlap_comm": method.engine.overlap_communication},
         "zero_allow_untested_optimizer": True,
+        "gradient_clipping": 0.0,  # DeepSpeed clips to a norm of 1 if it isn't told not to
         "steps_per_print": 2**62,
     }
     engine, *_ = deepspeed.initialize(model=module, optimizer=adam, config=config, dist_init_required=False)

@@ -19,12 +19,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mammogan.config.labels import UNKNOWN
 from mammogan.config.method import Method
 from mammogan.data.order import positions
 from mammogan.data.shardset import Rung
 from mammogan.nets.layers import upscale
 from mammogan.nets.twice import downscale
 from mammogan.schedule import Stage
+from mammogan.train import augment
 from mammogan.train.device import move
 from mammogan.train.distributed import Ranks
 from mammogan.train.labels import numbers_of
@@ -40,6 +42,8 @@ class Batch:
     mix_N: Tensor
     generator_latents_NZ: Tensor
     generator_labels_NF: Tensor
+    changes_NRP: Tensor
+    """Augmentation of real, fake and the generator's fake; on the host, and of size 0 without any."""
 
     def split(self, size: int) -> Iterator[Batch]:
         """Cut the share into micro-batches of `size` images."""
@@ -51,7 +55,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class _Read:
-    """What is ready on the host: pixels as the shards hold them, and the other parts of a batch."""
+    """What is ready on the host: this rank's pixels as the shards hold them, and the whole batch's rest."""
 
     images_NHW: NDArray[np.uint16]
     parts: tuple[Tensor, ...]
@@ -69,6 +73,9 @@ class Feed:
         self.rung, self.stage, self.here = rung, stage, here
         self.seed, self.latent_size = method.method.seed, method.network.latent_size
         self.salt = (salt,) if salt else ()
+        self.augmentation = method.augmentation
+        self.probability = method.augmentation.first_probability
+        self.supervision = method.supervision
         self.labels_NF = numbers_of(rung, method.supervision)
         size = stage.batch
         self._share = slice(ranks.rank * size // ranks.count, (ranks.rank + 1) * size // ranks.count)
@@ -88,7 +95,25 @@ class Feed:
         if following < self.stage.images:
             self._ahead = following, self._reader.submit(self._read, following)
         real_NCHW = faded(to_float(read.images_NHW, self.here), self.stage.fade(images))
-        return Batch(real_NCHW, *(move(part, self.here) for part in read.parts))
+        parts = [move(part[self._share], self.here) for part in read.parts]
+        return Batch(*(real_NCHW, *parts, self._changes(images, read)[self._share]))
+
+    def _changes(self, images: int, read: _Read) -> Tensor:
+        if self.augmentation.kind == "none":
+            return torch.empty(self.stage.batch, 3, 0)
+        noise = random_numbers(self.seed, "augment", self.stage.index, images, *self.salt)
+        labels_NF, *_, others_NF = read.parts
+        views = (self._views(each) for each in (labels_NF, labels_NF, others_NF))
+        rows = [
+            augment.draw(self.augmentation, self.probability, self.stage.batch, noise, view_N)
+            for view_N in views
+        ]
+        return torch.stack(rows, dim=1)
+
+    def _views(self, labels_NF: Tensor) -> Tensor:
+        known = self.supervision.kind != "none" and "view" in self.supervision.fields
+        column = self.supervision.fields.index("view") if known else 0
+        return labels_NF[:, column] if known else torch.full((len(labels_NF),), UNKNOWN)
 
     def _read(self, images: int) -> _Read:
         """Read and draw what follows after `images`; the whole batch's noise, whoever takes what of it."""
@@ -107,8 +132,7 @@ class Feed:
             generator_latents_NZ,
             torch.from_numpy(self.labels_NF[others]),
         )
-        mine = self._share
-        return _Read(self.rung.read(shown[mine]), tuple(part[mine] for part in parts))
+        return _Read(self.rung.read(shown[self._share]), parts)
 
     def close(self) -> None:
         """End the reading thread."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -14,11 +15,13 @@ from mammogan.config.run import Run
 from mammogan.data.shardset import ShardSet
 from mammogan.errors import StopRequestedError
 from mammogan.schedule import Stage
-from mammogan.train import adam_state, checkpoint, device, growth
+from mammogan.train import adam_state, checkpoint, device, growth, rollback
 from mammogan.train.adversaries import Adversaries
 from mammogan.train.checkpoint import Checkpoint
 from mammogan.train.distributed import Ranks, join
 from mammogan.train.feed import Feed
+from mammogan.train.observation import Observer
+from mammogan.train.rollback import RolledBackError
 from mammogan.train.ticks import Ticks
 
 log = logging.getLogger(__name__)
@@ -36,56 +39,65 @@ def train_stage(folder: Path, run: Run, index: int, on_progress: Progress) -> No
     DataError
         If the stage before is not there, or a shard is missing.
     RunFailedError
-        If the losses are no longer finite.
+        If no gradient was finite any more, or an alarm ends the stage.
     StopRequestedError
         If the scheduler asked for a stop; the state was saved.
     """
     here = device.local_device()
     device.prepare(here)
-    stage = schedule.plan(run.method)[index]
-    _train(folder, run, stage, join(), here, on_progress)
+    stage, ranks = schedule.plan(run.method)[index], join()
+    while True:
+        try:
+            return _train(folder, run, stage, ranks, here, on_progress)
+        except RolledBackError as why:
+            log.warning("%s", why)
 
 
 def _train(
     folder: Path, run: Run, stage: Stage, ranks: Ranks, here: torch.device, on_progress: Progress
 ) -> None:
     # Weights: of this stage's newest checkpoint, else grown from the stage before, else fresh.
-    start = _agreed(folder, stage, ranks)
-    adversaries = Adversaries(
-        run.method, stage, growth.networks(folder, run, stage.index, start), ranks, here
-    )
+    method, shards = run.method, ShardSet(Path(run.shards))
+    start, rolled_back = _agreed(folder, stage, ranks)
+    stage = rollback.slowed(stage, method, rolled_back)
+    adversaries = Adversaries(method, stage, growth.networks(folder, run, stage.index, start), ranks, here)
     if start:
         adam_state.scatter(adversaries.critic_engine, start.tensors("critic_adam"))
         adam_state.scatter(adversaries.generator_engine, start.tensors("generator_adam"))
-    rung = ShardSet(Path(run.shards)).rung(stage.height_px, stage.width_px, "train")
-    feed = Feed(rung, run.method, stage, ranks, here)
-    ticks = Ticks(folder, run.method, stage, ranks, adversaries, feed, start, on_progress)
+    train = shards.rung(stage.height_px, stage.width_px, "train")
+    adaptive = method.augmentation.kind == "adaptive"
+    validation = shards.rung(stage.height_px, stage.width_px, "validation") if adaptive else None
+    feed = Feed(train, method, stage, ranks, here, rolled_back)
+    observer = Observer(method, stage, adversaries, train, validation)
+    ticks = Ticks(folder, method, stage, ranks, adversaries, feed, observer, start, rolled_back, on_progress)
     saves, images = set(stage.saves()), start.images if start else 0
 
-    while images < stage.images:
-        vote = ranks.vote(_stop_requested())
-        adversaries.step(feed.batch(images), stage.fade(images), images // stage.batch)
-        images += stage.batch
-        if images == stage.fade_images:  # PGGAN forgets the moments when a fade begins, and when it ends
-            adam_state.reset(adversaries.critic_engine)
-            adam_state.reset(adversaries.generator_engine)
-        stopping = vote.result()
-        if images in saves or stopping:
-            ticks.end(images)
-        if stopping and images < stage.images:
-            feed.close()
-            raise StopRequestedError(
-                f"Stage {stage.index} was asked to stop; it is saved after {images} images."
-            )
-    feed.close()
+    with closing(feed):
+        while images < stage.images:
+            vote = ranks.vote(_stop_requested())
+            adversaries.step(feed.batch(images), stage.fade(images), images // stage.batch)
+            images += stage.batch
+            if images == stage.fade_images:  # PGGAN forgets the moments when a fade begins, and when it ends
+                adam_state.reset(adversaries.critic_engine)
+                adam_state.reset(adversaries.generator_engine)
+            stopping = vote.result()
+            if images in saves or stopping:
+                ticks.end(images)
+            if stopping and images < stage.images:
+                raise StopRequestedError(
+                    f"Stage {stage.index} was asked to stop; it is saved after {images} images."
+                )
     ranks.wait()
 
 
-def _agreed(folder: Path, stage: Stage, ranks: Ranks) -> Checkpoint | None:
-    """Let the leading rank's choice of checkpoint be everybody's."""
-    found = checkpoint.newest_valid(folder, stage.index) if ranks.leads else None
-    images = ranks.most(found.images if found else 0)
-    return checkpoint.at(folder, stage.index, images) if images else None
+def _agreed(folder: Path, stage: Stage, ranks: Ranks) -> tuple[Checkpoint | None, int]:
+    """Let the leading rank's choice of checkpoint, and its count of the times gone back, be everybody's."""
+    found, times = None, 0
+    if ranks.leads:
+        rollback.forget(folder, stage.index)
+        found, times = checkpoint.newest_valid(folder, stage.index), len(rollback.noted(folder, stage.index))
+    images = round(ranks.told(found.images if found else 0))
+    return checkpoint.at(folder, stage.index, images) if images else None, round(ranks.told(times))
 
 
 def _stop_requested() -> bool:

@@ -1,22 +1,30 @@
-"""What happens at a tick: means are logged, a sheet is drawn, the state is saved, and trouble is seen."""
+"""What happens at a tick: means are logged, sheets looked at, the state is saved, alarms are heard."""
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from mammogan.config.alarms import Alarms
 from mammogan.config.method import Method
 from mammogan.errors import RunFailedError
 from mammogan.schedule import Stage
 from mammogan.tracking import Journal
-from mammogan.train import adam_state, checkpoint
+from mammogan.train import adam_state, alarms, augment, checkpoint, rollback
 from mammogan.train.adversaries import TERMS, Adversaries
 from mammogan.train.checkpoint import Checkpoint
 from mammogan.train.distributed import Ranks
 from mammogan.train.draw import Model, preview
 from mammogan.train.feed import Feed
 from mammogan.train.labels import LabelTable
+from mammogan.train.observation import Observer
+from mammogan.train.rollback import RolledBackError
+
+log = logging.getLogger(__name__)
+NOTHING, STOP, ROLL_BACK = range(3)
 
 
 class Ticks:
@@ -30,14 +38,20 @@ class Ticks:
         ranks: Ranks,
         adversaries: Adversaries,
         feed: Feed,
+        observer: Observer,
         start: Checkpoint | None,
+        rolled_back: int,
         on_progress: Callable[[int, int, str], None],
     ) -> None:
         self.folder, self.method, self.stage, self.ranks = folder, method, stage, ranks
-        self.adversaries, self.feed, self.on_progress = adversaries, feed, on_progress
+        self.adversaries, self.feed, self.observer = adversaries, feed, observer
+        self.on_progress = on_progress
         self.table = LabelTable.of(feed.labels_NF)
         self.journal = Journal(folder, f"train-{stage.index}", writes=ranks.leads)
-        self.past: list[dict[str, float]] = start.facts["ticks"] if start else []
+        self.past: list[dict[str, Any]] = start.facts["ticks"] if start else []
+        if start:
+            feed.probability = start.facts["augmentation"]
+        self.rolled_back = rolled_back
         self._images = start.images if start else 0
         self._since = time.monotonic()
 
@@ -47,18 +61,20 @@ class Ticks:
         Raises
         ------
         RunFailedError
-            If no update since the tick before was finite.
+            If no update since the tick before was finite, or an alarm ends the stage.
+        RolledBackError
+            If an alarm went off and the stage goes on from an earlier tick.
         """
         values = self._means(images)
-        self.past.append(values)
-        self._save(images)
         if self.ranks.leads:
-            step = self.stage.images_before + images
-            self.journal.metrics(values, step=step)
-            model = Model(self.adversaries.average, self.method, self.table)
-            self.journal.picture(preview(model), "samples", step)
-            self.on_progress(images, self.stage.images, f"{values['perf/images_per_s']:.0f} images/s")
-        self._check(values, images)
+            values |= self.observer.observe(values["fade"])
+        self._adapt(values, images)
+        self.past.append({"images": images, **values})
+        heard = alarms.judge(self.method.alarms, self.past) if self.ranks.leads else ()
+        values |= {f"alarms/{name}": float(any(a.name == name for a in heard)) for name in alarms.WATCHES}
+        self._save(images)
+        self._tell(values, images, heard)
+        self._obey(values, images, heard)
         self._images, self._since, self.feed.waited_s = images, time.monotonic(), 0.0
         self.adversaries.forget_sums()
 
@@ -73,6 +89,18 @@ class Ticks:
         values["fade"] = self.stage.fade(images - self.stage.batch)
         return values | {"kimg": self.stage.kimg(images)}
 
+    def _adapt(self, values: dict[str, float], images: int) -> None:
+        """Let the probability of augmentation follow the critic's overfitting."""
+        settings = self.method.augmentation
+        if settings.kind == "none":
+            return
+        if settings.kind == "adaptive":
+            leads, now = self.ranks.leads, self.feed.probability
+            overfit = self.ranks.told(self.observer.overfit(now, images) if leads else 0.0)
+            self.feed.probability = augment.adjusted(settings, now, overfit, images - self._images)
+            values["augmentation/overfit"] = overfit
+        values["augmentation/probability"] = self.feed.probability
+
     def _save(self, images: int) -> None:
         mine = self.adversaries
         parts = {
@@ -84,14 +112,58 @@ class Ticks:
             "labels": self.table.tensors(),
         }
         if self.ranks.leads:
-            checkpoint.save(self.folder, self.stage.index, images, parts, {"ticks": self.past})
-            checkpoint.prune(self.folder, self.stage)
+            facts = {
+                "ticks": self.past,
+                "augmentation": self.feed.probability,
+                "rolled_back": self.rolled_back,
+            }
+            checkpoint.save(self.folder, self.stage.index, images, parts, facts)
+            # What is not yet an alarm may become one: the tick before the trouble is kept.
+            pending = alarms.judge(_impatient(self.method.alarms), self.past)
+            checkpoint.prune(self.folder, self.stage, also=[self._good(pending)])
 
-    def _check(self, values: dict[str, float], images: int) -> None:
+    def _tell(self, values: dict[str, float], images: int, heard: tuple[alarms.Alarm, ...]) -> None:
+        if not self.ranks.leads:
+            return
+        step = self.stage.images_before + images
+        self.journal.metrics(values, step=step)
+        model = Model(self.adversaries.average, self.method, self.table)
+        self.journal.picture(preview(model), "samples", step)
+        rung = "".join(f", alarm '{alarm.name}'" for alarm in heard)
+        self.on_progress(images, self.stage.images, f"{values['perf/images_per_s']:.0f} images/s{rung}")
+        for alarm in heard:
+            log.warning("stage %d after %d images: %s", self.stage.index, images, alarm.message)
+
+    def _obey(self, values: dict[str, float], images: int, heard: tuple[alarms.Alarm, ...]) -> None:
+        """Do what the alarms ask for; all ranks follow the leading one, which alone has looked."""
+        settings, index = self.method.alarms, self.stage.index
+        wanted = {"log": NOTHING, "stop": STOP, "roll-back": ROLL_BACK}[settings.action] if heard else NOTHING
+        verdict = round(self.ranks.told(wanted))
+        if verdict == ROLL_BACK and self.rolled_back < settings.rollbacks:
+            if self.ranks.leads:
+                rollback.note(self.folder, index, images, self._good(heard))
+            self.ranks.wait()
+            raise RolledBackError(f"stage {index} goes back from {images} images")
+        if verdict != NOTHING:
+            said = " ".join(alarm.message for alarm in heard) or "See the log of the leading rank."
+            raise RunFailedError(f"Stage {index} ends after {images} images (alarms.action). {said}")
         for who in ("critic", "generator"):
             if values[f"{who}/skipped"] == 1:
                 raise RunFailedError(
-                    f"Training diverged in stage {self.stage.index} before image {images}: no gradient of "
-                    f"the {who} was finite. Lower optimiser.learning_rate, or start this stage again from "
-                    "the one before."
+                    f"Training diverged in stage {index} before image {images}: no gradient of the {who} was "
+                    "finite. Lower optimiser.learning_rate, or start this stage again from the one before."
                 )
+
+    def _good(self, heard: tuple[alarms.Alarm, ...]) -> int:
+        """Count the images of the last tick before the trouble; 0 is the stage's start."""
+        good = alarms.good_ticks(heard, self.past)
+        return self.past[good - 1]["images"] if good else 0
+
+
+def _impatient(settings: Alarms) -> Alarms:
+    """Let every alarm that is on go off at the first bad tick."""
+    rules = {
+        name: (rule := getattr(settings, name)).model_copy(update={"patience": min(rule.patience, 1)})
+        for name in alarms.WATCHES
+    }
+    return settings.model_copy(update=rules)
