@@ -9,6 +9,7 @@ import typer
 
 from mammogan import __version__
 from mammogan.cli import shards
+from mammogan.cli.draw import draw, film
 from mammogan.cli.launch import launch
 from mammogan.cli.phantom import phantom
 from mammogan.cli.runs import cancel, logs, status, step
@@ -23,7 +24,7 @@ app = typer.Typer(
 )
 app.command()(phantom)
 app.add_typer(shards.app, name="shards")
-for command in (launch, status, logs, cancel, step, sync):
+for command in (launch, status, logs, cancel, step, sync, draw, film):
     app.command()(command)
 
 

@@ -55,14 +55,17 @@ class Journal:
 
 
 def read(run: Path, source: str) -> Iterator[dict[str, Any]]:
-    """Give a journal's entries in order, without torn lines; what is said of a step twice counts once."""
+    """Give a journal's entries in order, without torn lines; what is said of a step twice counts once.
+
+    After a stage was rolled back the same step may have other numbers.
+    """
     path, seen = run / FOLDER / f"{source}.jsonl", set()
     for line in path.read_bytes().splitlines() if path.exists() else ():
         try:
             entry = json.loads(line)
         except ValueError:
             continue
-        key = (entry["step"], entry.get("picture"))
+        key = (entry["step"], entry.get("picture"), entry.get("metrics", {}).get("rolled_back"))
         if key not in seen:
             seen.add(key)
             yield entry

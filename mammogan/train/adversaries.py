@@ -159,7 +159,7 @@ class Adversaries:
             loss, terms = self.critic_engine(part, *inputs)
         scale = adam.steady(self.critic_engine).scale / self.accumulation
         self.critic_engine.backward(loss * scale)
-        self.sums[place] += torch.nan_to_num(terms) / self.accumulation
+        self.sums[place] += finite(terms) / self.accumulation
 
     def _update_generator(self, batch: Batch, fade: float, fakes: list[Tensor]) -> None:
         """Update the generator against a critic that takes no gradients."""
@@ -177,7 +177,7 @@ class Adversaries:
             scale = adam.steady(self.generator_engine).scale / self.accumulation
             self.generator_engine.backward((adversarial + label) * scale)
             terms = torch.stack([adversarial, label]).detach()
-            self.sums[GENERATOR] += torch.nan_to_num(terms) / self.accumulation
+            self.sums[GENERATOR] += finite(terms) / self.accumulation
         self.sums[GENERATOR_STATE] += torch.stack(adam.take_step(self.generator_engine))
         self.critic.requires_grad_(True)
 
@@ -186,6 +186,11 @@ class Adversaries:
         with device.compute_in(self.method.engine.precision, self.here):
             fake_NCHW: Tensor = self.generator_engine(latents_NZ, labels_NL, fade)
         return fake_NCHW.float()
+
+
+def finite(terms: Tensor) -> Tensor:
+    """Put 0 for what is not finite: the update is skipped and counted, and spoils no mean."""
+    return torch.nan_to_num(terms, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def changed(images_NCHW: Tensor, changes_NP: Tensor) -> Tensor:

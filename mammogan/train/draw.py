@@ -76,7 +76,14 @@ class Model:
         cycles_K = torch.fft.fftfreq(frames)
         gains_K = torch.exp(-2 * (math.pi * sigma_frames * cycles_K) ** 2)
         spectra_KNZ = torch.fft.fft(torch.stack(noise, dim=1), dim=0) * gains_K[:, None, None]
-        return torch.fft.ifft(spectra_KNZ, dim=0).real / gains_K.square().mean().sqrt()
+        paths_TNZ: Tensor = torch.fft.ifft(spectra_KNZ, dim=0).real / gains_K.square().mean().sqrt()
+        return paths_TNZ
+
+    def follow(self, paths_TNZ: Tensor, labels_NF: Tensor, truncation: float = 1.0) -> Iterator[np.ndarray]:
+        """Draw the frames of a film, each uint16 (N, H, W)."""
+        for latents_NZ in paths_TNZ:
+            parts = zip(torch.split(latents_NZ, CHUNK), torch.split(labels_NF, CHUNK), strict=True)
+            yield np.concatenate([to_uint16(self.images(*part, truncation)) for part in parts])
 
     def labels(
         self, seed: int, numbers: range, view: int | None, others: Mapping[str, int] | None = None

@@ -86,6 +86,7 @@ class Ticks:
         seconds = time.monotonic() - self._since
         values["perf/images_per_s"] = (images - self._images) / seconds
         values["perf/waiting_for_data"] = self.feed.waited_s / seconds
+        values["rolled_back"] = float(self.rolled_back)
         values["fade"] = self.stage.fade(images - self.stage.batch)
         return values | {"kimg": self.stage.kimg(images)}
 
