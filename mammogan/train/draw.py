@@ -27,11 +27,15 @@ MEAN_PAIRS = 512
 
 @dataclass(frozen=True)
 class Model:
-    """A generator and all that drawing needs: the method and the labels that it was taught."""
+    """A generator and all that drawing needs: the method and the labels that it was taught.
+
+    `fade` is the weight of the newest resolution, below 1 while a stage fades it in.
+    """
 
     generator: Generator
     method: Method
     table: LabelTable
+    fade: float = 1.0
     _means: dict[tuple[int, ...], Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def draw(
@@ -109,10 +113,11 @@ class Model:
         labels_NL = one_hot(labels_NF, self.method.supervision.classes).to(here)
         with torch.no_grad(), compute_in(self.method.engine.precision, here):
             if truncation == 1:
-                return self.generator(latents_NZ.to(here), labels_NL).float()  # type: ignore[no-any-return]
+                images_NCHW: Tensor = self.generator(latents_NZ.to(here), labels_NL, self.fade)
+                return images_NCHW.float()
             features_NCHW = self.generator.seed(latents_NZ.to(here), labels_NL)
             mean_NCHW = torch.stack([self._mean(label_L) for label_L in labels_NL])
-            return self.generator.grow(torch.lerp(mean_NCHW, features_NCHW, truncation)).float()
+            return self.generator.grow(torch.lerp(mean_NCHW, features_NCHW, truncation), self.fade).float()
 
     def _mean(self, label_L: Tensor) -> Tensor:
         """Give the mean first features (C, h, w) of a label, the same for every seed.
