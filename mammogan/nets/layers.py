@@ -77,7 +77,8 @@ class EqualLinear(nn.Module):
 
 def pixel_norm(x: Tensor, epsilon: float = 1e-8) -> Tensor:
     """Divide each pixel's feature vector by its root mean square, taken in float32 (PGGAN 4.2)."""
-    mean = x.square().mean(dim=1, keepdim=True, dtype=torch.float32)
+    wide = x.float() if x.dtype == torch.float16 else x  # fp16 holds no square of what is beyond 255
+    mean = wide.square().mean(dim=1, keepdim=True, dtype=torch.float32)
     return x * torch.rsqrt(mean + epsilon).to(x.dtype)
 
 
