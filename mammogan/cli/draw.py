@@ -39,7 +39,7 @@ Labels = Annotated[
 
 def draw(
     source: Annotated[Path, typer.Argument(metavar="MODEL", help="A run, or the folder of its model.")],
-    out: Annotated[Path, typer.Argument(help="Folder for the images, new or empty.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the images, new or empty.")],
     count: Annotated[int, typer.Option(min=1, help="Images of each view.")] = 16,
     view: View = None,
     seed: Seed = None,
@@ -86,20 +86,25 @@ def draw(
 
 def film(
     source: Annotated[Path, typer.Argument(metavar="MODEL", help="A run, or the folder of its model.")],
-    out: Annotated[Path, typer.Argument(help="The film: a name in .mp4, .gif, or .png (animated).")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="The film: a name in .mp4, .gif, or .png (animated).")
+    ],
     training: Annotated[
         bool, typer.Option("--training", help="Show how the run has learned, from fixed latents.")
     ] = False,
     view: View = None,
     seconds: Annotated[
-        float | None, typer.Option(min=0.1, help="Length; without it 10, or a frame a tick with --training.")
+        float | None,
+        typer.Option(min=0.1, max=3600, help="Length; without it 10, or a frame a tick with --training."),
     ] = None,
     fps: Annotated[
         float | None, typer.Option(min=1, max=120, help="Frames a second; 25, or 10 with --training.")
     ] = None,
     smoothing: Annotated[
         float | None,
-        typer.Option(min=0, help="Seconds over which images keep their looks; 1, less in short films."),
+        typer.Option(
+            min=0, max=3600, help="Seconds over which images keep their looks; 1, less in short films."
+        ),
     ] = None,
     seed: Seed = None,
     truncation: Annotated[float | None, typer.Option(help="As for draw; 1 without it.")] = None,

@@ -75,9 +75,8 @@ def _write_pillow(kind: str) -> Callable[[BinaryIO, Iterator[Frame], float], Non
     def write(stream: BinaryIO, frames: Iterator[Frame], fps: float) -> None:
         from PIL import Image
 
-        pictures = (Image.fromarray(frame_HW) for frame_HW in frames)
-        first = next(pictures)
-        first.save(stream, format=kind, save_all=True, append_images=pictures, duration=1000 / fps, loop=0)
+        first, *more = [Image.fromarray(frame_HW) for frame_HW in frames]  # PNG would exhaust an iterator
+        first.save(stream, format=kind, save_all=True, append_images=more, duration=1000 / fps, loop=0)
 
     return write
 
