@@ -36,10 +36,10 @@ def scatter(engine: Any, tensors: dict[str, Tensor]) -> None:
     from deepspeed.utils import safe_set_full_optimizer_state
 
     step = tensors["step"].item()
+    if not _plain(engine):
+        _make_moments(engine)  # which takes a step, and that moves the loss scale
     if (scale := steady(engine).log2_scale) is not None and "log2_scale" in tensors:
         scale.copy_(tensors["log2_scale"])
-    if not _plain(engine):
-        _make_moments(engine)
     for name, parameter in engine.module.named_parameters():
         found = {moment: tensors.get(f"{name}/{moment}") for moment in MOMENTS}
         if _plain(engine):

@@ -135,7 +135,8 @@ class Adversaries:
         """Update the critic, then the generator, then its average; `number` counts the steps of the stage."""
         fakes = self._update_critic(batch, fade, number)
         self._update_generator(batch, fade, fakes)
-        torch._foreach_lerp_(self._averaged, self._learned, 1 - self.method.ema.decay)
+        with torch.no_grad():  # or the average would keep a graph of all steps
+            torch._foreach_lerp_(self._averaged, self._learned, 1 - self.method.ema.decay)
 
     def _update_critic(self, batch: Batch, fade: float, number: int) -> list[Tensor]:
         loss, held = self.method.loss, []
