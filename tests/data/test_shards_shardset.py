@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 import webdataset as wds
 
-from mammogan.config.labels import VIEWS
+from mammogan.config.labels import CLASSES, UNKNOWN, VIEWS
 from mammogan.data import encoding
 from mammogan.data.shardset import Rung, ShardSet
 from mammogan.errors import DataError
@@ -154,3 +154,23 @@ def test_labels_of_every_image_are_at_hand(built):
     assert set(rung.labels) == {"view", "laterality", "vendor", "age_band", "density"}
     assert set(rung.labels["laterality"]) == {"L", "R"}
     assert all(len(values) == len(rung) for values in rung.labels.values())
+
+
+@pytest.mark.parametrize("field", CLASSES)
+def test_classes_are_the_labels_numbers_and_what_is_unknown_has_its_own(built, field):
+    rung = ShardSet(built).rung(5, 4, "train")
+    said, numbers = rung.labels[field], rung.classes(field)
+    assert len(numbers) == len(rung) and numbers.dtype == np.int64
+    for text, number in zip(said, numbers, strict=True):
+        assert (CLASSES[field][number] if number >= 0 else "") == (text if text in CLASSES[field] else "")
+        assert number >= 0 or number == UNKNOWN
+
+
+def test_every_class_has_its_number_and_all_else_is_unknown(built):
+    rung = ShardSet(built).rung(5, 4, "train")
+    said = ["a", "d", "", "e", "A", "b"]
+    rung.labels = {"density": np.resize(said, len(rung))}
+    assert rung.classes("density")[:6].tolist() == [0, 3, UNKNOWN, UNKNOWN, UNKNOWN, 1]
+    assert (rung.classes("vendor") == UNKNOWN).all(), "a set that doesn't say"
+    with pytest.raises(KeyError):
+        rung.classes("shoe size")
