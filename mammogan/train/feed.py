@@ -19,7 +19,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mammogan.config.labels import UNKNOWN
 from mammogan.config.method import Method
 from mammogan.data.order import positions
 from mammogan.data.shardset import Rung
@@ -29,7 +28,7 @@ from mammogan.schedule import Stage
 from mammogan.train import augment
 from mammogan.train.device import move
 from mammogan.train.distributed import Ranks
-from mammogan.train.labels import numbers_of
+from mammogan.train.labels import numbers_of, views_of
 
 
 @dataclass(frozen=True)
@@ -103,17 +102,12 @@ class Feed:
             return torch.empty(self.stage.batch, 3, 0)
         noise = random_numbers(self.seed, "augment", self.stage.index, images, *self.salt)
         labels_NF, *_, others_NF = read.parts
-        views = (self._views(each) for each in (labels_NF, labels_NF, others_NF))
+        views = (views_of(each, self.supervision) for each in (labels_NF, labels_NF, others_NF))
         rows = [
             augment.draw(self.augmentation, self.probability, self.stage.batch, noise, view_N)
             for view_N in views
         ]
         return torch.stack(rows, dim=1)
-
-    def _views(self, labels_NF: Tensor) -> Tensor:
-        known = self.supervision.kind != "none" and "view" in self.supervision.fields
-        column = self.supervision.fields.index("view") if known else 0
-        return labels_NF[:, column] if known else torch.full((len(labels_NF),), UNKNOWN)
 
     def _read(self, images: int) -> _Read:
         """Read and draw what follows after `images`; the whole batch's noise, whoever takes what of it."""

@@ -24,6 +24,13 @@ def numbers_of(rung: Rung, supervision: Supervision) -> NDArray[np.int64]:
     return np.stack([rung.classes(field) for field in supervision.fields], axis=1)
 
 
+def views_of(labels_NF: Tensor, supervision: Supervision) -> Tensor:
+    """Give the view (N,) that the networks are told of each image; `UNKNOWN` if they are told of none."""
+    if supervision.kind == "none" or "view" not in supervision.fields:
+        return torch.full((len(labels_NF),), UNKNOWN)
+    return labels_NF[:, supervision.fields.index("view")]
+
+
 def one_hot(labels_NF: Tensor, classes: Sequence[int]) -> Tensor:
     """Encode labels for the networks: (N, L) float32, zeros for what is unknown; L = 0 without classes."""
     if not classes:

@@ -73,6 +73,7 @@ def _train(
     saves, images = set(stage.saves()), start.images if start else 0
 
     with closing(feed):
+        ticks.obey_again()
         while images < stage.images:
             vote = ranks.vote(_stop_requested())
             adversaries.step(feed.batch(images), stage.fade(images), images // stage.batch)

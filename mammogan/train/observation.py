@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mammogan.config.method import Method
@@ -17,7 +18,7 @@ from mammogan.schedule import Stage
 from mammogan.train import alarms, augment
 from mammogan.train.adversaries import Adversaries, changed
 from mammogan.train.feed import faded, random_numbers, to_float, to_uint16
-from mammogan.train.labels import numbers_of, one_hot
+from mammogan.train.labels import numbers_of, one_hot, views_of
 
 
 class Observer:
@@ -44,7 +45,7 @@ class Observer:
         """Measure what the alarms want to know; `fade` is that of the images since the tick before."""
         here = self.adversaries.here
         reals, fakes = [], []
-        for part_M in np.array_split(np.arange(len(self.places_M)), self._parts(len(self.places_M))):
+        for part_M in self._split(np.arange(len(self.places_M))):
             reals.append(to_uint16(faded(to_float(self.train.read(self.places_M[part_M]), here), fade)))
             fakes.append(to_uint16(self._draw(self.latents_MZ[part_M], self.drawn_MF[part_M], fade)))
         return alarms.observe(np.concatenate(reals), np.concatenate(fakes)) | self.constants
@@ -54,7 +55,11 @@ class Observer:
         assert self.validation is not None
         fade = self.stage.fade(images)
         noise = random_numbers(self.method.method.seed, "overfit", self.stage.index, images)
-        shown = self.places_M, np.linspace(0, len(self.validation) - 1, len(self.places_M)).astype(np.int64)
+        count = len(self.places_M)
+        group = min(count, self.method.network.stddev_group)
+        count -= count % group
+        spread_M = np.linspace(0, len(self.validation) - 1, count).astype(np.int64)
+        shown = self.places_M[:count], spread_M
         train, validation = (
             self._score(self._reals(rung, places_M, fade), labels_MF, fade, probability, noise)
             for rung, places_M, labels_MF in zip(
@@ -64,8 +69,9 @@ class Observer:
                 strict=True,
             )
         )
-        fakes = (self._draw(z, y, fade) for z, y in self._cut(self.latents_MZ, self.drawn_MF))
-        fake = self._score(fakes, self.drawn_MF.numpy(), fade, probability, noise)
+        drawn_MF = self.drawn_MF[:count]
+        fakes = (self._draw(z, y, fade) for z, y in self._cut(self.latents_MZ[:count], drawn_MF))
+        fake = self._score(fakes, drawn_MF.numpy(), fade, probability, noise)
         return augment.overfit(train, validation, fake)
 
     def _score(
@@ -78,7 +84,7 @@ class Observer:
     ) -> float:
         adversaries, total = self.adversaries, 0.0
         for images_NCHW, (labels_NF,) in zip(parts, self._cut(torch.from_numpy(labels_MF)), strict=True):
-            views_N = labels_NF[:, self.method.supervision.fields.index("view")]
+            views_N = views_of(labels_NF, self.method.supervision)
             changes_NP = augment.draw(self.method.augmentation, probability, len(labels_NF), noise, views_N)
             with torch.no_grad():
                 told = adversaries.parts.told(labels_NF.to(adversaries.here))
@@ -87,7 +93,7 @@ class Observer:
         return total / len(labels_MF)
 
     def _reals(self, rung: Rung, places_M: np.ndarray, fade: float) -> Iterator[Tensor]:
-        for part_M in np.array_split(places_M, self._parts(len(places_M))):
+        for part_M in self._split(places_M):
             yield faded(to_float(rung.read(part_M), self.adversaries.here), fade)
 
     def _draw(self, latents_NZ: Tensor, labels_NF: Tensor, fade: float) -> Tensor:
@@ -98,9 +104,8 @@ class Observer:
         return images_NCHW
 
     def _cut(self, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-        parts = self._parts(len(tensors[0]))
-        return zip(*(tensor.tensor_split(parts) for tensor in tensors), strict=True)
+        return zip(*(torch.split(tensor, self.adversaries.micro) for tensor in tensors), strict=True)
 
-    def _parts(self, count: int) -> int:
-        """Count the parts that are taken at once: of the size of a micro-batch, in whole groups."""
-        return max(1, count // self.adversaries.micro)
+    def _split(self, places_M: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Cut into parts as large as a micro-batch, which holds whole groups; the last may be smaller."""
+        return np.array_split(places_M, range(self.adversaries.micro, len(places_M), self.adversaries.micro))

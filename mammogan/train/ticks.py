@@ -78,6 +78,12 @@ class Ticks:
         self._images, self._since, self.feed.waited_s = images, time.monotonic(), 0.0
         self.adversaries.forget_sums()
 
+    def obey_again(self) -> None:
+        """Do what the newest tick asks for, which a killed job may not have come to; raises as `end` does."""
+        if self.past:
+            heard = alarms.judge(self.method.alarms, self.past) if self.ranks.leads else ()
+            self._obey(self.past[-1], self._images, heard)
+
     def _means(self, images: int) -> dict[str, float]:
         steps = (images - self._images) // self.stage.batch
         means = self.ranks.mean(self.adversaries.sums) / steps
@@ -128,7 +134,7 @@ class Ticks:
             return
         step = self.stage.images_before + images
         self.journal.metrics(values, step=step)
-        model = Model(self.adversaries.average, self.method, self.table)
+        model = Model(self.adversaries.average, self.method, self.table, values["fade"])
         self.journal.picture(preview(model), "samples", step)
         rung = "".join(f", alarm '{alarm.name}'" for alarm in heard)
         self.on_progress(images, self.stage.images, f"{values['perf/images_per_s']:.0f} images/s{rung}")
