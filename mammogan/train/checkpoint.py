@@ -125,6 +125,13 @@ def save(
     return checkpoint
 
 
+def sweep(run: Path, stage: int) -> None:
+    """Delete what a job that was killed has left of a checkpoint; nobody else may be writing."""
+    for end in ("tmp", "old"):
+        for left_over in stage_folder(run, stage).glob(f".*.{end}"):
+            shutil.rmtree(left_over, ignore_errors=True)
+
+
 def prune(run: Path, stage: Stage, also: Iterable[int] = ()) -> None:
     """Delete what is not to be scored, not in `also`, and not among the last checkpoints to resume from."""
     kept = {*stage.checkpoints(), *also}

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from mammogan.config.method import Method
 from mammogan.config.settings import validate
 from mammogan.errors import DataError
-from mammogan.files import replacing_folder
+from mammogan.files import replacing_folder, sha256
 from mammogan.train.checkpoint import Checkpoint, verified
 from mammogan.train.draw import Model
 from mammogan.train.engines import build_generator
@@ -25,7 +25,9 @@ def export(source: Checkpoint, method: Method, folder: Path) -> list[Path]:
     with replacing_folder(folder) as temporary:
         save_file(verified(source).tensors("average"), temporary / WEIGHTS)
         save_file(source.tensors("labels"), temporary / LABELS)
-        facts = {"stage": source.stage, "images": source.images, "method": method.model_dump(mode="json")}
+        files = {name: sha256(temporary / name) for name in (WEIGHTS, LABELS)}
+        facts = {"stage": source.stage, "images": source.images, "files": files}
+        facts["method"] = method.model_dump(mode="json")
         (temporary / FACTS).write_text(json.dumps(facts, indent=1), encoding="utf-8")
     return [folder / WEIGHTS, folder / LABELS, folder / FACTS]
 
@@ -40,11 +42,14 @@ def load(folder: Path) -> Model:
     """
     try:
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        for name, digest in facts.get("files", {}).items():  # models of before have none
+            if sha256(folder / name) != digest:
+                raise ValueError(f"{name} is damaged: its SHA-256 is not the recorded one")
         method = validate(Method, facts["method"], str(folder / FACTS))
         generator = build_generator(method, facts["stage"])
         generator.load_state_dict(load_file(folder / WEIGHTS))
         table = LabelTable.load(load_file(folder / LABELS))
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         raise DataError(
             f"'{folder}' holds no model that can be read: {error}. A finished run leaves one in its folder "
             "'model'."

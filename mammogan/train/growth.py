@@ -74,7 +74,8 @@ def load_average(method: Method, source: Checkpoint, here: torch.device) -> Mode
 
 def _load(net: nn.Module, tensors: dict[str, Tensor], *, whole: bool) -> None:
     own = net.state_dict()
-    if set(tensors) - set(own) or (whole and set(own) - set(tensors)):
+    known = all(name in own and own[name].shape == tensor.shape for name, tensor in tensors.items())
+    if not known or (whole and set(own) - set(tensors)):
         raise DataError(
             "A checkpoint does not fit the network that the method describes: it was written with other "
             "settings of [network] or [ladder]. Start a new run for new settings."

@@ -95,6 +95,7 @@ def _agreed(folder: Path, stage: Stage, ranks: Ranks) -> tuple[Checkpoint | None
     """Let the leading rank's choice of checkpoint, and its count of the times gone back, be everybody's."""
     found, times = None, 0
     if ranks.leads:
+        checkpoint.sweep(folder, stage.index)
         rollback.forget(folder, stage.index)
         found, times = checkpoint.newest_valid(folder, stage.index), len(rollback.noted(folder, stage.index))
     images = round(ranks.told(found.images if found else 0))

@@ -34,8 +34,16 @@ def forget(run: Path, stage: int) -> None:
     """Delete the checkpoints that were left behind by the newest time, but not those saved since."""
     times = noted(run, stage)
     for saved in list(checkpoint.saved(run, stage)) if times else ():
-        if saved.images > times[-1]["to"] and saved.facts.get("rolled_back", 0) < len(times):
+        if saved.images > times[-1]["to"] and _times(saved) < len(times):
             shutil.rmtree(saved.folder, ignore_errors=True)
+
+
+def _times(saved: checkpoint.Checkpoint) -> int:
+    """Count the times gone back before `saved`; -1 where a kill has left half of it, which nobody can use."""
+    try:
+        return int(saved.facts.get("rolled_back", 0))
+    except (OSError, ValueError, KeyError):
+        return -1
 
 
 def slowed(stage: Stage, method: Method, times: int) -> Stage:
