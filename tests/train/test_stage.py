@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from mammogan import schedule, tracking
 from mammogan.config.run import Run
-from mammogan.train import checkpoint
+from mammogan.train import alarms, checkpoint, rollback
 from tests.train.conftest import start, train
 
 PARTS = ("generator", "average", "critic", "generator_adam", "critic_adam")
@@ -113,6 +113,36 @@ def test_a_damaged_newest_checkpoint_is_passed_over_and_the_end_is_bit_identical
     assert "passed over" in caplog.text
     train(run, "train-1")
     assert_same(undisturbed, run, 1)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("loss.shared_fakes=true", "loss.penalty_holds_stddev=true", "supervision.kind=projection"),
+        ("augmentation.kind=adaptive", "augmentation.adjust_kimg=0.2", "loss.penalty_every=2"),
+    ],
+)
+@pytest.mark.slow
+def test_what_else_a_method_may_ask_for_ends_on_two_ranks_in_the_weights_of_one(make_run, overrides):
+    runs = [make_run(name, *overrides) for name in ("one", "two")]
+    for ranks, run in enumerate(runs, start=1):
+        train(run, "train-0", ranks=ranks)
+    assert_same(*runs, 0, rtol=1e-3, atol=2e-5)
+    told = [end_of(run, 0).facts["augmentation"] for run in runs]
+    assert told[0] == told[1]
+
+
+@pytest.mark.slow
+def test_an_alarm_makes_both_ranks_go_back_and_at_last_fail(undisturbed, make_run):
+    quiet = [f"alarms.{name}.patience=0" for name in alarms.WATCHES]
+    planted = "alarms.gradients.bound=1e-6", "alarms.gradients.patience=1", "alarms.rollbacks=1"
+    run = make_run("back", *quiet, *planted, "alarms.action=roll-back", after=undisturbed)
+    processes = start(run, "train-1", ranks=2)
+    said = [process.communicate(timeout=120)[1] for process in processes]
+    assert all(process.returncode for process in processes)
+    assert "Stage 1 ends after 64 images (alarms.action). Alarm 'gradients':" in said[0]
+    assert "Stage 1 ends after 64 images (alarms.action). See the log of the leading rank." in said[1]
+    assert rollback.noted(run, 1) == [{"at": 64, "to": 48}]
 
 
 def test_asked_to_stop_all_ranks_save_and_leave_with_the_code_that_requeues(undisturbed, make_run, tmp_path):
