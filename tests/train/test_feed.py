@@ -111,7 +111,9 @@ def test_each_image_comes_with_its_own_labels(feed):
 
 def test_the_generators_labels_follow_the_reals_marginal(feed):
     each = feed('supervision.fields=["view", "density"]', stage=0, batch=20_000, stable_images=40_000)
-    drawn, drawn_counts = np.unique(each.batch(0).generator_labels_NF, axis=0, return_counts=True)
+    batch = each.batch(0)
+    assert not torch.equal(batch.generator_labels_NF, batch.labels_NF), "drawn by themselves"
+    drawn, drawn_counts = np.unique(batch.generator_labels_NF, axis=0, return_counts=True)
     known, counts = np.unique(each.labels_NF, axis=0, return_counts=True)
     assert drawn.tolist() == known.tolist()
     expected = counts / counts.sum()
@@ -142,8 +144,11 @@ def test_another_salt_stage_seed_or_counter_makes_another_batch(feed, change):
 
 
 def test_salts_of_their_own_make_batches_of_their_own(feed):
-    latents = [feed(salt=salt).batch(0).critic_latents_NZ for salt in range(3)]
-    assert not any(torch.equal(latents[i], latents[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+    """Augmentation too, even where all images have the same (unknown) view."""
+    batches = [feed(*AUGMENTED[:2], "supervision.kind=none", salt=salt).batch(0) for salt in range(3)]
+    for name in ("critic_latents_NZ", "changes_NRP", "real_NCHW"):
+        one, two, three = (getattr(batch, name) for batch in batches)
+        assert not (torch.equal(one, two) or torch.equal(one, three) or torch.equal(two, three)), name
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
