@@ -63,8 +63,8 @@ def test_what_never_occurs_together_is_given_all_the_same_and_nothing_else_is_to
 
 
 def test_the_ends_of_the_interval_are_labels_too():
-    table, ends = LabelTable.of(SEEN), torch.tensor([0.0, 1.0 - 2**-24, 1.0])
-    assert table.pick({}, ends).tolist() == [[0, 1], [1, 3], [1, 3]]
+    table, ends = LabelTable.of(SEEN), torch.tensor([0.0, 0.125, 1.0 - 2**-24, 1.0])
+    assert table.pick({}, ends).tolist() == [[0, 1], [0, 2], [1, 3], [1, 3]]
 
 
 def test_a_table_that_was_saved_is_the_same():
