@@ -184,7 +184,9 @@ class Adversaries:
 
     def _draw(self, latents_NZ: Tensor, labels_NF: Tensor, fade: float) -> Tensor:
         labels_NL = one_hot(labels_NF, self.method.supervision.classes)
-        with device.compute_in(self.method.engine.precision, self.here):
+        # Each fade is another number, for which a compiled generator would be compiled anew.
+        fading = self.method.engine.compile != "off" and fade < 1
+        with device.compute_in(self.method.engine.precision, self.here), device.uncompiled(fading):
             fake_NCHW: Tensor = self.generator_engine(latents_NZ, labels_NL, fade)
         return fake_NCHW.float()
 

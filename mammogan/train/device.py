@@ -49,6 +49,11 @@ def compile_generator(generator: nn.Module, how: str) -> None:
         generator.compile(mode="reduce-overhead" if how == "cuda-graphs" else "default")
 
 
+def uncompiled(when: bool) -> AbstractContextManager[object]:
+    """Open a context in which compiled networks run as they are written, `when` that is wanted."""
+    return torch.compiler.set_stance("force_eager") if when else nullcontext()
+
+
 def prepare(device: torch.device) -> None:
     """Set the process up for this device: threads and allocator of a CPU, convolution search of a GPU."""
     if device.type == "cuda":
