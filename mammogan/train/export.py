@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as encoded
 
 from mammogan.config.method import Method
 from mammogan.config.settings import validate
@@ -23,8 +24,8 @@ WEIGHTS, LABELS, FACTS = "generator.safetensors", "labels.safetensors", "generat
 def export(source: Checkpoint, method: Method, folder: Path) -> list[Path]:
     """Write the averaged generator of a checkpoint, all that drawing needs, into `folder`."""
     with replacing_folder(folder) as temporary:
-        save_file(verified(source).tensors("average"), temporary / WEIGHTS)
-        save_file(source.tensors("labels"), temporary / LABELS)
+        (temporary / WEIGHTS).write_bytes(encoded(verified(source).tensors("average")))
+        (temporary / LABELS).write_bytes(encoded(source.tensors("labels")))
         files = {name: sha256(temporary / name) for name in (WEIGHTS, LABELS)}
         facts = {"stage": source.stage, "images": source.images, "files": files}
         facts["method"] = method.model_dump(mode="json")
