@@ -9,7 +9,9 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TimeUpError
+from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
@@ -39,6 +41,8 @@ def ordered(
 ) -> Iterator[Result]:
     """Map `function` over `tasks` in `workers` processes, a few tasks ahead of what is taken.
 
+    A pool that breaks, because a worker was killed that had no task yet, is started again.
+
     Parameters
     ----------
     workers
@@ -51,40 +55,68 @@ def ordered(
         yield from map(function, tasks)
         return
     count = workers or len(os.sched_getaffinity(0))
-    todo = iter(tasks)
+    todo, broken = iter(tasks), 0
+    pool, waiting = _started(function, list(islice(todo, 3 * count)), count, time_limit_s)
+    try:
+        while waiting:
+            task, future = waiting.popleft()
+            attempt = 1
+            while True:
+                try:
+                    result = future.result()
+                    broken = 0
+                    break
+                except BrokenProcessPool:  # a worker died that had nothing to do yet, and took the pool along
+                    broken += 1
+                    if broken > ATTEMPTS:
+                        raise
+                    pool.stop()  # type: ignore[no-untyped-call]
+                    pool, waiting = _started(
+                        function, [task, *(each for each, _ in waiting)], count, time_limit_s
+                    )
+                    task, future = waiting.popleft()
+                    continue
+                except TimeUpError:
+                    reason = "time-limit"
+                except ProcessExpired:
+                    reason = "decoder-crashed"
+                if attempt == ATTEMPTS:
+                    result = lost(task, reason)
+                    break
+                attempt += 1
+                _, future = _submitted(pool, function, task, time_limit_s)
+            waiting.extend(_submitted(pool, function, task, time_limit_s) for task in islice(todo, 1))
+            yield result
+    finally:
+        pool.stop()  # type: ignore[no-untyped-call]
+        pool.join()
+
+
+def _started(
+    function: Callable[[Task], Result], tasks: list[Task], count: int, time_limit_s: float
+) -> tuple[ProcessPool, deque[tuple[Task, Any]]]:
+    """Start a pool with its first tasks."""
     # Fresh interpreters: a fork would copy the threads' locks of whatever library is loaded here.
     context = multiprocessing.get_context("spawn")
-    with ProcessPool(count, initializer=_settle, context=context) as pool:
+    pool = ProcessPool(count, initializer=_settle, context=context)
+    # Its threads and processes start here. Ctrl-C is this thread's: a process that is still importing would
+    # answer it by a traceback.
+    resource_tracker.ensure_running()  # would unblock the signal, were it started later
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    waiting = deque(_submitted(pool, function, task, time_limit_s) for task in tasks)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    return pool, waiting
 
-        def submit(task: Task) -> tuple[Task, Any]:
-            return task, pool.schedule(function, args=[task], timeout=time_limit_s)
 
-        # Its threads and processes start here. Ctrl-C is this thread's: a process that is still importing
-        # would answer it by a traceback.
-        resource_tracker.ensure_running()  # would unblock the signal, were it started later
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        waiting = deque(map(submit, islice(todo, 3 * count)))
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        try:
-            while waiting:
-                task, future = waiting.popleft()
-                for attempt in range(1, ATTEMPTS + 1):
-                    reason = "decoder-crashed"
-                    try:
-                        result = future.result()
-                        break
-                    except TimeUpError:
-                        reason = "time-limit"
-                    except ProcessExpired:
-                        pass
-                    if attempt == ATTEMPTS:
-                        result = lost(task, reason)
-                    else:
-                        _, future = submit(task)
-                waiting.extend(map(submit, islice(todo, 1)))
-                yield result
-        finally:
-            pool.stop()  # type: ignore[no-untyped-call]
+def _submitted(
+    pool: ProcessPool, function: Callable[[Task], Result], task: Task, time_limit_s: float
+) -> tuple[Task, Any]:
+    try:
+        return task, pool.schedule(function, args=[task], timeout=time_limit_s)
+    except RuntimeError as error:  # the pool has broken since
+        future: Future[Result] = Future()
+        future.set_exception(BrokenProcessPool(str(error)))
+        return task, future
 
 
 def _settle() -> None:

@@ -1,7 +1,11 @@
 import os
 import time
+from collections import deque
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
+from pebble import ProcessPool
 
 from mammogan.data import pool
 
@@ -48,3 +52,34 @@ def test_results_come_in_the_order_of_the_tasks_which_are_taken_as_they_are_need
 def test_an_error_of_the_function_comes_through():
     with pytest.raises(TypeError):
         list(pool.ordered(len, [3], 1, lost))
+
+
+def test_a_pool_that_breaks_is_started_again_and_loses_nothing(monkeypatch):
+    """As when a worker is killed that has no task yet, which is no task's fault."""
+    start, started = pool._started, []
+
+    def breaking(*arguments):
+        begun, waiting = start(*arguments)
+        started.append(begun)
+        if len(started) < 3:
+            task, _ = waiting[0]
+            broken = Future()
+            broken.set_exception(BrokenProcessPool("All workers expired"))
+            waiting[0] = task, broken
+            begun.stop()
+        return begun, waiting
+
+    monkeypatch.setattr(pool, "_started", breaking)
+    assert list(pool.ordered(abs, range(-9, 0), 2, lost)) == list(range(9, 0, -1))
+    assert len(started) == 3
+
+
+def test_a_pool_that_breaks_each_time_is_given_up(monkeypatch):
+    def dead(function, tasks, count, time_limit_s):
+        begun = ProcessPool(count)
+        begun.stop()
+        return begun, deque(pool._submitted(begun, function, task, time_limit_s) for task in tasks)
+
+    monkeypatch.setattr(pool, "_started", dead)
+    with pytest.raises(BrokenProcessPool):
+        list(pool.ordered(abs, range(3), 2, lost))
