@@ -45,8 +45,8 @@ class ScoreCheckpoints(Step):
             shard_set.rung(stage.height_px, stage.width_px, split) for split in ("validation", "train")
         )
         count = min(scoring.images, len(validation), len(others))
-        reals = list(_sets(run, stage))
-        rivals = list(_sets(run, stage))
+        reals = list(descriptor_sets(run, stage))
+        rivals = list(descriptor_sets(run, stage))
         for real, rival in zip(reals, rivals, strict=True):
             for images_NHW in _read(validation, count):
                 real.update(images_NHW)
@@ -59,7 +59,7 @@ class ScoreCheckpoints(Step):
         for number, images in enumerate(mine):
             source = checkpoint.at(self.folder, stage.index, images)
             model = load_average(run.method, source, here)
-            fakes = list(_sets(run, stage))
+            fakes = list(descriptor_sets(run, stage))
             for image_HW in _as_reals(model, run, validation.views_N[:count]):
                 for fake in fakes:
                     fake.update([image_HW])
@@ -74,7 +74,7 @@ class ScoreCheckpoints(Step):
         return files
 
 
-def _sets(run: Run, stage: Stage) -> Iterator[Any]:
+def descriptor_sets(run: Run, stage: Stage) -> Iterator[Any]:
     """Make an empty descriptor set for every seed."""
     from mammogan.metrics import SlicedWasserstein
 

@@ -24,6 +24,7 @@ from mammogan.data.shardset import Rung, ShardSet
 from mammogan.files import write
 from mammogan.metrics import SlicedWasserstein
 from mammogan.schedule import Stage
+from mammogan.steps.score import descriptor_sets
 from mammogan.study.sheet import png, sheet
 from mammogan.train import checkpoint, device
 from mammogan.train.draw import Model
@@ -44,21 +45,8 @@ def averages(run: Run, stage: Stage, rung: Rung, others: Rung, *models: tuple[Mo
     scoring, found = run.method.scoring, []
     count = min(scoring.images, len(rung), len(others))
 
-    def sets() -> list[SlicedWasserstein]:
-        return [
-            SlicedWasserstein(
-                stage.height_px,
-                stage.width_px,
-                scoring.patches_per_image,
-                scoring.directions,
-                scoring.repeats,
-                run.method.method.seed + seed,
-            )
-            for seed in range(scoring.seeds)
-        ]
-
     def filled(images: Iterator[np.ndarray]) -> list[SlicedWasserstein]:
-        made = sets()
+        made = list(descriptor_sets(run, stage))
         for image_HW in images:
             for one in made:
                 one.update(image_HW[None])
