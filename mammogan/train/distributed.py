@@ -33,14 +33,10 @@ class Vote:
 
 @dataclass(frozen=True)
 class Ranks:
-    """One process among those that train together.
-
-    `control` is a group of its own for votes: on the hosts, so that no device is kept waiting for them.
-    """
+    """One process among those that train together."""
 
     rank: int
     count: int
-    control: Any = None
 
     @property
     def leads(self) -> bool:
@@ -50,9 +46,9 @@ class Ranks:
     def vote(self, flag: bool) -> Vote:
         """Begin to ask all ranks whether any of them raises `flag`; every rank must."""
         votes = torch.tensor([float(flag)])
-        if self.control is None:
+        if self.count == 1:
             return Vote(votes, None)
-        return Vote(votes, dist.all_reduce(votes, group=self.control, async_op=True))
+        return Vote(votes, dist.all_reduce(votes, group=_control(), async_op=True))
 
     def any(self, flag: bool) -> bool:
         """Tell all ranks whether any of them raised `flag`."""
@@ -61,8 +57,8 @@ class Ranks:
     def told(self, number: float) -> float:
         """Tell all ranks the leading rank's number."""
         numbers = torch.tensor([number if self.leads else 0.0], dtype=torch.float64)
-        if self.control is not None:
-            dist.all_reduce(numbers, group=self.control)
+        if self.count > 1:
+            dist.all_reduce(numbers, group=_control())
         return float(numbers.item())
 
     def mean(self, values: Tensor) -> Tensor:
@@ -81,7 +77,7 @@ class Ranks:
 def join() -> Ranks:
     """Join the ranks that RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT name; without them, be alone.
 
-    The group lives as long as the process: DeepSpeed keeps what it derives from it.
+    The group lives as long as the process: DeepSpeed keeps what it derives from it. Every rank must join.
     """
     if not dist.is_initialized():
         alone = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
@@ -93,14 +89,27 @@ def join() -> Ranks:
         # DeepSpeed compiles this op at the first start; gloo serves a CPU and needs no compiler.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
         deepspeed.init_distributed(dist_backend=device.collectives(), auto_mpi_discovery=False, verbose=False)
-        atexit.register(dist.destroy_process_group)
-    return _ranks()
+        atexit.register(_leave)
+    ranks = Ranks(dist.get_rank(), dist.get_world_size())
+    if ranks.count > 1:
+        _control()
+    return ranks
 
 
 @cache
-def _ranks() -> Ranks:
-    count = dist.get_world_size()
-    return Ranks(dist.get_rank(), count, dist.new_group(backend="gloo") if count > 1 else None)
+def _control() -> Any:
+    """Make the group of the votes: on the hosts, so that no device is kept waiting for them."""
+    return dist.new_group(backend="gloo")
+
+
+def _leave() -> None:
+    """End the groups and their threads.
+
+    A group lives on in whatever holds it. A thread of one that lets go of a tensor while the interpreter is
+    being taken down aborts the process, after all the work is done.
+    """
+    _control.cache_clear()
+    dist.destroy_process_group()
 
 
 def _import_deepspeed() -> Any:

@@ -76,15 +76,19 @@ def undisturbed(tmp_path_factory, tiny_shards):
     return run
 
 
-def start(run, node, ranks=1, **environment):
-    """Start one process a rank on step `node` of `run`."""
+def free_port():
+    """Find a port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return probe.getsockname()[1]
+
+
+def start(run, node, ranks=1, **environment):
+    """Start one process a rank on step `node` of `run`."""
     common = os.environ | {
         "WORLD_SIZE": str(ranks),
         "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
+        "MASTER_PORT": str(free_port()),
         "OMP_NUM_THREADS": "1",
         **environment,
     }
