@@ -15,7 +15,8 @@ class Place(Settings):
     """The site's name, who answers for it, and how its scheduler treats a job that must stop.
 
     `stop_notice_s` before a job's time is up it is told to save and stop; it is then queued again, at most
-    `requeues` times. `slurm_conf` names the configuration of a Slurm that is not the machine's own; the
+    `requeues` times. A task that fails is queued again as well, at most `retries` times, unless it fails a second
+    time in the same way at the same place. `slurm_conf` names the configuration of a Slurm that is not the machine's own; the
     variable SLURM_CONF wins over it.
     """
 
@@ -25,6 +26,7 @@ class Place(Settings):
     scheduler: Literal["local", "slurm"]
     stop_notice_s: Annotated[int, Field(ge=60)] = 180
     requeues: Natural = 20
+    retries: Natural = 3
     slurm_conf: str = ""
 
 
@@ -83,9 +85,14 @@ class Environment(Settings):
 
 
 class Storage(Settings):
-    """`scratch` is a folder that exists on every node's own disk; it may be written with shell variables."""
+    """Folders that the nodes have.
+
+    `scratch` exists on every node's own disk; it may be written with shell variables. `permanent` is shared by
+    all nodes and the login node and is kept: runs and shards belong below it.
+    """
 
     scratch: str = ""
+    permanent: str = ""
 
 
 class Tracking(Settings):
