@@ -41,13 +41,20 @@ def python(run: Launched, folder: Path, node: Node) -> str:
     container = run.site.container
     if not container.image:
         return shlex.quote(sys.executable)
-    shards = run.shards if node.step == "shards" else f"{run.shards}:{run.shards}:ro"
-    scratch = run.site.storage.scratch
-    binds = ",".join([str(folder), shards, *container.binds, *([scratch] if scratch else [])])
+    shards = _quoted(run.shards)
+    shards = shards if node.step == "shards" else f"{shards}:{shards}:ro"
+    theirs = [*container.binds, *filter(None, [run.site.storage.scratch])]  # with variables for the shell
+    binds = ",".join([_quoted(str(folder)), shards, *(bind.replace('"', r"\"") for bind in theirs)])
     words = ["apptainer", "-s", "exec", *(["--nv"] if container.nv else []), "--no-home"]
     words += ["--pwd", shlex.quote(str(folder))]
     words += ["--env", "PYTHONNOUSERSITE=1,PYTHONSAFEPATH=1,PYTHONPATH="]
     return " ".join([*words, "--bind", f'"{binds}"', shlex.quote(container.image), "python3"])
+
+
+def _quoted(path: str) -> str:
+    """Write `path` as a part of a bind inside double quotes, in which nothing of it means anything."""
+    path = path.replace(",", r"\,")
+    return f'"{shlex.quote(path)}"' if set(path) & set('"$`\\') else path
 
 
 def parameters(run: Launched, folder: Path, node: Node, dependency: str = "") -> dict[str, Any]:

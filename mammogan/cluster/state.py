@@ -32,6 +32,7 @@ class NodeState:
     jobs: dict[int, str]
     reason: str
     progress: steps.Progress | None
+    expected: str = ""  # when the scheduler thinks that a queued one begins
 
     @property
     def done(self) -> int:
@@ -70,34 +71,35 @@ class Watcher:
             self._done.add(key)
         return key in self._done
 
-    def _live(self, records: list[Submission]) -> dict[str, tuple[str, str]]:
-        """Map the ids of jobs that are in the queue, or running here, to (state, reason)."""
+    def _live(self, records: list[Submission]) -> dict[str, tuple[str, str, str]]:
+        """Map the ids of jobs that are in the queue, or running here, to (state, reason, expected start)."""
         live = {}
         if any(record.scheduler == "slurm" for record in records) or self.run.site.site.scheduler == "slurm":
             slurm.use(self.run.site)
             for job in slurm.queue(str(self.folder)):
-                state = "queued" if job.state == "PENDING" else "running"
-                live[job.job_id] = (state, "" if job.reason == "None" else job.reason)
+                queued = job.state == "PENDING"
+                expected = job.start if queued and job.start != "N/A" else ""
+                live[job.job_id] = ("queued" if queued else "running", slurm.explained(job.reason), expected)
         for record in records:
             if record.scheduler == "local" and alive(record.job_id, ledger.logs(self.folder, record.node)):
-                live[record.job_id] = ("running", "")
+                live[record.job_id] = ("running", "", "")
         return live
 
     def _node(
         self,
         node: Node,
         last: dict[tuple[str, int], Submission],
-        live: dict[str, tuple[str, str]],
+        live: dict[str, tuple[str, str, str]],
         before: dict[str, NodeState],
     ) -> NodeState:
-        states, reasons, jobs = [], [], {}
+        states, reasons, expected, jobs = [], [], [], {}
         stuck = any(before[need].state in (*LOST, "blocked") for need in node.needs)
         for task in range(node.tasks):
-            record = last.get((node.name, task))
+            record, begins = last.get((node.name, task)), ""
             if record:
                 jobs[task] = record.task_id(task)
             if task in jobs and jobs[task] in live:
-                state, reason = live[jobs[task]]
+                state, reason, begins = live[jobs[task]]
             elif self.is_done(node, task):
                 state, reason = "done", ""
             elif stuck:
@@ -108,9 +110,11 @@ class Watcher:
                 state, reason = "waiting", ""
             states.append(state)
             reasons.append(reason)
+            expected.append(begins)
         state = min(states, key=STATES.index)
         progress = steps.progress(self.folder, node) if state == "running" else None
-        return NodeState(node, state, tuple(states), jobs, reasons[states.index(state)], progress)
+        first = states.index(state)
+        return NodeState(node, state, tuple(states), jobs, reasons[first], progress, expected[first])
 
     def _lost(self, record: Submission, task: int) -> tuple[str, str]:
         """Say how a task that is neither done nor in the queue was lost: (state, reason)."""
