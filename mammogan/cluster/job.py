@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from mammogan.cluster import ledger, ranks
+from mammogan.cluster import ledger, ranks, spans
 from mammogan.config.run import load
 from mammogan.config.settings import nearest
 from mammogan.errors import ClusterError, ConfigError, MammoganError, StopRequestedError
@@ -40,7 +40,7 @@ def main(run: str, node: str, task: int) -> None:
         signal.signal(name, signal.SIG_DFL)
     os.environ.update(ranks.variables(os.environ))
     try:
-        with _scratch():
+        with spans.noted(Path(run), node, task), _scratch():
             perform(Path(run), node, task)
     except StopRequestedError as error:
         log.info("%s", error)

@@ -1,4 +1,4 @@
-"""Slurm's own commands, asked without accounting: squeue, scontrol and scancel, never sacct."""
+"""Slurm's own commands: squeue, scontrol, scancel, and sacct for hours alone: many have no accounting."""
 
 from __future__ import annotations
 
@@ -16,12 +16,47 @@ from mammogan.errors import ClusterError
 
 @dataclass(frozen=True)
 class Queued:
-    """A job, or one task of an array, that Slurm still has in its queue."""
+    """A job, or one task of an array, that Slurm still has in its queue; `start`: when it began or may begin."""
 
     job_id: str
     state: str
     reason: str
+    start: str
     comment: str
+
+
+@dataclass(frozen=True)
+class Accounted:
+    """What accounting knows of a job with all its restarts: its seconds, and those times its GPUs."""
+
+    seconds: int
+    gpu_seconds: int
+
+
+WAITS = {
+    "AssocGrpGRES": "the account's GPUs are all in use",
+    "AssocMaxJobsLimit": "the account runs as many jobs as it may",
+    "BadConstraints": "no node can be what the job asks for: cancel it, and mend the site's profile",
+    "BeginTime": "Slurm lets a job that was queued again wait for some minutes",
+    "Dependency": "waits for the steps before it",
+    "DependencyNeverSatisfied": "a step before it failed, so it never starts: `mammogan retry` renews it",
+    "JobArrayTaskLimit": "as many tasks of its array run as array_parallelism allows",
+    "JobHeldAdmin": "held by an administrator: ask them",
+    "JobHeldUser": "held: `scontrol release` with its job lets it go",
+    "Licenses": "a licence that it asks for is in use",
+    "NodeDown": "a node that it needs is down",
+    "PartitionDown": "its partition is closed",
+    "PartitionNodeLimit": "asks for more nodes than its partition has or allows",
+    "PartitionTimeLimit": "asks for more time than its partition allows: lower time_min",
+    "Priority": "others are before it in the queue",
+    "QOSGrpGRES": "the GPUs of its QOS are all in use",
+    "QOSMaxGRESPerUser": "you use as many GPUs as the QOS allows",
+    "QOSMaxJobsPerUserLimit": "you run as many jobs as the QOS allows",
+    "ReqNodeNotAvail": "nodes that it needs are down or reserved",
+    "Reservation": "waits for its reservation",
+    "Resources": "next in line, and waits for nodes to become free",
+}
+"""Why a job waits, in plain words, by squeue's reason."""
 
 
 def use(site: Site) -> None:
@@ -67,9 +102,42 @@ def ask(*command: str) -> str:
 
 def queue(comment: str) -> list[Queued]:
     """List one's own jobs that carry `comment`: for a run's jobs, the run's folder."""
-    lines = ask("squeue", "-h", "-r", "--me", "-o", "%i|%T|%r|%k").splitlines()
-    jobs = [Queued(*line.split("|", 3)) for line in lines]
+    lines = ask("squeue", "-h", "-r", "--me", "-o", "%i|%T|%r|%S|%k").splitlines()
+    jobs = [Queued(*line.split("|", 4)) for line in lines]
     return [job for job in jobs if job.comment == comment]
+
+
+def explained(reason: str) -> str:
+    """Put squeue's reason into plain words and keep its own beside them; one not known stays as it is."""
+    if reason == "None":
+        return ""
+    words = WAITS.get(reason.partition(",")[0].strip("()"))  # ReqNodeNotAvail goes on with the nodes' names
+    return f"{words} ({reason})" if words else reason
+
+
+def restarts() -> dict[str, int]:
+    """Tell how often Slurm has started each of one's jobs again."""
+    lines = ask("squeue", "-h", "-r", "--me", "-O", "JobArrayID:64,RestartCnt:16").splitlines()
+    return {job_id: int(count) for job_id, count in (line.split() for line in lines)}
+
+
+def accounted(job_ids: Iterable[str]) -> dict[str, Accounted]:
+    """Ask accounting for the hours of jobs; what it does not know is left out, and so is all without it."""
+    job_ids = sorted(job_ids)
+    if not job_ids or shutil.which("sacct") is None:
+        return {}
+    asked = ("-n", "-P", "-X", "-D", "-o", "JobID,ElapsedRaw,AllocTRES", "-j", ",".join(job_ids))
+    try:
+        lines = ask("sacct", *asked).splitlines()
+    except ClusterError:  # as where there is a sacct, but accounting is switched off
+        return {}
+    found: dict[str, Accounted] = {}
+    for job_id, elapsed, resources in (line.split("|") for line in lines):
+        gpus = re.search(r"\bgres/gpu=(\d+)", resources)
+        before, seconds = found.get(job_id, Accounted(0, 0)), int(elapsed or 0)
+        more = seconds * int(gpus.group(1)) if gpus else 0
+        found[job_id] = Accounted(before.seconds + seconds, before.gpu_seconds + more)
+    return found
 
 
 def outcome(job_id: str) -> str:
