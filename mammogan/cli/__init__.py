@@ -9,10 +9,14 @@ import typer
 
 from mammogan import __version__
 from mammogan.cli import shards
+from mammogan.cli.doctor import doctor
 from mammogan.cli.draw import draw, film
+from mammogan.cli.graph import graph
 from mammogan.cli.launch import launch
 from mammogan.cli.phantom import phantom
-from mammogan.cli.runs import cancel, logs, status, step
+from mammogan.cli.retry import retry
+from mammogan.cli.runs import cancel, logs, step
+from mammogan.cli.status import status
 from mammogan.cli.sync import sync
 from mammogan.errors import MammoganError
 
@@ -24,7 +28,7 @@ app = typer.Typer(
 )
 app.command()(phantom)
 app.add_typer(shards.app, name="shards")
-for command in (launch, status, logs, cancel, step, sync, draw, film):
+for command in (doctor, launch, status, logs, cancel, retry, graph, step, sync, draw, film):
     app.command()(command)
 
 

@@ -1,0 +1,135 @@
+"""The script that a node answers: lines of a question and its answer, in bash and in the job's Python."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from mammogan.config.site import Site
+
+TOKEN, READ, ANSWER = "token", "mammogan", "answer"
+
+# The setup lines run twice: once as in the batch script, where the first failure ends the job, to tell which
+# line that is; then whatever comes of them, for what is asked afterwards.
+SETUP = r"""work=$(mktemp -d) || exit 1
+say() { printf '%s %s\n' "$1" "$(printf '%s' "$2" | tr '\n' ' ')" >>"$work/answer"; }
+deliver() {
+  trap - EXIT
+  for folder in @FOLDERS@; do
+    cp "$work/answer" "$folder/answer.tmp" && mv "$folder/answer.tmp" "$folder/answer"
+  done 2>/dev/null
+  rm -rf "$work"
+}
+trap deliver EXIT
+say node "${SLURMD_NODENAME:-$(hostname -s)}"
+cat >"$work/setup" <<'MAMMOGAN_SETUP'
+@SETUP@
+MAMMOGAN_SETUP
+(set -e; trap 'echo "$LINENO" >"$work/line"' ERR; . "$work/setup") >"$work/told" 2>&1
+say setup "$? $(cat "$work/line" 2>/dev/null || echo 0) $(tail -n 2 "$work/told")"
+. "$work/setup" >/dev/null 2>&1
+set +eu
+@EXPORTS@
+"""
+
+PLACES = r"""number=0
+for folder in @FOLDERS@; do say "read.$number" "$(cat "$folder/token" 2>&1)"; number=$((number + 1)); done
+for name in /sys/class/net/*; do printf '%s ' "${name##*/}"; done >"$work/net"
+say interfaces "$(cat "$work/net")"
+"""
+
+PERMANENT = r"""if [ -d @PERMANENT@ ]; then
+  say permanent yes
+else
+  say permanent "$(ls -ld @PERMANENT@ 2>&1)"
+fi
+"""
+
+SCRATCH = r"""scratch="@SCRATCH@"
+if mine=$(mktemp -d "$scratch/mammogan-doctor.XXXXXX" 2>&1); then
+  rmdir "$mine"
+  say scratch "yes $scratch $(df -Pk "$scratch" 2>/dev/null | awk 'END {printf "%.0f", $4 / 1048576}')"
+else
+  say scratch "no $scratch $mine"
+fi
+"""
+
+BIND = r"""source="@SOURCE@"
+if [ -e "$source" ]; then say bind.@NUMBER@ yes; else say bind.@NUMBER@ "no $source"; fi
+"""
+
+IMAGE = r"""say apptainer "$(command -v apptainer || echo no)"
+if [ -e @IMAGE@ ]; then say image yes; else say image no; fi
+"""
+
+CUDA = r"""say gpus "$(nvidia-smi -L 2>/dev/null | wc -l)"
+"""
+
+PYTHON = r"""export PYTHONSAFEPATH=1
+timeout 240 @PYTHON@ -c @PROGRAM@ @ARGUMENTS@ >"$work/python" 2>"$work/words"
+say python "$? $(tail -n 2 "$work/words")"
+grep '^in\.' "$work/python" >>"$work/answer"
+exit 0
+"""
+
+# Runs in the image, where no more is sure to be than Python.
+PROGRAM = """
+import importlib.metadata, os, sys
+uri, cuda = sys.argv[1:3]
+print("in.python", "%d.%d" % sys.version_info[:2], flush=True)
+for name in ("mammogan", "submitit", "torch"):
+    try:
+        print("in." + name, importlib.metadata.version(name), flush=True)
+    except importlib.metadata.PackageNotFoundError:
+        print("in." + name, "no", flush=True)
+if uri.startswith("http"):
+    import urllib.request
+    try:
+        urllib.request.urlopen(uri.rstrip("/") + "/health", timeout=5).read()
+        print("in.tracking yes", flush=True)
+    except Exception as error:
+        print("in.tracking", error, flush=True)
+elif uri.startswith("sqlite:///"):
+    folder = os.path.dirname(uri[len("sqlite:///"):]) or "."
+    print("in.tracking", "yes" if os.access(folder, os.W_OK) else f"'{folder}' can't be written", flush=True)
+if cuda == "yes":
+    import torch
+    print("in.cuda", torch.cuda.device_count(), torch.version.cuda, flush=True)
+"""
+
+
+def script(site: Site, python: str, folders: Sequence[Path], cuda: bool) -> str:
+    """Write the script for a site; `python` starts a job's Python; each of `folders` gets the answer."""
+    storage, image = site.storage, site.container.image
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in site.environment.variables.items()]
+    arguments = shlex.join([site.tracking.uri, "yes" if cuda else "no"])
+    binds = (_fill(BIND, SOURCE=source, NUMBER=str(number)) for number, source in enumerate(sources(site)))
+    parts = [
+        "#!/bin/bash\n",
+        _fill(
+            SETUP,
+            FOLDERS=shlex.join(map(str, folders)),
+            SETUP="\n".join(site.environment.setup),
+            EXPORTS="\n".join(exports),
+        ),
+        _fill(PLACES, FOLDERS=shlex.join(map(str, folders))),
+        _fill(PERMANENT, PERMANENT=shlex.quote(storage.permanent)) if storage.permanent else "",
+        _fill(SCRATCH, SCRATCH=storage.scratch) if storage.scratch else "",
+        *(binds if image else ()),
+        _fill(IMAGE, IMAGE=shlex.quote(image)) if image else "",
+        CUDA if cuda else "",
+        _fill(PYTHON, PYTHON=python, PROGRAM=shlex.quote(PROGRAM), ARGUMENTS=arguments),
+    ]
+    return "".join(parts)
+
+
+def sources(site: Site) -> list[str]:
+    """List the host's side of the binds, each of which is ``source:target:options``."""
+    return [part.split(":")[0] for bind in site.container.binds for part in bind.split(",")]
+
+
+def _fill(text: str, **values: str) -> str:
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", value)
+    return text
