@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,7 +40,7 @@ def launch(
 
     To go on with a run as it is, --run alone is enough.
     """
-    plan = _merge(run, method, data, site, tuple(settings or ()))
+    plan = merged(run, method, data, site, tuple(settings or ()))
     wanted = _wanted(plan, until)
     _check_rungs(plan)
     _check_batches(plan)
@@ -53,9 +53,17 @@ def launch(
 
 
 def start(
-    run: Path, launched: Launched, wanted: tuple[Node, ...], wait: bool | None, console: Console
+    run: Path,
+    launched: Launched,
+    wanted: tuple[Node, ...],
+    wait: bool | None,
+    console: Console,
+    left_out: Collection[tuple[str, int]] = (),
 ) -> None:
-    """Submit the `wanted` nodes of a launch, or run them here, and show how they get on."""
+    """Submit the `wanted` nodes of a launch, or run them here, and show how they get on.
+
+    Tasks `left_out`, as (node, task), are not started.
+    """
     from mammogan.cluster import ledger, local, state, submit
     from mammogan.config.run import claim
 
@@ -70,17 +78,18 @@ def start(
     with ledger.only_launcher(folder):
         if not slurm:
             with local.interruptible():
-                _follow(local.run_graph(folder, wanted), folder, wanted, console)
+                _follow(local.run_graph(folder, wanted, left_out=left_out), folder, wanted, console)
             return
-        submitted = submit.submit(folder, wanted)
+        submitted = submit.submit(folder, wanted, left_out)
     _tell_submitted(state.Watcher(folder).read(), wanted, len(submitted), run, console)
     if wait:
         _follow(state.follow(state.Watcher(folder)), folder, wanted, console)
 
 
-def _merge(
+def merged(
     folder: Path, method: str | None, data: Path | None, site: str | None, settings: tuple[str, ...]
 ) -> Run:
+    """Put the run of a launch together, or take the one that `folder` holds."""
     import mammogan
     from mammogan.config.method import Method, load_method
     from mammogan.config.run import Run, merge

@@ -1,29 +1,18 @@
-"""`mammogan status`, `logs`, `cancel` and `step`: look at a run, stop it, do one of its steps by hand."""
+"""`mammogan logs`, `cancel` and `step`: read what a run says, stop it, do one of its steps by hand."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mammogan.errors import ConfigError
 
+if TYPE_CHECKING:
+    from mammogan.cluster.state import NodeState, Watcher
+
 RunFolder = Annotated[Path, typer.Argument(help="The run's folder.")]
-
-
-def status(run: RunFolder) -> None:
-    """Draw where a run stands: one line a step."""
-    from rich.console import Console
-
-    from mammogan.cli.show import nodes_table
-    from mammogan.cluster.state import Watcher
-    from mammogan.config.run import Run
-
-    watcher = Watcher(run.resolve())
-    what = watcher.run.method.method.name if isinstance(watcher.run, Run) else "shards"
-    about = f"Run {watcher.run.run_id}: {what} at {watcher.run.site.site.name}"
-    Console().print(nodes_table(watcher.read(), about))
 
 
 def logs(
@@ -33,13 +22,20 @@ def logs(
     ] = None,
     task: Annotated[int | None, typer.Option(help="Which task of an array.")] = None,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Last lines; 0 prints all.")] = 40,
+    following: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on as the log grows, until the job has ended.")
+    ] = False,
 ) -> None:
-    """Print the end of a step's newest log: of the step given, else of what fails or runs."""
+    """Print the end of a step's newest log: of the step given, else of what fails or runs.
+
+    With -f it goes on when the job is queued again and starts anew; Ctrl-C leaves the job alone.
+    """
     from mammogan.cli.show import tail
     from mammogan.cluster.state import Watcher, log_of
     from mammogan.config.settings import nearest
 
-    states = {state.node.name: state for state in Watcher(run.resolve()).read()}
+    watcher = Watcher(run.resolve())
+    states = {state.node.name: state for state in watcher.read()}
     if node is None:
         order = ("failed", "running", "cancelled")
         found = [state for kind in order for state in states.values() if state.among(kind)]
@@ -49,9 +45,35 @@ def logs(
         node = found[0].node.name
     if node not in states:
         raise ConfigError(f"The run '{run}' has no step '{node}'.{nearest(node, states)}")
+    if following:
+        _follow(watcher, node, task, lines)
+        return
     path = log_of(run.resolve(), states[node], task)
     typer.echo(f"==> {path} <==", err=True)
     typer.echo(tail(path, lines), nl=False)
+
+
+def _follow(watcher: Watcher, node: str, task: int | None, lines: int) -> None:
+    """Print a log as it grows; without a task, that of the first one that runs or waits."""
+    from mammogan.cli.following import followed
+    from mammogan.cluster.state import LIVE, log_of
+
+    def state() -> NodeState:
+        return next(state for state in watcher.read() if state.node.name == node)
+
+    first = state()
+    live = first.among("running") or first.among(*LIVE)
+    chosen = task if task is not None else live[0] if live else None
+
+    def goes_on() -> bool:
+        now = state()
+        return bool(now.among(*LIVE)) if chosen is None else chosen in now.among(*LIVE)
+
+    try:
+        for text in followed(lambda: log_of(watcher.folder, state(), chosen), goes_on, lines):
+            typer.echo(text, nl=False)
+    except KeyboardInterrupt:
+        typer.echo("\nNo longer followed; the job goes on.", err=True)
 
 
 def cancel(run: RunFolder) -> None:

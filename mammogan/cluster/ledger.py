@@ -70,6 +70,12 @@ def note_failure(run: Path, node: str, task: int, why: Failure) -> None:
         write(path, json.dumps(asdict(why)))
 
 
+def forget(run: Path, node: str, task: int) -> None:
+    """Forget that a task has failed: it is about to be tried anew."""
+    failure_path(run, node, task).unlink(missing_ok=True)
+    (run / "attempts" / f"{node}-{task}.log").unlink(missing_ok=True)
+
+
 def read(run: Path) -> list[Submission]:
     """List all submissions of a run, oldest first; a torn last line (power cut) is left out."""
     path = run / "jobs.jsonl"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,8 +24,10 @@ Task = tuple[str, int]
 Jobs = dict[Task, LocalJob[None]]
 
 
-def run_graph(folder: Path, wanted: Sequence[Node], poll_s: float = 0.5) -> Iterator[tuple[NodeState, ...]]:
-    """Run the `wanted` nodes to their end, telling every `poll_s` seconds where the run stands.
+def run_graph(
+    folder: Path, wanted: Sequence[Node], poll_s: float = 0.5, left_out: Collection[Task] = ()
+) -> Iterator[tuple[NodeState, ...]]:
+    """Run the `wanted` nodes, but for tasks `left_out`, telling every `poll_s` seconds where the run stands.
 
     A task that fails blocks what needs it and nothing else. Closing the iterator ends all processes.
     """
@@ -36,7 +38,7 @@ def run_graph(folder: Path, wanted: Sequence[Node], poll_s: float = 0.5) -> Iter
         while True:
             running = {task for task, process in jobs.items() if not process.done()}
             states = watcher.read()
-            starting = list(_startable(watcher.run, states, names, set(jobs), running))
+            starting = list(_startable(watcher.run, states, names, {*jobs, *left_out}, running))
             for node, task in starting:
                 jobs[node.name, task] = _start(watcher.run, folder, node, task)
             yield states
@@ -90,7 +92,7 @@ def _cores(run: Launched, node: Node, machine: int) -> int:
 
 
 def _start(run: Launched, folder: Path, node: Node, task: int) -> LocalJob[None]:
-    ledger.failure_path(folder, node.name, task).unlink(missing_ok=True)
+    ledger.forget(folder, node.name, task)
     resource, machine = run.site.resources.of(node.resource), len(os.sched_getaffinity(0))
     variables = {
         "MAMMOGAN_CPUS": resource.cpus_per_task or max(1, machine // resource.tasks_per_node),

@@ -16,7 +16,7 @@ from mammogan.errors import ClusterError
 
 @dataclass(frozen=True)
 class Queued:
-    """A job, or one task of an array, that Slurm still has in its queue; `start`: when it began or may begin."""
+    """A job, or one task of an array, in Slurm's queue; `start` is when it began or may begin."""
 
     job_id: str
     state: str

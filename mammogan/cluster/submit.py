@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from submitit.core.utils import FailedJobError
@@ -16,8 +16,12 @@ from mammogan.errors import ClusterError
 from mammogan.steps.graph import Node
 
 
-def submit(folder: Path, wanted: Sequence[Node]) -> list[Submission]:
+def submit(
+    folder: Path, wanted: Sequence[Node], left_out: Collection[tuple[str, int]] = ()
+) -> list[Submission]:
     """Submit those of the `wanted` nodes' tasks that are neither done nor queued, after what they need.
+
+    Tasks `left_out`, as (node, task), stay as they are.
 
     Raises
     ------
@@ -40,6 +44,7 @@ def submit(folder: Path, wanted: Sequence[Node]) -> list[Submission]:
             waits = state.among("queued")
             slurm.cancel(state.jobs[task] for task in waits)
             kept -= set(waits)
+        kept |= {task for task in range(node.tasks) if (node.name, task) in left_out}
         tasks = [task for task in range(node.tasks) if task not in kept and state.tasks[task] != "done"]
         if not tasks:
             continue
@@ -98,7 +103,7 @@ def _chunks(tasks: list[int], largest: int) -> Iterator[tuple[int, ...]]:
 
 def _sbatch(run: Launched, folder: Path, node: Node, tasks: tuple[int, ...], dependency: str) -> Submission:
     for task in tasks:
-        ledger.failure_path(folder, node.name, task).unlink(missing_ok=True)
+        ledger.forget(folder, node.name, task)
     several = len(tasks)
     try:
         jobs = executor.slurm(run, folder, node, dependency).map_array(

@@ -1,4 +1,4 @@
-"""What the steps of a run have used: starts, failures, hours; by accounting where there is one, else by spans."""
+"""What the steps of a run have used: starts, failures, hours; by accounting where there is one."""
 
 from __future__ import annotations
 

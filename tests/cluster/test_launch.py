@@ -9,13 +9,15 @@ import typer
 from typer.testing import CliRunner
 
 from mammogan.cli.launch import launch
-from mammogan.cli.runs import cancel, logs, status, step
+from mammogan.cli.retry import retry
+from mammogan.cli.runs import cancel, logs, step
+from mammogan.cli.status import status
 from mammogan.config.dataset import load_recipe
 from mammogan.data.manifest import PLAN, Plan, PlannedShard, render
 from mammogan.errors import ConfigError, RunFailedError
 
 app = typer.Typer()
-for command in (launch, status, logs, cancel, step):
+for command in (launch, status, logs, cancel, retry, step):
     app.command()(command)
 
 
