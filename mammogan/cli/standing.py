@@ -136,7 +136,7 @@ def _reasons(states: Sequence[NodeState], progress: Mapping[str, Progress]) -> l
     table.add_column(overflow="fold")
     for words, names in told.items():
         few = names if len(names) < 3 else [names[0], "...", names[-1]]
-        table.add_row(" ".join(few), escape(words))
+        table.add_row(", ".join(few).replace(", ...,", " ..."), escape(words))
     return [Text(), table]
 
 

@@ -34,7 +34,7 @@ def status(
 
     watcher, console = Watcher(run.resolve()), Console()
     if not watch:
-        console.print(_drawn(watcher, watcher.read(), console.width))
+        console.print(drawn(watcher, watcher.read(), console.width))
         return
     updates = follow(watcher, every)
     try:
@@ -43,12 +43,13 @@ def status(
             return
         with Live(console=console, auto_refresh=False, vertical_overflow="visible") as view:
             for states in updates:
-                view.update(_drawn(watcher, states, console.width), refresh=True)
+                view.update(drawn(watcher, states, console.width), refresh=True)
     except KeyboardInterrupt:
         console.print("\nNo longer watched; the run goes on.")
 
 
-def _drawn(watcher: Watcher, states: Sequence[NodeState], columns: int) -> RenderableType:
+def drawn(watcher: Watcher, states: Sequence[NodeState], columns: int) -> RenderableType:
+    """Draw the run of `watcher` in a terminal of so many columns."""
     from mammogan.cli.standing import standing
     from mammogan.cluster.usage import usage
     from mammogan.config.run import Run

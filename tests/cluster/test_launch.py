@@ -106,6 +106,24 @@ def test_impossible_launches_are_explained_and_leave_nothing(run, tmp_path, word
     assert not (tmp_path / "r").exists()
 
 
+def test_retry_does_what_failed_and_what_waits_for_it_and_nothing_else(run, stub, tmp_path):
+    (tmp_path / "r").mkdir()
+    stub.order(tmp_path / "r", score_0_1="fail")
+    with pytest.raises(RunFailedError):
+        run(*NEW)
+    with pytest.raises(ConfigError, match=r"no task '7' of the step 'score-0': its tasks are 0 to 1"):
+        run("retry", "r", "score-0", "--task", "7")
+    assert "'train-0' is done. What failed or was cancelled: score-0" in run("retry", "r", "train-0").output
+    stub.order(tmp_path / "r")
+    before = len((tmp_path / "r" / "jobs.jsonl").read_text().splitlines())
+    told = run("retry", "r").output
+    assert "Tried again: score-0 task 1." in told
+    assert not list((tmp_path / "r" / "failures").iterdir())
+    after = (tmp_path / "r" / "jobs.jsonl").read_text().splitlines()[before:]
+    assert [json.loads(line)["node"] for line in after] == ["score-0", "select", "sample", "report"]
+    assert "Nothing to retry: no step of the run 'r' failed or was cancelled." in run("retry", "r").output
+
+
 def test_half_a_run_is_explained(run):
     with pytest.raises(ConfigError, match="give both --method and --data"):
         run("launch", "--data", "set", "--run", "r")
