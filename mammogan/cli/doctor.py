@@ -77,14 +77,12 @@ def _judge(levels: Counter[str], what: str) -> None:
     ClusterError
         If there is a problem.
     """
-    counts = [
-        f"{levels['ok']} true",
-        *([f"{levels['warning']} warnings"] if levels["warning"] else []),
-        *([f"{levels['unchecked']} not checked"] if levels["unchecked"] else []),
-    ]
-    if levels["problem"]:
+    words = {"ok": "true", "warning": "to look at", "unchecked": "not checked"}
+    rest = ", ".join(f"{levels[level]} {word}" for level, word in words.items() if levels[level])
+    count = levels["problem"]
+    if count:
         raise ClusterError(
-            f"{levels['problem']} problems with {what} (besides {', '.join(counts)}): mend what is marked "
-            "with ✗ above, and give the same command again."
+            f"{count} problem{'s' if count > 1 else ''} with {what} (besides: {rest or 'nothing'}): mend what "
+            "is marked ✗, and give the same command again."
         )
-    typer.echo(f"\nNo problem with {what}: {', '.join(counts)}.")
+    typer.echo(f"\nNo problem with {what}: {rest}.")

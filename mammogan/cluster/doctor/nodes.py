@@ -26,7 +26,7 @@ def probes(case: Case) -> Iterator[Finding]:
         key = f"{probe.classes[0]}.partition" if probe.classes else ""
         claim = f"{probe.place} answers"
         if probe.died:
-            remedy = "Start mammogan in a folder that the nodes share, and set storage.permanent to one."
+            remedy = "Start it in a folder that the nodes share, and set storage.permanent to one."
             yield problem(claim, probe.failure, key, remedy)
         elif probe.failure:
             yield unchecked(claim, probe.failure, key)
@@ -151,7 +151,7 @@ def gpus(case: Case, probe: Probe) -> Iterator[Finding]:
     claim = f"[{wanting[0]}] device 'cuda' on {probe.place}"
     count, _, version = probe.answers.get("in.cuda", "0 ").partition(" ")
     if count != "0":
-        yield ok(claim, f"PyTorch for CUDA {version} sees {count} of the one asked for", key)
+        yield ok(claim, f"PyTorch for CUDA {version} sees {count}", key)
         return
     driver = f"nvidia-smi lists {probe.answers.get('gpus', '0')}"
     if version == "None":
