@@ -191,7 +191,7 @@ def _show(run: Run, folder: Path, wanted: tuple[Node, ...], console: Console) ->
         for node in wanted:
             after = "afterok:" + ":".join(f"<{need}>" for need in node.needs) if node.needs else ""
             typer.echo(f"\n# ----- {node.name}")
-            typer.echo(executor.script(run, folder.resolve(), node, node.tasks, after), nl=False)
+            typer.echo(executor.batch(run, folder.resolve(), node, node.tasks, after), nl=False)
     console.print("\nA dry run: nothing was submitted, nothing was written.")
 
 

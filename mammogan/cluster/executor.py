@@ -1,34 +1,20 @@
-"""A site and a graph node as submitit understands them: a job's parameters, and its script's two ends."""
+"""A site and a graph node as submitit understands them: the parameters of a job, and its batch script."""
 
 from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from submitit import LocalExecutor, SlurmExecutor
 from submitit.slurm.slurm import _make_sbatch_string
 
-from mammogan.cluster import ledger
+from mammogan.cluster import ledger, script
 from mammogan.config.run import Launched
-from mammogan.config.site import Site
-from mammogan.errors import StopRequestedError
+from mammogan.errors import ClusterError
 from mammogan.steps.graph import Node
-
-# bash runs a trap only between commands: srun goes to the background, and is waited for again after a signal.
-SRUN = """srun() {
-  command srun "$@" &
-  local pid=$! rc
-  while :; do wait $pid; rc=$?; kill -0 $pid 2>/dev/null || break; done
-  wait $pid
-}"""
-
-# Other ranks may not know the first node by its Slurm name: its address is looked up here, where Slurm is.
-MASTER = r"""first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-address=$(scontrol -o show node "$first" | grep -o 'NodeAddr=[^ ]*' | cut -d= -f2)
-numeric=$(getent ahostsv4 "$address" | awk 'NR==1 {print $1}' || true)
-export MAMMOGAN_MASTER_ADDR=${numeric:-$address}"""
 
 
 def python(run: Launched, folder: Path, node: Node) -> str:
@@ -53,12 +39,18 @@ def python(run: Launched, folder: Path, node: Node) -> str:
 
 def _quoted(path: str) -> str:
     """Write `path` as a part of a bind inside double quotes, in which nothing of it means anything."""
-    path = path.replace(",", r"\,")
+    if set(path) & set(",:"):
+        raise ClusterError(
+            f"'{path}' can't be bound into the image of container.image: Apptainer ends a path at a comma or "
+            "colon. Give a folder without them."
+        )
     return f'"{shlex.quote(path)}"' if set(path) & set('"$`\\') else path
 
 
-def parameters(run: Launched, folder: Path, node: Node, dependency: str = "") -> dict[str, Any]:
-    """Parameters of the node's batch script, in submitit's names for Slurm's options."""
+def parameters(
+    run: Launched, folder: Path, node: Node, tasks: Sequence[int], dependency: str = ""
+) -> dict[str, Any]:
+    """Parameters of a batch script for these tasks of the node, in submitit's names for Slurm's options."""
     site, resource = run.site, run.site.resources.of(node.resource)
     optional = {
         "partition": resource.partition,
@@ -85,23 +77,25 @@ def parameters(run: Launched, folder: Path, node: Node, dependency: str = "") ->
         },
         # Slurm 22.05 and later no longer hand --cpus-per-task on from sbatch to srun.
         "srun_args": ["--kill-on-bad-exit=1", f"--cpus-per-task={resource.cpus_per_task}"],
-        "setup": _setup(site, folder, node),
-        "teardown": _teardown(site),
+        "setup": script.setup(site, folder, node, tasks),
+        "teardown": script.teardown(site, folder, node),
         **{name: value for name, value in optional.items() if value},
     }
 
 
-def slurm(run: Launched, folder: Path, node: Node, dependency: str = "") -> SlurmExecutor:
-    """Executor that submits the node's tasks with sbatch."""
+def slurm(
+    run: Launched, folder: Path, node: Node, tasks: Sequence[int], dependency: str = ""
+) -> SlurmExecutor:
+    """Executor that submits these tasks of the node with sbatch."""
     executor = SlurmExecutor(ledger.logs(folder, node.name), python=python(run, folder, node))
-    executor.update_parameters(**parameters(run, folder, node, dependency))
+    executor.update_parameters(**parameters(run, folder, node, tasks, dependency))
     return executor
 
 
-def script(run: Launched, folder: Path, node: Node, tasks: int, dependency: str = "", start: str = "") -> str:
-    """Text of the batch script that `slurm` would submit for so many tasks; needs no Slurm."""
+def batch(run: Launched, folder: Path, node: Node, tasks: int, dependency: str = "", start: str = "") -> str:
+    """Text of the batch script that `slurm` would submit for the first so many tasks; needs no Slurm."""
     logs = ledger.logs(folder, node.name)
-    values = parameters(run, folder, node, dependency)
+    values = parameters(run, folder, node, range(tasks), dependency)
     command = f"{start or python(run, folder, node)} -u -m submitit.core._submit {shlex.quote(str(logs))}"
     array = {"map_count": tasks} if tasks > 1 else {}
     return str(_make_sbatch_string(command=command, folder=logs, **values, **array)) + "\n"
@@ -119,34 +113,3 @@ def local(run: Launched, folder: Path, node: Node) -> LocalExecutor:
         **({"setup": list(run.site.environment.setup)} if run.site.environment.setup else {}),
     )
     return executor
-
-
-def _setup(site: Site, folder: Path, node: Node) -> list[str]:
-    variables = {"MAMMOGAN_CPUS": str(site.resources.of(node.resource).cpus_per_task)}
-    variables |= site.environment.variables
-    exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
-    scratch = [f'export MAMMOGAN_SCRATCH="{site.storage.scratch}"'] if site.storage.scratch else []
-    stop = f'{shlex.quote(str(folder / "stop"))}/{node.name}."$SLURM_JOB_ID"'
-    return [
-        "set -e",
-        *site.environment.setup,
-        *exports,
-        *scratch,
-        MASTER,
-        f"export MAMMOGAN_STOP_FILE={stop}",
-        'mkdir -p "${MAMMOGAN_STOP_FILE%/*}" && rm -f "$MAMMOGAN_STOP_FILE"',
-        "trap 'touch \"$MAMMOGAN_STOP_FILE\"' USR2",
-        SRUN,
-        "set +e",
-    ]
-
-
-def _teardown(site: Site) -> list[str]:
-    """End the script with the exit code of srun, or else a failed stage would release the next one."""
-    return [
-        "rc=$?",
-        'rm -f "$MAMMOGAN_STOP_FILE"',
-        f"[ $rc -eq {StopRequestedError.exit_code} ] && "
-        f'[ "${{SLURM_RESTART_COUNT:-0}}" -lt {site.site.requeues} ] && scontrol requeue "$SLURM_JOB_ID"',
-        "exit $rc",
-    ]

@@ -103,7 +103,7 @@ def _log_to(stream: TextIO) -> None:
 
 def _fail(run: Path, node: str, task: int, message: str, code: int) -> None:
     log.error("%s", message)
-    ledger.note_failure(run, node, task, ledger.Failure(int(os.environ["RANK"]), message))
+    ledger.note_failure(run, node, task, ledger.Failure(int(os.environ["RANK"]), code, message))
     if os.environ["WORLD_SIZE"] != "1":  # an ordinary exit may wait for peers in a collective, for ever
         logging.shutdown()
         os._exit(code)

@@ -46,9 +46,10 @@ def logs(run: Path, node: str) -> Path:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a task failed, by the word of the rank that failed first."""
+    """Why a task failed and with which exit code, by the word of the rank that failed first."""
 
     rank: int
+    code: int
     message: str
 
 

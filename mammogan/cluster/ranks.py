@@ -5,9 +5,6 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 
-# Below the ephemeral range (32768 on Linux), so that no outgoing connection holds the port.
-PORTS = range(10000, 32000)
-
 # What SUBMITIT_EXECUTOR says, to the names of rank, world size, local rank, ranks a node and node rank.
 SOURCES = {
     "slurm": ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_NODEID"),
@@ -28,10 +25,6 @@ def variables(environ: Mapping[str, str]) -> dict[str, str]:
     """
     kind = environ.get("SUBMITIT_EXECUTOR", "")
     rank, world, local, node = (environ[name] for name in SOURCES[kind]) if kind in SOURCES else "0100"
-    if kind == "slurm":
-        port = PORTS[int(environ["SLURM_JOB_ID"]) % len(PORTS)]
-    else:
-        port = int(environ.get("MAMMOGAN_MASTER_PORT") or free_port())
     threads = environ.get("MAMMOGAN_CPUS")
     return {
         "RANK": rank,
@@ -39,7 +32,7 @@ def variables(environ: Mapping[str, str]) -> dict[str, str]:
         "LOCAL_RANK": local,
         "GROUP_RANK": node,
         "MASTER_ADDR": environ.get("MAMMOGAN_MASTER_ADDR", "127.0.0.1"),
-        "MASTER_PORT": str(port),
+        "MASTER_PORT": environ.get("MAMMOGAN_MASTER_PORT") or str(free_port()),
         **({"OMP_NUM_THREADS": threads} if threads else {}),
     }
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mammogan import steps
-from mammogan.cluster import ledger, slurm
+from mammogan.cluster import attempts, ledger, slurm
 from mammogan.cluster.ledger import Submission
 from mammogan.config.run import load
 from mammogan.errors import ClusterError
@@ -122,6 +122,9 @@ class Watcher:
         if job_id not in self._outcomes:
             self._outcomes[job_id] = slurm.outcome(job_id) if record.scheduler == "slurm" else ""
         outcome = self._outcomes[job_id]
+        said = attempts.explain(self.folder, record.node, task, job_id)
+        if said:
+            return "failed", said
         if failure:
             return "failed", failure.message
         if outcome.startswith("CANCELLED"):

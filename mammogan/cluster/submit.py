@@ -72,7 +72,7 @@ def preflight(run: Launched, folder: Path, wanted: Sequence[Node]) -> None:
         )
     for node in {node.resource: node for node in wanted}.values():
         with tempfile.NamedTemporaryFile("w", suffix=".sbatch") as file:
-            file.write(executor.script(run, folder, node, 1))
+            file.write(executor.batch(run, folder, node, 1))
             file.flush()
             try:
                 slurm.preflight(Path(file.name))
@@ -106,7 +106,7 @@ def _sbatch(run: Launched, folder: Path, node: Node, tasks: tuple[int, ...], dep
         ledger.forget(folder, node.name, task)
     several = len(tasks)
     try:
-        jobs = executor.slurm(run, folder, node, dependency).map_array(
+        jobs = executor.slurm(run, folder, node, tasks, dependency).map_array(
             job.main, [str(folder)] * several, [node.name] * several, tasks
         )
     except FailedJobError as error:

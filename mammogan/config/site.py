@@ -15,8 +15,8 @@ class Place(Settings):
     """The site's name, who answers for it, and how its scheduler treats a job that must stop.
 
     `stop_notice_s` before a job's time is up it is told to save and stop; it is then queued again, at most
-    `requeues` times. A task that fails is queued again as well, at most `retries` times, unless it fails a second
-    time in the same way at the same place. `slurm_conf` names the configuration of a Slurm that is not the machine's own; the
+    `requeues` times. A job that dies is queued again as well, at most `retries` times, unless it has died at
+    the same place before. `slurm_conf` names the configuration of a Slurm that is not the machine's own; the
     variable SLURM_CONF wins over it.
     """
 
@@ -87,8 +87,8 @@ class Environment(Settings):
 class Storage(Settings):
     """Folders that the nodes have.
 
-    `scratch` exists on every node's own disk; it may be written with shell variables. `permanent` is shared by
-    all nodes and the login node and is kept: runs and shards belong below it.
+    `scratch` exists on every node's own disk; it may be written with shell variables. `permanent` is kept and
+    shared by all nodes and the login node: runs and shards belong below it.
     """
 
     scratch: str = ""

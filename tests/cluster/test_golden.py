@@ -48,7 +48,7 @@ def text(site: str, step: str) -> str:
     node = NODES[step]
     start = "" if load_site(site).container.image else "python3"  # else that of this test
     after = "afterok:" + ":".join(str(12 + i) for i in range(len(node.needs))) if node.needs else ""
-    return executor.script(run(site), Path("/runs/golden"), node, node.tasks, after, start)
+    return executor.batch(run(site), Path("/runs/golden"), node, node.tasks, after, start)
 
 
 @pytest.mark.parametrize("site", SITES)

@@ -65,8 +65,8 @@ def test_failure_leaves_its_message_and_its_exit_code(stub, run, monkeypatch):
     stub.order(run, shards="fail")
     with pytest.raises(SystemExit) as left:
         REAL_MAIN(str(run), "shards", 0)
-    assert left.value.code == 1
-    assert ledger.failure(run, "shards", 0) == ledger.Failure(0, "'shards' was told to fail")
+    assert left.value.code == 2
+    assert ledger.failure(run, "shards", 0) == ledger.Failure(0, 2, "'shards' was told to fail")
 
 
 def test_stop_leaves_with_the_code_that_queues_the_job_again(run, monkeypatch):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 
 import pytest
 
-from mammogan.cluster import ledger, slurm, state
+from mammogan.cluster import attempts, ledger, slurm, state
 from mammogan.errors import ClusterError
+from mammogan.steps.progress import report_progress
 
 NODES = ("shards", "finalise", "train-0", "score-0", "select", "sample", "report")
 NODE = {name: index for index, name in enumerate(NODES)}
@@ -17,6 +19,14 @@ NODE = {name: index for index, name in enumerate(NODES)}
 
 def seen(run, node, task=0, rank=0):
     return json.loads(run.stub.output(run.folder, node, task, rank).read_text())
+
+
+def start_now(job_id):
+    """Let a job that was queued again begin before its two minutes are over."""
+    time.sleep(3)  # slurmd refuses a job in the very second in which it has ended the same one
+    # Of an array, 12_3 is understood only until the task has run once.
+    number = re.match(r"JobId=(\d+)", slurm.ask("scontrol", "-o", "show", "job", job_id)).group(1)
+    subprocess.run(["scontrol", "update", f"jobid={number}", "StartTime=now"], check=True)
 
 
 def test_whole_graph_runs_in_order_with_a_process_group_on_two_nodes(launcher):
@@ -124,8 +134,7 @@ def test_job_told_to_stop_saves_and_is_queued_again_while_dependents_wait(launch
     subprocess.run(["scancel", "--batch", "--signal=USR2", job_id], check=True)
     states = run.until(lambda states: states["train-0"].state == "queued", 30)
     assert states["score-0"].state == "queued"
-    time.sleep(3)  # slurmd refuses a job in the very second in which it has ended the same one
-    subprocess.run(["scontrol", "update", f"jobid={job_id}", "StartTime=now"], check=True)
+    start_now(job_id)
     states = run.finish()
     assert states["train-0"].jobs[0] == job_id
     assert {states[name].state for name in ("train-0", "score-0")} == {"done"}
@@ -133,13 +142,57 @@ def test_job_told_to_stop_saves_and_is_queued_again_while_dependents_wait(launch
 
 
 def test_killed_rank_ends_the_whole_job_at_once(launcher):
-    run = launcher()
+    run = launcher("site.retries=0")
     run.stub.order(run.folder, train_0="kill-rank 1")
-    run.submit(run.nodes[:3])
+    run.submit(run.nodes[:4])
     states = run.finish(40)
     assert states["train-0"].state == "failed"
+    assert states["train-0"].reason == "n1: task 1: Killed"
     assert slurm.outcome(states["train-0"].jobs[0]).startswith("FAILED")
     assert states["score-0"].state == "blocked"
+
+
+def test_killed_rank_has_its_job_queued_again_until_it_dies_twice_in_the_same_place(launcher):
+    run = launcher()
+    run.stub.order(run.folder, train_0="kill-rank 1")
+    run.submit(run.nodes[:4])
+    job_id = run.states()["train-0"].jobs[0]
+    for images in (16, 48, 48):  # as far as it says to have come when it dies
+        run.until(lambda states: states["train-0"].state == "running")
+        report_progress(run.folder, "train-0", 0, images, 80, "images", "")
+        states = run.until(lambda states: states["train-0"].state != "running", 40)
+        if states["train-0"].state == "queued":
+            assert states["score-0"].state == "queued"
+            start_now(job_id)
+    assert [attempt.at for attempt in attempts.read(run.folder, "train-0", 0)] == [16, 48, 48]
+    assert states["train-0"].state == "failed"
+    assert states["train-0"].reason == (
+        "failed 3 times, twice after 48, so it was not tried again: n1: task 1: Killed"
+    )
+    assert run.finish()["score-0"].state == "blocked"
+
+
+def test_what_a_user_must_mend_is_not_tried_again(launcher):
+    run = launcher()
+    run.stub.order(run.folder, train_0="fail")
+    run.submit(run.nodes[:3])
+    states = run.finish(40)
+    assert (states["train-0"].state, states["train-0"].reason) == ("failed", "'train-0' was told to fail")
+    assert len(attempts.read(run.folder, "train-0", 0)) == 1
+
+
+def test_task_of_an_array_that_dies_is_queued_again_alone(launcher):
+    run = launcher(checkpoints=3)
+    run.stub.order(run.folder, score_0_2="crash")
+    run.submit(run.nodes[:4])
+    run.until(lambda _: attempts.read(run.folder, "score-0", 2))
+    states = run.until(lambda states: states["score-0"].tasks == ("done", "done", "queued"))
+    run.stub.order(run.folder)
+    start_now(states["score-0"].jobs[2])
+    assert run.finish()["score-0"].state == "done"
+    (attempt,) = attempts.read(run.folder, "score-0", 2)
+    assert attempt.job_id == states["score-0"].jobs[2]
+    assert attempt.cause == "ZeroDivisionError: 'score-0' was told to crash"
 
 
 def test_job_that_no_node_could_run_is_refused_before_anything_is_submitted(launcher):

@@ -12,7 +12,7 @@ from mammogan.cluster import job
 from mammogan.config.method import Method
 from mammogan.config.run import Run, claim, merge
 from mammogan.config.site import load_site
-from mammogan.errors import RunFailedError, StopRequestedError
+from mammogan.errors import DataError, RunFailedError, StopRequestedError
 
 METHOD = {
     "method": {"name": "stub", "summary": "for tests of the scheduler's side"},
@@ -63,12 +63,13 @@ def perform(run: Path, node: str, task: int) -> None:
     word, _, rest = orders.get(f"{node}-{task}", orders.get(node, "")).partition(" ")
     total = None
     if word == "fail":
-        raise RunFailedError(f"'{node}' was told to fail")
+        raise DataError(f"'{node}' was told to fail")  # the user's to mend: not tried again
     if word == "crash":
         raise ZeroDivisionError(f"'{node}' was told to crash")
     if word == "sleep":
         time.sleep(float(rest))
     if word == "kill-rank" and rank == int(rest):
+        time.sleep(5)  # long enough to be seen at work
         os.kill(os.getpid(), signal.SIGKILL)
     if word == "fail-rank" and rank == int(rest):
         raise RunFailedError(f"rank {rest} was told to fail")
