@@ -11,6 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from mammogan.cluster import executor
+from mammogan.config.site import load_site
+from mammogan.errors import ClusterError
+from mammogan.steps.graph import graph
+from tests.cluster.test_golden import run as golden
+
 ROOT = Path(__file__).parents[2]
 DEFINITION = (ROOT / "Apptainer.def").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -160,3 +166,12 @@ def test_what_is_missing_is_named_before_anything_is_built(build, given, message
     done = build(**given)
     assert done.returncode == 1
     assert message in done.stderr
+
+
+@pytest.mark.parametrize("folder", ["/runs/a,b", "/runs/a:b"])
+def test_a_path_that_apptainer_would_cut_is_refused_before_anything_is_submitted(folder):
+    run = golden("example-a100")
+    with pytest.raises(ClusterError, match=f"'{folder}' can't be bound .* a comma or colon. Give a folder"):
+        executor.python(run, Path(folder), graph(run)[0])
+    assert not load_site("local").container.image  # without an image, any path will do
+    assert executor.python(golden("devcluster"), Path(folder), graph(run)[0])

@@ -51,14 +51,15 @@ def mammogan(*words):
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
+def cluster():
     """A devcluster of this test's own, so that nobody's jobs meet these."""
     if not shutil.which("slurmctld", path=os.environ["PATH"] + ":/usr/sbin"):
         pytest.skip("there is no Slurm here: slurm/devcluster/install")
-    scripts, state = ROOT / "slurm" / "devcluster", tmp_path_factory.mktemp("slurm") / "c"
+    scripts, port = ROOT / "slurm" / "devcluster", _five_ports()
+    state = Path(f"/tmp/mammogan-devcluster-{port}")  # munge wants a path that everybody may enter
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MAMMOGAN_DEVCLUSTER", str(state))
-        patch.setenv("MAMMOGAN_DEVCLUSTER_PORT", str(_five_ports()))
+        patch.setenv("MAMMOGAN_DEVCLUSTER_PORT", str(port))
         patch.setenv("SLURM_CONF", str(state / "slurm.conf"))
         subprocess.run([scripts / "up"], check=True, timeout=120)
         yield
