@@ -82,7 +82,7 @@ def _judge(levels: Counter[str], what: str) -> None:
     count = levels["problem"]
     if count:
         raise ClusterError(
-            f"{count} problem{'s' if count > 1 else ''} with {what} (besides: {rest or 'nothing'}): mend what "
-            "is marked ✗, and give the same command again."
+            f"{count} problem{'s' if count > 1 else ''} with {what} (besides: {rest or 'nothing'}): mend "
+            "what is marked ✗, and give the same command again."
         )
     typer.echo(f"\nNo problem with {what}: {rest}.")
