@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 
 import pytest
@@ -126,7 +127,8 @@ ON_A_NODE = {
         "no interface 'ib0'; there are ",
     ),
     "scratch that is not on the nodes": (
-        '"/tmp"', '"/nonexistent/$USER"', "scratch", "storage.scratch", ("scratch",), "takes no file: mk",
+        '"/tmp"', '"/nonexistent/$USER"', "scratch", "storage.scratch", ("scratch",),
+        "takes no file: ls: cannot access",
     ),
     "kept folder that does not exist": (
         'permanent = "', 'permanent = "/nonexistent', "permanent", "storage.permanent",
@@ -209,7 +211,8 @@ def test_problems_are_told_with_where_and_what_to_do_and_an_exit_code(plant):
     path = plant('"/tmp"', '"/nonexistent"')
     result = CliRunner().invoke(app, ["--site", str(path), "--check", "scratch"])
     assert isinstance(result.exception, ClusterError)
-    assert "2 problems with the profile" in str(result.exception)
+    assert "1 problem with the profile" in str(result.exception)
+    assert re.search(r"✗ scratch '/nonexistent' on 'n\d' \(partition 'cpu'\) and 'n\d' \(", result.output)
     assert f"{path}:" in result.output and "[storage] scratch\n" in result.output
     assert "Name a folder that every node has" in result.output
 

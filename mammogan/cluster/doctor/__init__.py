@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 from mammogan.cluster.doctor import login, nodes, scheduler
 from mammogan.cluster.doctor.case import Case
@@ -18,10 +19,16 @@ Check = Callable[[Case], Iterator[Finding]]
 
 
 def _of_each_node(name: str) -> Check:
+    """Make one check of all nodes, which tells once what it finds alike on several."""
+
     def check(case: Case) -> Iterator[Finding]:
+        places: dict[Finding, list[str]] = {}
         for probe in case.probes:
             if not probe.failure:
-                yield from ON_A_NODE[name](case, probe)
+                for finding in ON_A_NODE[name](case, probe):
+                    places.setdefault(finding, []).append(probe.place)
+        for finding, where in places.items():
+            yield replace(finding, claim=f"{finding.claim} on {' and '.join(where)}")
 
     return check
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from mammogan.cluster import slurm
+from mammogan.errors import ClusterError
 
 _PARTITION = re.compile(r"(?:^|\s)(\w+)=(\S+)")
 _NODE = re.compile(r"\b(NodeName|CPUTot|RealMemory|Gres|State|Partitions)=(\S+)")
@@ -62,6 +63,12 @@ class Facts:
     def machines_of(self, partition: str) -> list[Machine]:
         """List the nodes of a partition."""
         return [machine for machine in self.machines if partition in machine.partitions]
+
+
+def words(error: ClusterError) -> str:
+    """Give Slurm's own words of a command that failed, on one line and without the command."""
+    told = str(error).partition("` failed: ")[2] or str(error)
+    return "; ".join(line.removeprefix("sbatch: error: ") for line in told.splitlines())
 
 
 def minutes(text: str) -> float:

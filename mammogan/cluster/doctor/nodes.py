@@ -1,4 +1,7 @@
-"""Checks that a node answers, through its probe: setup, network, disks, binds, container, Python, GPUs."""
+"""Checks that a node answers, through its probe: setup, network, disks, binds, container, Python, GPUs.
+
+Their claims don't say on which node: what is found alike on several is told once.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ def setup(case: Case, probe: Probe) -> Iterator[Finding]:
     lines, key = case.site.environment.setup, "environment.setup"
     if not lines:
         return
-    claim = f"the {len(lines)} setup lines on {probe.place}"
+    claim = "environment.setup"
     code, number, words = (probe.answers.get("setup", "") + "  ").split(" ", 2)
     if code == "0":
         yield ok(claim, "succeed", key)
@@ -59,7 +62,7 @@ def network(case: Case, probe: Probe) -> Iterator[Finding]:
         value = case.site.environment.variables.get(name, "")
         if not value:
             continue
-        claim, key = f"{name} '{value}' on {probe.place}", f"environment.variables.{name}"
+        claim, key = f"{name} '{value}'", f"environment.variables.{name}"
         missing = [word for word in value.lstrip("^=").split(",") if not _matches(name, value, word, there)]
         if value.startswith("^") or not missing:
             yield ok(claim, f"interfaces {', '.join(there)}", key)
@@ -72,7 +75,7 @@ def scratch(case: Case, probe: Probe) -> Iterator[Finding]:
     """Check that the scratch folder exists on the node and takes a file."""
     name, key = case.site.storage.scratch, "storage.scratch"
     word, _, rest = probe.answers.get("scratch", "").partition(" ")
-    claim = f"scratch '{name}' on {probe.place}"
+    claim = f"scratch '{name}'"
     if word == "yes":
         yield ok(claim, f"'{rest.rpartition(' ')[0]}', {rest.rpartition(' ')[2]} GB free", key)
     elif word == "no":
@@ -86,7 +89,7 @@ def shared(case: Case, probe: Probe) -> Iterator[Finding]:
     name, key = case.site.storage.permanent, "storage.permanent"
     if not name:
         return
-    claim = f"the kept folder '{name}' on {probe.place}"
+    claim = f"the kept folder '{name}'"
     remedy = "Name a folder on a disk that all nodes share."
     if probe.answers.get("permanent") != "yes":
         found = f"no such folder there: {probe.answers.get('permanent', '')}".rstrip(": ")
@@ -105,7 +108,7 @@ def binds(case: Case, probe: Probe) -> Iterator[Finding]:
     """Check that the folders to be bound into the container are on the node."""
     for number, source in enumerate(sources(case.site)):
         word, _, found = probe.answers.get(f"bind.{number}", "").partition(" ")
-        claim = f"the bind '{source}' on {probe.place}"
+        claim = f"the bind '{source}'"
         if word == "yes":
             yield ok(claim, "is there", "container.binds")
         elif word == "no":
@@ -117,7 +120,7 @@ def python(case: Case, probe: Probe) -> Iterator[Finding]:
     """Check that a job's Python starts there, and agrees with this one: jobs travel as pickles."""
     name, answers = case.site.container.image, probe.answers
     key = "container.image" if name else "environment.setup"
-    what = f"the image's Python on {probe.place}" if name else f"this Python on {probe.place}"
+    what = "the image's Python" if name else "this Python"
     if name and answers.get("apptainer") == "no":
         remedy = "Load it in environment.setup, as 'module load apptainer', or have it installed."
         yield problem(what, "there is no 'apptainer' on its PATH", "environment.setup", remedy)
@@ -148,7 +151,7 @@ def gpus(case: Case, probe: Probe) -> Iterator[Finding]:
     if not wanting or "in.python" not in probe.answers:
         return
     key = f"{wanting[0]}.device"
-    claim = f"[{wanting[0]}] device 'cuda' on {probe.place}"
+    claim = f"[{wanting[0]}] device 'cuda'"
     count, _, version = probe.answers.get("in.cuda", "0 ").partition(" ")
     if count != "0":
         yield ok(claim, f"PyTorch for CUDA {version} sees {count}", key)
@@ -171,7 +174,7 @@ def tracking(case: Case, probe: Probe) -> Iterator[Finding]:
     """Check that the tracking server answers a node, since the steps of a run tell it."""
     uri, key = case.site.tracking.uri, "tracking.uri"
     answer = probe.answers.get("in.tracking", "")
-    claim = f"tracking '{uri}' from {probe.place}"
+    claim = f"tracking '{uri}'"
     if answer == "yes":
         yield ok(claim, "answers", key)
     elif answer:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import mammogan
 from mammogan.cluster import executor, slurm
+from mammogan.cluster.doctor.facts import words
 from mammogan.cluster.doctor.questions import ANSWER, READ, TOKEN, script
 from mammogan.config.run import shard_build
 from mammogan.config.site import Resources, Site
@@ -76,7 +77,9 @@ def in_jobs(site: Site, patience_s: float) -> tuple[Probe, ...]:
                 try:
                     waiting[classes] = _submit(site, classes, folders)
                 except ClusterError as error:
-                    probes[classes] = Probe(_place(site, classes), classes, failure=f"no job: {error}")
+                    probes[classes] = Probe(
+                        _place(site, classes), classes, failure=f"sbatch refuses its job: {words(error)}"
+                    )
             end = time.monotonic() + patience_s
             for classes, job_id in waiting.items():
                 probes[classes] = _await(site, classes, job_id, exchanges[classes], end)
@@ -100,7 +103,7 @@ def _partitions(site: Site) -> list[tuple[str, ...]]:
 
 def _place(site: Site, classes: Sequence[str]) -> str:
     partition = site.resources.of(classes[0].partition(".")[2]).partition
-    return f"a node of partition '{partition}'" if partition else "a node of the default partition"
+    return f"partition '{partition}'" if partition else "the default partition"
 
 
 def _submit(site: Site, classes: Sequence[str], folders: Sequence[Path]) -> str:

@@ -27,7 +27,7 @@ cat >"$work/setup" <<'MAMMOGAN_SETUP'
 @SETUP@
 MAMMOGAN_SETUP
 (set -e; trap 'echo "$LINENO" >"$work/line"' ERR; . "$work/setup") >"$work/told" 2>&1
-say setup "$? $(cat "$work/line" 2>/dev/null || echo 0) $(tail -n 2 "$work/told")"
+say setup "$? $(cat "$work/line" 2>/dev/null || echo 0) $(tail -n 2 "$work/told" | sed "s|$work/setup: ||")"
 . "$work/setup" >/dev/null 2>&1
 set +eu
 @EXPORTS@
@@ -51,7 +51,7 @@ if mine=$(mktemp -d "$scratch/mammogan-doctor.XXXXXX" 2>&1); then
   rmdir "$mine"
   say scratch "yes $scratch $(df -Pk "$scratch" 2>/dev/null | awk 'END {printf "%.0f", $4 / 1048576}')"
 else
-  say scratch "no $scratch $mine"
+  say scratch "no $scratch $(ls -ld "$scratch" 2>&1)"
 fi
 """
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import mammogan
 from mammogan.cluster import executor, slurm
 from mammogan.cluster.doctor.case import Case
-from mammogan.cluster.doctor.facts import Facts, Machine, minutes
+from mammogan.cluster.doctor.facts import Facts, Machine, minutes, words
 from mammogan.cluster.doctor.finding import Finding, ok, problem, unchecked, warning
 from mammogan.config.run import shard_build
 from mammogan.config.site import Resource
@@ -149,8 +149,8 @@ def _too_much(table: str, resource: Resource, fields: dict[str, str], facts: Fac
     )
     for key, wanted, there, unit in asked:
         if wanted > there:
-            claim = f"[{table}] {key} is '{getattr(resource, key)}': {wanted:g} {unit}"
-            found = f"partition '{name}' has at most {there:g}"
+            claim = f"[{table}] {key} is '{getattr(resource, key)}'"
+            found = f"{wanted:g} {unit}, and partition '{name}' has at most {there:g}"
             yield problem(
                 claim, found, f"{table}.{key}", f"Give at most {there:g} {unit}, or another partition."
             )
@@ -175,7 +175,7 @@ def _refused(case: Case, table: str) -> str:
         try:
             slurm.preflight(Path(file.name))
         except ClusterError as error:
-            return str(error).partition("failed: ")[2] or str(error)
+            return words(error)
     return ""
 
 
