@@ -9,6 +9,7 @@ import typer
 
 from mammogan import __version__
 from mammogan.cli import shards
+from mammogan.cli.cost import cost
 from mammogan.cli.doctor import doctor
 from mammogan.cli.draw import draw, film
 from mammogan.cli.graph import graph
@@ -28,7 +29,7 @@ app = typer.Typer(
 )
 app.command()(phantom)
 app.add_typer(shards.app, name="shards")
-for command in (doctor, launch, status, logs, cancel, retry, graph, step, sync, draw, film):
+for command in (doctor, launch, status, logs, cancel, retry, graph, cost, step, sync, draw, film):
     app.command()(command)
 
 

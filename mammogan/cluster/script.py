@@ -36,15 +36,16 @@ export MAMMOGAN_MASTER_PORT=$port"""
 # A job that was told to stop is queued again, and so is one that died, but for two reasons not to: what a
 # user must mend fails again, and so does what has died twice after the same number of images. The code of
 # srun is not always that of the rank that failed first. It may have left word; of a killed one, srun tells.
+# (An array's last task has the number of the whole as SLURM_JOB_ID, by which all of it would be queued again.)
 AFTERWARDS = r"""rc=$?
 rm -f "$MAMMOGAN_STOP_FILE"
+job=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID} job=${job:-$SLURM_JOB_ID}
 again=no
 if [ $rc -eq @STOPPED@ ]; then
   [ "${SLURM_RESTART_COUNT:-0}" -lt @REQUEUES@ ] && again=yes
 elif [ $rc -ne 0 ]; then
   attempts=@RUN@/attempts/@NODE@-$task.log failure=@RUN@/failures/@NODE@-$task.json
   mkdir -p "${attempts%/*}"
-  job=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID} job=${job:-$SLURM_JOB_ID}
   at=$(grep -o '"done": [0-9]*' @RUN@/progress/@NODE@-$task.json 2>/dev/null | grep -o '[0-9]*')
   before=$(grep "^job=$job " "$attempts" 2>/dev/null)
   said=$(cat "$failure" 2>/dev/null ||
@@ -56,7 +57,7 @@ elif [ $rc -ne 0 ]; then
     again=yes
   fi
 fi
-[ $again = yes ] && scontrol requeue "$SLURM_JOB_ID"
+[ $again = yes ] && scontrol requeue "$job"
 exit $rc"""
 
 
