@@ -14,6 +14,7 @@ from submitit.slurm.slurm import _make_sbatch_string
 from mammogan.cluster import ledger, script
 from mammogan.config.run import Launched
 from mammogan.errors import ClusterError
+from mammogan.steps import SHARD_STEPS
 from mammogan.steps.graph import Node
 
 
@@ -21,14 +22,16 @@ def python(run: Launched, folder: Path, node: Node) -> str:
     """Command that starts Python in a job: the launching one, or the image's inside Apptainer.
 
     The run's folder has the same path inside and out, since submitit stores absolute paths. The user's own
-    packages, PYTHONPATH and working directory stay out of the image; only the step that builds shards may
+    packages, PYTHONPATH and working directory stay out of the image; only the steps that build shards may
     write to them.
     """
     container = run.site.container
     if not container.image:
         return shlex.quote(sys.executable)
-    shards = _quoted(run.shards)
-    shards = shards if node.step == "shards" else f"{shards}:{shards}:ro"
+    if node.step in SHARD_STEPS:  # they make the set, and the private folder beside it
+        shards = _quoted(str(Path(run.shards).parent))
+    else:
+        shards = f"{_quoted(run.shards)}:{_quoted(run.shards)}:ro"
     theirs = [*container.binds, *filter(None, [run.site.storage.scratch])]  # with variables for the shell
     binds = ",".join([_quoted(str(folder)), shards, *(bind.replace('"', r"\"") for bind in theirs)])
     words = ["apptainer", "-s", "exec", *(["--nv"] if container.nv else []), "--no-home"]
