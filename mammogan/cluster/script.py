@@ -36,7 +36,7 @@ export MAMMOGAN_MASTER_PORT=$port"""
 # A job that was told to stop is queued again, and so is one that died, but for two reasons not to: what a
 # user must mend fails again, and so does what has died twice after the same number of images. The code of
 # srun is not always that of the rank that failed first. It may have left word; of a killed one, srun tells.
-# (An array's last task has the number of the whole as SLURM_JOB_ID, by which all of it would be queued again.)
+# The last task of an array has the number of the array as SLURM_JOB_ID: by that, all would be queued again.
 AFTERWARDS = r"""rc=$?
 rm -f "$MAMMOGAN_STOP_FILE"
 job=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID} job=${job:-$SLURM_JOB_ID}
