@@ -113,10 +113,14 @@ def _places(boxes: Sequence[Box]) -> dict[str, tuple[int, int]]:
     rows: dict[str, int] = {}
     for box in boxes:
         rows[box.name] = 1 + max((rows[need] for need in box.needs), default=-1)
-    followed = [need for box in boxes for need in box.needs]
+    below: dict[str, int] = {}
+    for box in reversed(boxes):
+        below.setdefault(box.name, 0)
+        for need in box.needs:
+            below[need] = max(below.get(need, 0), below[box.name] + 1)
     places: dict[str, tuple[int, int]] = {}
     for row in range(max(rows.values()) + 1):
-        here = sorted((box.name for box in boxes if rows[box.name] == row), key=followed.count, reverse=True)
+        here = sorted((box.name for box in boxes if rows[box.name] == row), key=lambda n: -below[n])
         for lane, name in enumerate(here):
             places[name] = row, lane
     return places

@@ -32,6 +32,9 @@ def launch(
         list[str] | None, typer.Option("--set", help="table.key=value of the method or the site; repeatable.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show everything, submit nothing.")] = False,
+    calibration: Annotated[
+        Path | None, typer.Option(help="With --dry-run: what `mammogan cost --calibrate` has measured.")
+    ] = None,
     wait: Annotated[
         bool | None, typer.Option(help="Follow the run to its end; without a scheduler always so.")
     ] = None,
@@ -46,7 +49,7 @@ def launch(
     _check_batches(plan)
     console = Console()
     if dry_run:
-        _show(plan, run, wanted, console)
+        _show(plan, run, wanted, calibration, console)
         return
 
     start(run, plan, wanted, wait, console)
@@ -174,13 +177,19 @@ def _check_batches(run: Run) -> None:
             ) from None
 
 
-def _show(run: Run, folder: Path, wanted: tuple[Node, ...], console: Console) -> None:
+def _show(
+    run: Run, folder: Path, wanted: tuple[Node, ...], calibration: Path | None, console: Console
+) -> None:
+    from mammogan.cli.cost import DEVICE, of_set, pace_of, show_cost
     from mammogan.cli.show import stages_table
     from mammogan.data.shardset import ShardSet
 
     train = sum(shard.split == "train" for shard in ShardSet(Path(run.shards)).plan.shards)
     console.print(f"Run {run.run_id}: {run.method.method.name} at {run.site.site.name}, in {folder}\n")
     console.print(stages_table(run, train))
+    console.print()
+    shards, pace = of_set(run.method, Path(run.shards)), pace_of(run.method, DEVICE, calibration)
+    show_cost(run.method, run.site, shards, pace, console)
     console.print("\nJobs")
     for node in wanted:
         after = f", after {' and '.join(node.needs)}" if node.needs else ""

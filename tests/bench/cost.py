@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from statistics import median
 
 from mammogan.config.method import load_method
+from mammogan.steps import devices
 from tests.bench import estimate
 from tests.bench.flops import Work, count
 from tests.bench.memory import Peak, peak, slope
@@ -100,10 +101,10 @@ def on_gpus(bench: Bench) -> Iterator[str]:
     method = load_method("mammogan")
     group, of = method.network.stddev_group, list(estimate.rungs(method))
     yield (
-        f"Assumed: {estimate.SUSTAINED:g} of peak arithmetic and {estimate.STREAMED:g} of peak bandwidth are "
-        f"reached, {estimate.LAUNCH_S * 1e6:g} us pass from launch to launch, gradients are reduced at "
-        f"{estimate.LINK_BYTES_S / 1e9:g} GB/s a GPU, and nothing overlaps with that.\n"
+        f"Assumed: {devices.SUSTAINED:g} of peak arithmetic and {devices.STREAMED:g} of peak bandwidth are "
+        f"reached, {devices.LAUNCH_S * 1e6:g} us pass from launch to launch, gradients are reduced at "
+        f"{devices.LINK_BYTES_S / 1e9:g} GB/s a GPU, and nothing overlaps with that.\n"
     )
     yield from estimate.total_table(of, group)
     yield "\nWhere the time goes on eight A100, TF32:\n"
-    yield from estimate.stage_table(of, group, estimate.GPUS[1], "TF32")
+    yield from estimate.stage_table(of, group, devices.GPUS[1], "TF32")

@@ -15,34 +15,14 @@ import torch
 from mammogan import schedule
 from mammogan.config.method import Method
 from mammogan.schedule import Stage
+from mammogan.steps import devices
+from mammogan.steps.devices import GPUS, Bound, Gpu
 from mammogan.train.growth import fresh
 from tests.bench.flops import Work, count
 from tests.bench.ours import countable, ours
 from tests.bench.peers import Shape
 from tests.bench.turns import head, row
 
-SUSTAINED, STREAMED = 0.4, 0.7
-"""Assumed: shares of peak arithmetic and of peak memory bandwidth that layers reach."""
-LAUNCH_S = 6e-6
-"""Assumed: seconds from one operator's launch to the next, from Python."""
-LINK_BYTES_S = 20e9
-"""Assumed: bytes a second and GPU of an all-reduce between nodes (four fifths of 200 Gbit/s a GPU)."""
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """A GPU (SXM) by its data sheet: dense operations a second by precision, and bytes a second."""
-
-    name: str
-    flops_s: dict[str, float]
-    bytes_s: float
-
-
-GPUS = (
-    Gpu("V100", {"fp32": 15.7e12}, 0.9e12),  # on which PGGAN's authors tell how long it took them
-    Gpu("A100 80 GB", {"TF32": 156e12, "bf16": 312e12}, 2.04e12),  # TF32 is what cuDNN makes of fp32
-    Gpu("H100", {"TF32": 494e12, "bf16": 989e12}, 3.35e12),
-)
 COUNTS = (8, 32, 128)
 
 
@@ -54,27 +34,6 @@ class Rung:
     image: Work
     step: Work
     gradient_bytes: float
-
-
-@dataclass(frozen=True)
-class Bound:
-    """The seconds that one step can't go below, by what limits it."""
-
-    arithmetic: float
-    traffic: float
-    launches: float
-    reduction: float
-
-    @property
-    def total(self) -> float:
-        """The longest, and the reduction after it."""
-        return max(self.arithmetic, self.traffic, self.launches) + self.reduction
-
-    @property
-    def limit(self) -> str:
-        """What takes longest."""
-        of = {"arithmetic": self.arithmetic, "traffic": self.traffic, "launches": self.launches}
-        return max(of, key=lambda name: of[name])
 
 
 def usable(batch: int, gpus: int, group: int) -> int:
@@ -90,15 +49,10 @@ def bound(rung: Rung, batch: int, ranks: int, gpu: Gpu, precision: str) -> Bound
     """
     share = batch / ranks
     width = 0.5 if precision == "bf16" else 1.0
+    flops = share * rung.image.flops + rung.step.flops
     moved = share * rung.image.traffic * width + rung.step.traffic
-    # A ring sends and receives 2 (n - 1) / n times the gradients.
-    reduced = 2 * (ranks - 1) / ranks * rung.gradient_bytes
-    return Bound(
-        (share * rung.image.flops + rung.step.flops) / (gpu.flops_s[precision] * SUSTAINED),
-        moved / (gpu.bytes_s * STREAMED),
-        rung.step.calls * LAUNCH_S,
-        reduced / LINK_BYTES_S,
-    )
+    reduced = devices.reduction_s(rung.gradient_bytes, ranks)
+    return devices.bound(flops, moved, rung.step.calls, reduced, gpu, precision)
 
 
 def hours(rung: Rung, gpus: int, gpu: Gpu, precision: str, group: int, *, grown: bool) -> float:

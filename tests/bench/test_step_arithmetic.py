@@ -10,9 +10,11 @@ import torch
 
 from mammogan.config.method import load_method
 from mammogan.schedule import plan
+from mammogan.steps import devices
+from mammogan.steps.devices import GPUS
 from mammogan.train.growth import fresh
-from tests.bench import cost, estimate, step, turns
-from tests.bench.estimate import GPUS, Rung, bound, hours, usable
+from tests.bench import cost, step, turns
+from tests.bench.estimate import Rung, bound, hours, usable
 from tests.bench.flops import Work, count, unit
 from tests.bench.memory import Peak, slope
 from tests.bench.ours import SAVINGS, UNLABELLED
@@ -127,20 +129,20 @@ def rung():
 def test_half_the_images_a_rank_take_half_the_time(rung):
     eight, sixteen = (bound(rung, 64, n, A100, "TF32") for n in (8, 16))
     assert sixteen.arithmetic == eight.arithmetic / 2
-    assert eight.arithmetic == pytest.approx(8 * 2e12 / (156e12 * estimate.SUSTAINED))
-    assert sixteen.launches == eight.launches == pytest.approx(2000 * estimate.LAUNCH_S)
+    assert eight.arithmetic == pytest.approx(8 * 2e12 / (156e12 * devices.SUSTAINED))
+    assert sixteen.launches == eight.launches == pytest.approx(2000 * devices.LAUNCH_S)
 
 
 def test_one_rank_reduces_nothing_and_many_twice_the_gradients(rung):
     assert bound(rung, 64, 1, A100, "TF32").reduction == 0
     assert bound(rung, 4096, 1024, A100, "TF32").reduction == pytest.approx(
-        4e8 / estimate.LINK_BYTES_S, rel=2e-3
+        4e8 / devices.LINK_BYTES_S, rel=2e-3
     )
 
 
 def test_bf16_halves_what_images_move_but_not_what_adam_does(rung):
     single, half = (bound(rung, 8, 8, A100, precision) for precision in ("TF32", "bf16"))
-    per_s = A100.bytes_s * estimate.STREAMED
+    per_s = A100.bytes_s * devices.STREAMED
     assert single.traffic == pytest.approx(51e9 / per_s)
     assert half.traffic == pytest.approx(26e9 / per_s)
     assert single.limit == "traffic" and single.total == single.traffic + single.reduction

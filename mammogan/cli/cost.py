@@ -1,0 +1,254 @@
+"""`mammogan cost`: what a run will take before it is launched, and the measurement that this can rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mammogan.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from mammogan.config.method import Method
+    from mammogan.config.site import Site
+    from mammogan.steps.cost import Cost, Data, Pace
+
+DEVICE = "A100 80 GB"
+
+
+def cost(
+    method: Annotated[str, typer.Option(help="A method's name, or a TOML file.")] = "mammogan",
+    data: Annotated[Path | None, typer.Option(help="The shard set, planned or built.")] = None,
+    images: Annotated[
+        int | None, typer.Option(min=1, help="Number of training images, where no shard set is planned yet.")
+    ] = None,
+    site: Annotated[str, typer.Option(help="A site's name, or a TOML file.")] = "local",
+    device: Annotated[
+        str, typer.Option(help="The GPU to assume, as 'A100 80 GB, bf16', V100 or H100.")
+    ] = DEVICE,
+    calibration: Annotated[
+        Path | None, typer.Option(help="What --calibrate has written: reckon with that, not a data sheet.")
+    ] = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Measure training steps on this machine, and write that down.")
+    ] = False,
+    seconds: Annotated[float, typer.Option(min=1, help="With --calibrate: for about so long.")] = 60,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="table.key=value of the method or the site; repeatable.")
+    ] = None,
+) -> None:
+    """Reckon what a run will cost: time, GPU-hours and storage of each stage, with all that is assumed.
+
+    Without a calibration the time is that of a GPU by its data sheet. To measure where the run will be, run
+    this with --calibrate in a job there, and hand the file that it writes to --calibration.
+    """
+    from rich.console import Console
+
+    from mammogan.config.method import Method, load_method
+    from mammogan.config.settings import split_settings
+    from mammogan.config.site import Site, load_site
+
+    sets = split_settings(tuple(settings or ()), Method, Site)
+    learned, place = load_method(method, tuple(sets[Method])), load_site(site, tuple(sets[Site]))
+    console = Console()
+    if calibrate:
+        calibration = calibration or Path("calibration.json")
+        _calibrate(learned, calibration, seconds, console)
+        if data is None and images is None:
+            return
+    if (data is None) == (images is None):
+        raise ConfigError("Give the images to train on: either --data, a shard set, or --images, a number.")
+    show_cost(learned, place, _data(learned, data, images), pace_of(learned, device, calibration), console)
+
+
+def pace_of(method: Method, device: str, calibration: Path | None) -> Pace:
+    """Choose how fast training is: as measured, or by a GPU's data sheet."""
+    from mammogan.steps import devices
+    from mammogan.steps.calibrate import Calibration
+    from mammogan.steps.cost import DataSheet, Measurements
+
+    if calibration is not None:
+        return Measurements(Calibration.load(calibration))
+    return DataSheet(*devices.find(device, method.engine.precision))
+
+
+def of_set(method: Method, folder: Path) -> Data:
+    """Read a shard set's training images and their bytes; of one that is planned only, those expected."""
+    from mammogan.data.shardset import ShardSet
+    from mammogan.steps.cost import Data
+
+    shards = ShardSet(folder)
+    images = sum(shard.samples for shard in shards.plan.shards if shard.split == "train")
+    expected = Data.expected(images, method)
+    if not shards.is_built:
+        return expected
+    files = [file for file in shards.manifest.files if file.split == "train"]
+    built = {}
+    for rung in {(file.height_px, file.width_px) for file in files}:
+        mine = [file for file in files if (file.height_px, file.width_px) == rung]
+        built[rung] = sum(file.bytes for file in mine) / max(1, sum(file.samples for file in mine))
+    missing = set(expected.bytes_px) - set(built)
+    return Data(images, {**expected.bytes_px, **built}, known=not missing)
+
+
+def _data(method: Method, folder: Path | None, images: int | None) -> Data:
+    from mammogan.steps.cost import Data
+
+    if folder is not None:
+        return of_set(method, folder)
+    assert images is not None
+    return Data.expected(images, method)
+
+
+def _calibrate(method: Method, path: Path, seconds: float, console: Console) -> None:
+    from mammogan.steps.calibrate import Measured, calibrate
+
+    def told(rung: Measured) -> None:
+        size = f"{rung.height_px}x{rung.width_px}"
+        console.print(
+            f"{size:>10}, {rung.batch} at once: {rung.images_per_s:.4g} images/s, "
+            f"{rung.gflop_an_image:.4g} GFLOP an image, {rung.gflops:.4g} GFLOP/s",
+            highlight=False,
+        )
+
+    found = calibrate(method, seconds, told)
+    found.save(path)
+    console.print(
+        f"{len(found.rungs)} rungs measured on {found.device}; written to {path}.\n", highlight=False
+    )
+
+
+def show_cost(method: Method, site: Site, data: Data, how: Pace, console: Console) -> None:
+    """Print the table, and below it what it assumes."""
+    from mammogan.steps.cost import cost as reckoned
+
+    whole = reckoned(method, data, site.resources.gpu_nodes.ranks, how)
+    console.print(_table(whole, data, how))
+    console.print()
+    for line in _assumed(method, whole, data, how):
+        console.print(f"- {line}", highlight=False)
+
+
+def _table(whole: Cost, data: Data, how: Pace) -> Table:
+    from rich.table import Table
+
+    from mammogan.cli.standing import duration
+
+    hours = _hours(how)
+    s = "s" if whole.ranks > 1 else ""
+    title = f"Cost, {hours} of {whole.ranks} rank{s} on: {how.name}"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("stage")
+    heads = ("kimg", "steps", "images\na second", "time", hours.replace("-", "-\n"), "scoring,\nhours")
+    for head in (*heads, "read,\nGB", "checkpoints,\nGB"):
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("pace is")
+    for each in whole.stages:
+        stage = each.stage
+        table.add_row(
+            f"{stage.height_px}x{stage.width_px}",
+            f"{stage.images / 1000:,.0f}",
+            f"{stage.steps:,}",
+            _rate(stage.images / each.hours / 3600),
+            duration(3600 * each.hours),
+            f"{each.rank_hours:.1f}",
+            f"{each.scoring_hours:.1f}",
+            f"{each.read_bytes / 1e9:,.1f}",
+            f"{each.peak_bytes / 1e9:.2f}",
+            each.known,
+        )
+    table.add_section()
+    stages = whole.stages
+    table.add_row(
+        "all",
+        f"{sum(each.stage.images for each in stages) / 1000:,.0f}",
+        f"{sum(each.stage.steps for each in stages):,}",
+        "",
+        duration(3600 * whole.hours),
+        f"{sum(each.rank_hours for each in stages):.1f}",
+        f"{sum(each.scoring_hours for each in stages):.1f}",
+        f"{sum(each.read_bytes for each in stages) / 1e9:,.1f}",
+        f"{whole.peak_bytes / 1e9:.2f}",
+    )
+    return table
+
+
+def _rate(a_second: float) -> str:
+    return f"{a_second:,.0f}" if a_second >= 100 else f"{a_second:.3g}"
+
+
+def _hours(how: Pace) -> str:
+    from mammogan.steps.cost import Measurements
+
+    on_cpu = isinstance(how, Measurements) and how.calibration.kind == "cpu"
+    return "rank-hours" if on_cpu else "GPU-hours"
+
+
+def _assumed(method: Method, whole: Cost, data: Data, how: Pace) -> Iterator[str]:
+    """Say what the table adds up to, and what it takes for granted."""
+    from mammogan.steps import cost, devices
+
+    kept = sum(each.kept_bytes for each in whole.stages)
+    yield (
+        f"In all {whole.rank_hours:.1f} {_hours(how)}: training, scoring, and {whole.drawing_hours:.2f} to "
+        f"draw {whole.pool:,} images. Time in queues, to start, to read and to save comes on top."
+    )
+    shown = sum(each.stage.images for each in whole.stages) / data.images
+    yield (
+        f"{data.images:,} training images, each shown {shown:.3g} times. The schedule is counted in images "
+        "shown: more data costs storage, not time."
+    )
+    yield (
+        f"Storage: training shards of these rungs {data.total_bytes / 1e9:,.1f} GB, checkpoints at most "
+        f"{whole.peak_bytes / 1e9:,.1f} GB and once a checkpoint is chosen {kept / 1e9:,.1f} GB, the pool "
+        f"{whole.pool_bytes / 1e9:,.1f} GB."
+    )
+    if not data.known:
+        yield (
+            f"Assumed: an image in a shard takes {cost.SHARD_RATIO:.0%} of its 16-bit pixels, and a PNG "
+            f"{cost.PNG_RATIO:.0%}, as measured on five pictures (docs/speed.md)."
+        )
+    if isinstance(how, cost.Measurements):
+        yield from _measured(whole, how)
+    else:
+        yield (
+            f"Assumed, not measured: each rank is one {how.name}. Of its data sheet {devices.SUSTAINED:.0%} "
+            f"of peak arithmetic and {devices.STREAMED:.0%} of peak bandwidth are reached, and "
+            f"{devices.LAUNCH_S * 1e6:g} us pass from launch to launch. To measure it instead: "
+            "mammogan cost --calibrate"
+        )
+    if whole.ranks > 1:
+        yield (
+            f"Assumed: gradients are reduced at {devices.LINK_BYTES_S / 1e9:g} GB/s a rank, and nothing "
+            "overlaps with that."
+        )
+    yield (
+        "Scoring counts the drawing of its images alone; reading reals and sorting their projections come on "
+        "top, and so do shards that are still to be built."
+    )
+    yield f"One stage follows the other; {method.scoring.checkpoints} checkpoints a stage are scored beside."
+
+
+def _measured(whole: Cost, how: Pace) -> Iterator[str]:
+    from mammogan.steps.cost import Measurements
+
+    assert isinstance(how, Measurements)
+    rungs, found = how.calibration.rungs, how.calibration
+    sizes = ", ".join(f"{rung.height_px}x{rung.width_px}" for rung in rungs)
+    yield (
+        f"Measured with the method '{found.method}' in {found.precision}, one process, no data read: "
+        f"{sizes}; {rungs[-1].gflops:.4g} GFLOP/s in the last."
+    )
+    reckoned = [each for each in whole.stages if each.known != "measured"]
+    if reckoned:
+        first = reckoned[0].stage
+        yield (
+            f"Extrapolated, not measured: from {first.height_px}x{first.width_px} on, by counted work at the "
+            "pace of the largest rung measured. Large maps move more bytes for each operation, so that these "
+            "may take longer."
+        )

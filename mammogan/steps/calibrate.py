@@ -1,0 +1,155 @@
+"""Measuring a few real training steps at small rungs on this device, for `mammogan cost` to reckon with."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mammogan import schedule
+from mammogan.config.method import Method
+from mammogan.errors import ConfigError
+from mammogan.files import write
+from mammogan.schedule import Stage
+from mammogan.steps.work import work
+
+if TYPE_CHECKING:
+    import torch
+
+STEPS = 3
+MOST_IMAGES = 64
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A rung: images a second of one rank at `batch`, and the counted GFLOP of an image."""
+
+    height_px: int
+    width_px: int
+    batch: int
+    images_per_s: float
+    gflop_an_image: float
+
+    @property
+    def gflops(self) -> float:
+        """GFLOP/s reached."""
+        return self.images_per_s * self.gflop_an_image
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What one device was measured to do; `kind` is ``cpu`` or ``cuda``."""
+
+    device: str
+    kind: str
+    method: str
+    precision: str
+    rungs: tuple[Measured, ...]
+
+    def save(self, path: Path) -> None:
+        """Write it down as JSON."""
+        write(path, json.dumps(asdict(self), indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Calibration:
+        """Read it back.
+
+        Raises
+        ------
+        ConfigError
+            If the file is not there or is none.
+        """
+        try:
+            tree = json.loads(path.read_text(encoding="utf-8"))
+            rungs = tuple(Measured(**rung) for rung in tree.pop("rungs"))
+            found = cls(**tree, rungs=rungs)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ConfigError(
+                f"--calibration '{path}' is no calibration ({error}). Make one with: "
+                "mammogan cost --calibrate"
+            ) from None
+        if not rungs:
+            raise ConfigError(f"--calibration '{path}' holds no rung: measure again, for longer.")
+        return found
+
+
+def calibrate(method: Method, budget_s: float, told: Callable[[Measured], None]) -> Calibration:
+    """Measure the rungs of `method` from the smallest up, as far as `budget_s` seconds go; one process.
+
+    Each rung takes one step to warm up and the median of three more, of as many images as a rank takes at
+    once. The images are noise, which takes as long as mammograms; nothing is read, and nothing saved.
+    """
+    import torch
+
+    from mammogan.train import device
+
+    here, end = device.local_device(), time.monotonic() + budget_s
+    device.prepare(here)
+    # With a penalty at each step, so that a step is like the other; how rarely it is taken, `work` counts.
+    method = method.model_copy(update={"loss": method.loss.model_copy(update={"penalty_every": 1})})
+    found: list[Measured] = []
+    for stage in schedule.plan(method):
+        flops = work(method, stage).flops
+        batch = _batch(method, stage, flops, found, (end - time.monotonic()) / 2)
+        if not batch:
+            break
+        seconds = _measured(method, stage, batch, here)
+        found.append(Measured(stage.height_px, stage.width_px, batch, batch / seconds, flops / 1e9))
+        told(found[-1])
+    name = torch.cuda.get_device_name(here) if here.type == "cuda" else _processor(torch.get_num_threads())
+    return Calibration(name, here.type, method.method.name, method.engine.precision, tuple(found))
+
+
+def _batch(method: Method, stage: Stage, flops: float, found: list[Measured], left_s: float) -> int:
+    """Choose whole groups of images whose steps fit into the time that is left; 0 if none do."""
+    group = method.network.stddev_group
+    most = max(group, min(stage.micro_batch, MOST_IMAGES) // group * group)
+    if not found:
+        return most
+    second = found[-1].gflops * 1e9 / flops  # images a second, at the pace of the rung before
+    fit = math.floor(left_s * second / (STEPS + 1) / group) * group
+    return min(most, max(0, fit))
+
+
+def _measured(method: Method, stage: Stage, batch: int, here: torch.device) -> float:
+    """Time a step of `batch` images in seconds: the median of `STEPS`."""
+    import copy
+
+    import torch
+
+    from mammogan.train import growth
+    from mammogan.train.adversaries import Adversaries
+    from mammogan.train.distributed import join
+    from mammogan.train.feed import Batch
+
+    alone = replace(stage, batch=batch, micro_batch=batch)
+    generator, critic = growth.fresh(method, stage.index)
+    adversaries = Adversaries(method, alone, (generator, copy.deepcopy(generator), critic), join(), here)
+    noise = torch.randn(batch, method.network.latent_size, device=here)
+    reals = torch.randn(batch, 1, stage.height_px, stage.width_px, device=here)
+    labels = torch.zeros(batch, len(method.supervision.fields), dtype=torch.int64, device=here)
+    whole = Batch(
+        reals, labels, noise, torch.rand(batch, device=here), noise, labels, torch.empty(batch, 3, 0)
+    )
+    seconds = []
+    for number in range(STEPS + 1):
+        begin = time.perf_counter()
+        adversaries.step(whole, 1.0, number)
+        if here.type == "cuda":
+            torch.cuda.synchronize(here)
+        seconds.append(time.perf_counter() - begin)
+    return sorted(seconds[1:])[STEPS // 2]
+
+
+def _processor(threads: int) -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        name = platform.processor() or platform.machine()
+    return f"{name}, {threads} threads"
