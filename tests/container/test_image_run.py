@@ -79,8 +79,11 @@ def _five_ports():
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("it's the main job")  # with a space and a quote, as users' folders have
+def place():
+    """Phantoms and a planned shard set; unlike /tmp, Apptainer does not bind this folder by itself."""
+    folder = ROOT / "build" / "it's the main job"  # with a space and a quote, as users' folders have
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     mammogan("phantom", folder / "dicoms", "--patients", 8, "--seed", 0, "--frame-scale", 0.25)
     small = ("packing.top_px=[20,16]", "splits.train=0.6", "splits.validation=0.4")
     sets = [word for setting in small for word in ("--set", setting)]
