@@ -148,7 +148,7 @@ def python(case: Case, probe: Probe) -> Iterator[Finding]:
 def gpus(case: Case, probe: Probe) -> Iterator[Finding]:
     """Check that PyTorch sees a GPU where a class's device is CUDA."""
     wanting = [key for key in probe.classes if case.site.resources.of(key.partition(".")[2]).device == "cuda"]
-    if not wanting or "in.python" not in probe.answers:
+    if not wanting or probe.answers.get("in.torch", "no") == "no":
         return
     key = f"{wanting[0]}.device"
     claim = f"[{wanting[0]}] device 'cuda'"
@@ -158,7 +158,10 @@ def gpus(case: Case, probe: Probe) -> Iterator[Finding]:
         return
     driver = f"nvidia-smi lists {probe.answers.get('gpus', '0')}"
     if version == "None":
-        found, remedy = f"PyTorch is built without CUDA; {driver}", "Build the image from requirements.lock."
+        found, remedy = (
+            f"PyTorch is built without CUDA; {driver}",
+            "Build the image for GPUs (containers/README.md).",
+        )
     elif case.site.container.image and not case.site.container.nv:
         key, found = "container.nv", f"PyTorch sees no GPU; {driver}; container.nv is false"
         remedy = "Set it to true: the driver gets into the image."
@@ -201,16 +204,18 @@ def _versions(what: str, answers: dict[str, str], key: str) -> Iterator[Finding]
         yield problem(
             what, found, key, f"Launch with Python {answers['in.python']}, or build the image on {here}."
         )
-    for name in ("mammogan", "submitit", "torch"):
-        there, mine = answers.get(f"in.{name}", "no"), _version(name)
-        if there == "no":
-            yield problem(what, f"has no {name}", key, "Install 'mammogan[launch,train]' there.")
-        elif mine and mine.split("+")[0] != there.split("+")[0]:
+    versions = {name: answers.get(f"in.{name}", "no") for name in ("mammogan", "submitit", "torch")}
+    if missing := [name for name, there in versions.items() if there == "no"]:
+        remedy = BUILD if key == "container.image" else "Install 'mammogan[launch,train]' in it."
+        yield problem(what, f"has no {' and no '.join(missing)}", key, remedy)
+        return
+    for name, there in versions.items():
+        mine = _version(name)
+        if mine and mine.split("+")[0] != there.split("+")[0]:
             found = f"has {name} {there}, and here it is {mine}"
             yield warning(what, found, key, "Install the same version on both sides.")
-    told = ", ".join(f"{name} {answers.get(f'in.{name}', '')}" for name in ("mammogan", "submitit", "torch"))
     if answers["in.python"] == here:
-        yield ok(what, f"Python {here}, {told}", key)
+        yield ok(what, f"Python {here}, {', '.join(map(' '.join, versions.items()))}", key)
 
 
 def _version(name: str) -> str:

@@ -154,7 +154,7 @@ def _await(site: Site, classes: tuple[str, ...], job_id: str, folders: Sequence[
 def _python(site: Site) -> str:
     """Command that starts a job's Python: the very one of batch scripts, with /tmp for run and shards."""
     folder = Path(tempfile.gettempdir())
-    build = shard_build(folder, 1, site, mammogan.__version__)
+    build = shard_build(folder / "shards", 1, site, mammogan.__version__)  # what is bound is its parent
     return executor.python(build, folder, graph(build)[0])
 
 
