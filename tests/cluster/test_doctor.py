@@ -177,6 +177,7 @@ def test_nodes_are_read_with_their_gpus_and_whether_they_are_up(commands):
         NODE.format("a", "gpu:h100:8(S:0-1),craynetwork:4", "IDLE+DRAIN"),
         NODE.format("b", "gpu:2,gpu:mig:3", "MIXED"),
         NODE.format("c", "(null)", "DOWN*"),
+        NODE.format("d", "(null)", "IDLE+CLOUD+POWERED_DOWN"),  # started when a job wants it
     ]
     shown = "\n".join(lines)
     commands(
@@ -194,6 +195,7 @@ esac"""
         (8, False),
         (5, True),
         (0, False),
+        (0, True),
     ]
     assert facts.partition("")["PartitionName"] == "gpu"
     assert facts.partition("cpu") is None

@@ -11,7 +11,18 @@ from mammogan.errors import ClusterError
 _PARTITION = re.compile(r"(?:^|\s)(\w+)=(\S+)")
 _NODE = re.compile(r"\b(NodeName|CPUTot|RealMemory|Gres|State|Partitions)=(\S+)")
 _GPUS = re.compile(r"(?:^|,)gpu(?::[^:,()]+)?:(\d+)")
-_UNUSABLE = ("DOWN", "DRAIN", "FAIL", "NOT_RESPONDING", "UNKNOWN", "MAINT")
+_UNUSABLE = {
+    "DOWN",
+    "DRAIN",
+    "DRAINED",
+    "DRAINING",
+    "FAIL",
+    "FAILING",
+    "NOT_RESPONDING",
+    "UNKNOWN",
+    "MAINT",
+    "FUTURE",
+}
 
 
 @dataclass(frozen=True)
@@ -43,9 +54,9 @@ class Facts:
         ClusterError
             If it does not answer.
         """
-        shown = slurm.ask("scontrol", "-o", "show", "partition").splitlines()
+        shown = slurm.ask("scontrol", "-a", "-o", "show", "partition").splitlines()
         partitions = [dict(_PARTITION.findall(line)) for line in shown if "PartitionName=" in line]
-        nodes = slurm.ask("scontrol", "-o", "show", "node").splitlines()
+        nodes = slurm.ask("scontrol", "-a", "-o", "show", "node").splitlines()
         config = re.findall(r"^(\w+)\s*=\s*(.*?)\s*$", slurm.ask("scontrol", "show", "config"), re.MULTILINE)
         return cls(
             {fields["PartitionName"]: fields for fields in partitions},
@@ -87,6 +98,6 @@ def _machine(fields: dict[str, str]) -> Machine:
         cpus=int(fields.get("CPUTot", 0)),
         memory_mb=int(fields.get("RealMemory", 0)),
         gpus=sum(map(int, _GPUS.findall(fields.get("Gres", "")))),
-        usable=not any(word in fields.get("State", "") for word in _UNUSABLE),
+        usable=not {word.rstrip("*~#!%$@^-") for word in fields.get("State", "").split("+")} & _UNUSABLE,
         partitions=tuple(fields.get("Partitions", "").split(",")),
     )
