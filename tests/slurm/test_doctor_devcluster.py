@@ -88,7 +88,7 @@ def gpu_nodes(line):
 SCHEDULER = {
     "partition that does not exist": (
         *gpu_nodes('partition = "gpuu"'), 'partition = "gpuu"', "[resources.gpu_nodes] partition",
-        "Slurm has no partition 'gpuu'; it has 'cpu', 'gpu'",
+        "Slurm has no partition 'gpuu'; it has 'cpu', ",
     ),
     "partition that is down": (
         *gpu_nodes('partition = "doctor-shut"\n#'), 'partition = "doctor-shut"', "[resources.gpu_nodes] partition",
