@@ -91,7 +91,8 @@ SCHEDULER = {
         "Slurm has no partition 'gpuu'; it has 'cpu', ",
     ),
     "partition that is down": (
-        *gpu_nodes('partition = "doctor-shut"\n#'), 'partition = "doctor-shut"', "[resources.gpu_nodes] partition",
+        *gpu_nodes('partition = "doctor-shut"\n#'), 'partition = "doctor-shut"',
+        "[resources.gpu_nodes] partition",
         "its state is 'DOWN'",
     ),
     "more nodes than the partition has": (
