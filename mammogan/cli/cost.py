@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -112,12 +113,20 @@ def _calibrate(method: Method, path: Path, seconds: float, console: Console) -> 
         size = f"{rung.height_px}x{rung.width_px}"
         console.print(
             f"{size:>10}, {rung.batch} at once: {rung.images_per_s:.4g} images/s, "
-            f"{rung.gflop_an_image:.4g} GFLOP an image, {rung.gflops:.4g} GFLOP/s",
+            f"{rung.gflop_an_image:.4g} GFLOP an image, {rung.gflops:.4g} GFLOP/s, "
+            f"and {rung.step_s:.2g} s a step beside",
+            soft_wrap=True,
             highlight=False,
         )
 
+    busy = os.getloadavg()[0]
     found = calibrate(method, seconds, told)
     found.save(path)
+    if found.kind == "cpu" and busy > 0.5 * (os.cpu_count() or 1):
+        console.print(
+            f"Other work kept {busy:.1f} of {os.cpu_count()} processors busy, so that training alone is "
+            "quicker than this: measure again where nothing else runs."
+        )
     console.print(
         f"{len(found.rungs)} rungs measured on {found.device}; written to {path}.\n", highlight=False
     )
@@ -137,30 +146,27 @@ def show_cost(method: Method, site: Site, data: Data, how: Pace, console: Consol
 def _table(whole: Cost, data: Data, how: Pace) -> Table:
     from rich.table import Table
 
-    from mammogan.cli.standing import duration
-
     hours = _hours(how)
     s = "s" if whole.ranks > 1 else ""
     title = f"Cost, {hours} of {whole.ranks} rank{s} on: {how.name}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    table.add_column("stage")
-    heads = ("kimg", "steps", "images\na second", "time", hours.replace("-", "-\n"), "scoring,\nhours")
-    for head in (*heads, "read,\nGB", "checkpoints,\nGB"):
+    table.add_column("stage", no_wrap=True)
+    heads = ("kimg", "steps", "images\n/s", "time", hours.replace("-", "-\n"), "scoring\nhours")
+    for head in (*heads, "read\nGB", "saved\nGB"):  # two lines, so that 80 columns hold the table
         table.add_column(head, justify="right", no_wrap=True)
-    table.add_column("pace is")
+    mark = {"by work": "~"}
     for each in whole.stages:
         stage = each.stage
         table.add_row(
             f"{stage.height_px}x{stage.width_px}",
             f"{stage.images / 1000:,.0f}",
             f"{stage.steps:,}",
-            _rate(stage.images / each.hours / 3600),
-            duration(3600 * each.hours),
-            f"{each.rank_hours:.1f}",
-            f"{each.scoring_hours:.1f}",
-            f"{each.read_bytes / 1e9:,.1f}",
-            f"{each.peak_bytes / 1e9:.2f}",
-            each.known,
+            mark.get(each.known, "") + _rate(stage.images / each.hours / 3600),
+            _time(each.hours),
+            _number(each.rank_hours),
+            _number(each.scoring_hours),
+            _number(each.read_bytes / 1e9),
+            _number(each.peak_bytes / 1e9),
         )
     table.add_section()
     stages = whole.stages
@@ -169,13 +175,23 @@ def _table(whole: Cost, data: Data, how: Pace) -> Table:
         f"{sum(each.stage.images for each in stages) / 1000:,.0f}",
         f"{sum(each.stage.steps for each in stages):,}",
         "",
-        duration(3600 * whole.hours),
-        f"{sum(each.rank_hours for each in stages):.1f}",
-        f"{sum(each.scoring_hours for each in stages):.1f}",
-        f"{sum(each.read_bytes for each in stages) / 1e9:,.1f}",
-        f"{whole.peak_bytes / 1e9:.2f}",
+        _time(whole.hours),
+        _number(sum(each.rank_hours for each in stages)),
+        _number(sum(each.scoring_hours for each in stages)),
+        _number(sum(each.read_bytes for each in stages) / 1e9),
+        _number(whole.peak_bytes / 1e9),
     )
     return table
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}"
+
+
+def _time(hours: float) -> str:
+    from mammogan.cli.standing import duration
+
+    return f"{hours / 24:,.0f} d" if hours >= 240 else duration(3600 * hours)
 
 
 def _rate(a_second: float) -> str:
@@ -195,7 +211,7 @@ def _assumed(method: Method, whole: Cost, data: Data, how: Pace) -> Iterator[str
 
     kept = sum(each.kept_bytes for each in whole.stages)
     yield (
-        f"In all {whole.rank_hours:.1f} {_hours(how)}: training, scoring, and {whole.drawing_hours:.2f} to "
+        f"In all {whole.rank_hours:,.1f} {_hours(how)}: training, scoring, and {whole.drawing_hours:.2f} to "
         f"draw {whole.pool:,} images. Time in queues, to start, to read and to save comes on top."
     )
     shown = sum(each.stage.images for each in whole.stages) / data.images
@@ -248,7 +264,7 @@ def _measured(whole: Cost, how: Pace) -> Iterator[str]:
     if reckoned:
         first = reckoned[0].stage
         yield (
-            f"Extrapolated, not measured: from {first.height_px}x{first.width_px} on, by counted work at the "
-            "pace of the largest rung measured. Large maps move more bytes for each operation, so that these "
-            "may take longer."
+            f"Extrapolated, not measured (~): from {first.height_px}x{first.width_px} on, by counted work at "
+            f"the pace of {sizes.rpartition(', ')[2]}. Maps of another size have another pace: the more "
+            "rungs are measured (--seconds), the better."
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import platform
 import time
 from collections.abc import Callable
@@ -22,23 +21,29 @@ if TYPE_CHECKING:
     import torch
 
 STEPS = 3
+"""Steps that are timed of each batch, after one to warm up; the quickest counts, for others slow it down."""
 MOST_IMAGES = 64
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A rung: images a second of one rank at `batch`, and the counted GFLOP of an image."""
+    """A rung: images a second of one rank at `batch`, and the counted GFLOP of an image.
+
+    By two batches an image adds `image_s` to a step, which takes `step_s` beside (both Adams, mostly).
+    """
 
     height_px: int
     width_px: int
     batch: int
     images_per_s: float
     gflop_an_image: float
+    image_s: float
+    step_s: float
 
     @property
     def gflops(self) -> float:
-        """GFLOP/s reached."""
-        return self.images_per_s * self.gflop_an_image
+        """GFLOP/s reached, what a step takes beside left out."""
+        return self.gflop_an_image / self.image_s
 
 
 @dataclass(frozen=True)
@@ -81,8 +86,8 @@ class Calibration:
 def calibrate(method: Method, budget_s: float, told: Callable[[Measured], None]) -> Calibration:
     """Measure the rungs of `method` from the smallest up, as far as `budget_s` seconds go; one process.
 
-    Each rung takes one step to warm up and the median of three more, of as many images as a rank takes at
-    once. The images are noise, which takes as long as mammograms; nothing is read, and nothing saved.
+    Steps of two batches are timed at each rung: of the fewest images, and of as many as a rank takes at once
+    if there is time. Images are noise, which takes as long as mammograms; nothing is read or saved.
     """
     import torch
 
@@ -94,30 +99,35 @@ def calibrate(method: Method, budget_s: float, told: Callable[[Measured], None])
     method = method.model_copy(update={"loss": method.loss.model_copy(update={"penalty_every": 1})})
     found: list[Measured] = []
     for stage in schedule.plan(method):
-        flops = work(method, stage).flops
-        batch = _batch(method, stage, flops, found, (end - time.monotonic()) / 2)
-        if not batch:
+        flops, group = work(method, stage).flops, method.network.stddev_group
+        expected_s = (flops / 1e9 / found[-1].gflops) * group + found[-1].step_s if found else 0.0
+        left_s = end - time.monotonic()
+        if 3 * (STEPS + 1) * expected_s > left_s:  # of one batch, and of one that is twice as large
             break
-        seconds = _measured(method, stage, batch, here)
-        found.append(Measured(stage.height_px, stage.width_px, batch, batch / seconds, flops / 1e9))
+        few_s = _measured(method, stage, group, here)
+        batch = _batch(method, stage, few_s, left_s / 3)
+        many_s = _measured(method, stage, batch, here)
+        image_s = (many_s - few_s) / (batch - group)
+        if image_s <= 0:  # the step is all there is, or something else ran meanwhile
+            image_s = many_s / batch
+        beside_s = max(0.0, many_s - batch * image_s)
+        size_px = stage.height_px, stage.width_px
+        found.append(Measured(*size_px, batch, batch / many_s, flops / 1e9, image_s, beside_s))
         told(found[-1])
     name = torch.cuda.get_device_name(here) if here.type == "cuda" else _processor(torch.get_num_threads())
     return Calibration(name, here.type, method.method.name, method.engine.precision, tuple(found))
 
 
-def _batch(method: Method, stage: Stage, flops: float, found: list[Measured], left_s: float) -> int:
-    """Choose whole groups of images whose steps fit into the time that is left; 0 if none do."""
+def _batch(method: Method, stage: Stage, few_s: float, budget_s: float) -> int:
+    """Choose whole groups of images, two at least, that fit into `budget_s`: a group's step takes `few_s`."""
     group = method.network.stddev_group
-    most = max(group, min(stage.micro_batch, MOST_IMAGES) // group * group)
-    if not found:
-        return most
-    second = found[-1].gflops * 1e9 / flops  # images a second, at the pace of the rung before
-    fit = math.floor(left_s * second / (STEPS + 1) / group) * group
-    return min(most, max(0, fit))
+    fit = int(budget_s / (STEPS + 1) / few_s)
+    most = min(stage.micro_batch, MOST_IMAGES) // group
+    return max(2, min(most, fit)) * group
 
 
 def _measured(method: Method, stage: Stage, batch: int, here: torch.device) -> float:
-    """Time a step of `batch` images in seconds: the median of `STEPS`."""
+    """Time a step of `batch` images in seconds, the quickest of `STEPS`."""
     import copy
 
     import torch
@@ -143,7 +153,7 @@ def _measured(method: Method, stage: Stage, batch: int, here: torch.device) -> f
         if here.type == "cuda":
             torch.cuda.synchronize(here)
         seconds.append(time.perf_counter() - begin)
-    return sorted(seconds[1:])[STEPS // 2]
+    return min(seconds[1:])
 
 
 def _processor(threads: int) -> str:

@@ -16,7 +16,7 @@ from mammogan.config.method import Method
 from mammogan.errors import ConfigError
 from mammogan.schedule import Stage
 from mammogan.steps import devices
-from mammogan.steps.calibrate import Calibration
+from mammogan.steps.calibrate import Calibration, Measured
 from mammogan.steps.devices import Gpu
 from mammogan.steps.work import Work, work
 
@@ -79,20 +79,20 @@ class Measurements:
         return self.calibration.device
 
     def step_s(self, stage: Stage, work: Work, share: int, ranks: int) -> tuple[float, str]:
-        """Seconds of a step at the operations a second that were reached."""
-        reached, known = self._reached(stage)
+        """Seconds of a step at the operations a second that were reached, and of what it does beside."""
+        rung, known = self._rung(stage)
         reduced = devices.reduction_s(work.gradient_bytes, ranks)
-        return share * work.flops / reached + reduced, known
+        return share * work.flops / rung.gflops / 1e9 + rung.step_s + reduced, known
 
     def drawing_s(self, stage: Stage, work: Work) -> float:
         """Seconds to draw one image, at the operations a second of training."""
-        return work.drawing_flops / self._reached(stage)[0]
+        return work.drawing_flops / self._rung(stage)[0].gflops / 1e9
 
-    def _reached(self, stage: Stage) -> tuple[float, str]:
+    def _rung(self, stage: Stage) -> tuple[Measured, str]:
         for rung in self.calibration.rungs:
             if (rung.height_px, rung.width_px) == (stage.height_px, stage.width_px):
-                return rung.gflops * 1e9, "measured"
-        return self.calibration.rungs[-1].gflops * 1e9, "by work"
+                return rung, "measured"
+        return self.calibration.rungs[-1], "by work"
 
 
 @dataclass(frozen=True)

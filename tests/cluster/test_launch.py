@@ -53,6 +53,7 @@ def test_dry_run_shows_stages_jobs_and_scripts_and_writes_nothing(run, tmp_path)
     # stage, size, images, batch, fade, ranks; a rank's steps, images, at once, shards
     assert row == ["0", "5x4", "80", "8", "0%", "2", "10", "40", "4", "x", "1", "3"]
     assert "score-0: 2 x gpu_one, after train-0" in text
+    assert "GPU-hours of 2 ranks on: A100 80 GB, TF32" in text
     assert text.count("#!/bin/bash") == 7
     assert "#SBATCH --dependency='afterok:<train-0>'" in text
     assert "nothing was submitted" in text
@@ -120,7 +121,7 @@ def test_retry_does_what_failed_and_what_waits_for_it_and_nothing_else(run, stub
     assert "Tried again: score-0 task 1." in told
     assert not list((tmp_path / "r" / "failures").iterdir())
     after = (tmp_path / "r" / "jobs.jsonl").read_text().splitlines()[before:]
-    assert [json.loads(line)["node"] for line in after] == ["score-0", "select", "sample", "report"]
+    assert [json.loads(line)["node"] for line in after] == ["score-0", "select", "sample", "sample", "report"]
     assert "Nothing to retry: no step of the run 'r' failed or was cancelled." in run("retry", "r").output
 
 
