@@ -102,7 +102,7 @@ def calibrate(method: Method, budget_s: float, told: Callable[[Measured], None])
         flops, group = work(method, stage).flops, method.network.stddev_group
         expected_s = (flops / 1e9 / found[-1].gflops) * group + found[-1].step_s if found else 0.0
         left_s = end - time.monotonic()
-        if 3 * (STEPS + 1) * expected_s > left_s:  # of one batch, and of one that is twice as large
+        if found and 3 * (STEPS + 1) * expected_s > left_s:  # of one batch, and of one that is twice as large
             break
         few_s = _measured(method, stage, group, here)
         batch = _batch(method, stage, few_s, left_s / 3)
