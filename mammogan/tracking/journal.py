@@ -42,7 +42,9 @@ class Journal:
         if not self.writes:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        line = json.dumps({"time_ms": int(time.time() * 1000), **entry}).encode() + b"\n"
+        job = os.environ.get("SLURM_JOB_ID")
+        entry = {"time_ms": int(time.time() * 1000), **({"job": job} if job else {}), **entry}
+        line = json.dumps(entry).encode() + b"\n"
         path = self.folder / f"{self.source}.jsonl"
         with full_disk_explained(path), path.open("ab+") as stream:
             if stream.tell():

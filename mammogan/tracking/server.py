@@ -9,12 +9,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from mammogan import __version__
 from mammogan.files import sha256, write
@@ -23,6 +25,7 @@ from mammogan.tracking.journal import FOLDER, read
 EXPERIMENT, PARENT, TOLD = "mammogan", "parent", "told.json"
 TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the page then opens on training, not on GenAI
 REQUEST_SETTINGS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+CHOSEN = "chosen"
 METRICS_AT_ONCE, PARAMS_AT_ONCE = 1000, 100  # as many as MLflow takes in one request
 
 
@@ -38,8 +41,10 @@ class Story:
         Source of a journal to the name of its child run.
     finished, ended
         Sources of the journals that have ended, and whether the whole run has.
-    model, loader
-        Folder of the chosen generator, and the module that loads it for MLflow.
+    model, loader, inputs
+        Folder of the chosen generator, the module that loads it for MLflow, and the types of its inputs.
+    registered
+        Name under which MLflow's registry holds it, with the alias `CHOSEN`.
     """
 
     name: str
@@ -52,6 +57,8 @@ class Story:
     files: list[Path] = field(default_factory=list)
     model: Path | None = None
     loader: str = ""
+    inputs: dict[str, str] = field(default_factory=dict)
+    registered: str = ""
 
 
 def default_uri(run: Path) -> str:
@@ -86,13 +93,14 @@ def sync(run: Path, uri: str, story: Story) -> None:
                 tags = {"mlflow.parentRunId": parent, "stage": source}
                 child = server.run_of(source, name, tags, entries[0]["time_ms"])
                 server.tell_journal(child, source, entries)
+                server.tell_jobs(child, source, entries)
                 if source in story.finished:
                     server.client.set_terminated(child, "FINISHED", entries[-1]["time_ms"])
         server.tell_scores(parent, story.scores)
         for path in story.files:
             server.tell_file(parent, path)
         if story.model:
-            server.tell_model(parent, story.model, story.loader)
+            server.tell_model(parent, story)
         if story.ended:
             server.client.set_terminated(parent, "FINISHED")
 
@@ -114,9 +122,19 @@ class _Server:
         write(self.path, json.dumps(self.all))
 
     def run_of(self, source: str, name: str, tags: dict[str, str], start_ms: int | None = None) -> str:
-        """Give the id of the server's run for `source`, and make it if there is none."""
+        """Give the id of the server's run for `source`, and make it if there is none.
+
+        By its token, noted before, a run is found that a job made and was killed before it noted that.
+        """
         if f"run {source}" not in self.told:
-            made = self.client.create_run(self._experiment(), start_ms, tags, run_name=name)
+            experiment, key = self._experiment(), f"token {source}"
+            if key in self.told:
+                found = self.client.search_runs([experiment], f"tags.token = '{self.told[key]}'")
+            else:
+                found = []
+                self.note(key, uuid4().hex)
+            tags = tags | {"token": self.told[key]}
+            made = found[0] if found else self.client.create_run(experiment, start_ms, tags, run_name=name)
             self.note(f"run {source}", made.info.run_id)
         return str(self.told[f"run {source}"])
 
@@ -127,30 +145,47 @@ class _Server:
             run_id,
             [(name, x, e["time_ms"], e["step"]) for e in fresh for name, x in e.get("metrics", {}).items()],
         )
-        for entry in fresh:
-            if "picture" in entry:
-                self._tell_picture(run_id, entry)
+        pictures = [entry for entry in fresh if "picture" in entry]
+        there = self.client.list_artifacts(run_id, "images") if pictures else []
+        for entry in pictures:
+            self._tell_picture(run_id, entry, [Path(file.path).name for file in there])
         self.note(f"entries {source}", len(entries))
 
-    def _tell_picture(self, run_id: str, entry: dict[str, Any]) -> None:
-        """Log a picture, to be leafed through by step, unless the server has it; MLflow would keep both."""
+    def tell_jobs(self, run_id: str, source: str, entries: Sequence[dict[str, Any]]) -> None:
+        """Say in a tag which of the scheduler's jobs have made the entries."""
+        jobs = ",".join(dict.fromkeys(entry["job"] for entry in entries if "job" in entry))
+        if jobs != self.told.get(f"jobs {source}", ""):
+            self.client.set_tag(run_id, "slurm.job_ids", jobs)
+            self.note(f"jobs {source}", jobs)
+
+    def _tell_picture(self, run_id: str, entry: dict[str, Any], there: Sequence[str]) -> None:
+        """Log a picture, to be leafed through by step, unless the server has it; MLflow would keep both.
+
+        One that is `there`, but was not noted, was told by a job that was killed then.
+        """
         from PIL import Image
 
         told, when = self.told.get("pictures", []), {"step": entry["step"], "timestamp": entry["time_ms"]}
-        if entry["picture"] not in told:
+        if entry["picture"] in told:
+            return
+        mark = re.compile(rf"samples.step.{when['step']}.timestamp.{when['timestamp']}\b")
+        if not any(mark.match(name) and name.endswith(".png") for name in there):
             with Image.open(self.run / FOLDER / entry["picture"]) as image:
                 self.client.log_image(run_id, image, key="samples", synchronous=True, **when)
-            self.note("pictures", [*told, entry["picture"]])
+        self.note("pictures", [*told, entry["picture"]])
 
     def tell_scores(self, run_id: str, scores: Sequence[tuple[str, float, int]]) -> None:
         """Add the scores that are new."""
         said = self.told.get("scores", [])
-        fresh = [score for score in scores if list(score) not in said]
+        known = {(name, x, step) for name, x, _, step in said}
         # MLflow knows a point by name, step and time, and two checkpoints of a short run can share a kimg.
+        # Times are noted before they are told, so that what a kill leaves half told is told the same again.
         now_ms = int(time.time() * 1000)
-        points = [(name, x, now_ms + i, step) for i, (name, x, step) in enumerate(fresh)]
-        self._log_metrics(run_id, points)
-        self.note("scores", said + fresh)
+        fresh = [[name, x, now_ms + i, step] for i, (name, x, step) in enumerate(scores)]
+        said = said + [point for point in fresh if (point[0], point[1], point[3]) not in known]
+        self.note("scores", said)
+        self._log_metrics(run_id, [tuple(point) for point in said[self.told.get("scores told", 0) :]])
+        self.note("scores told", len(said))
 
     def tell_file(self, run_id: str, path: Path) -> None:
         """Upload a file unless the server has it as it is."""
@@ -159,21 +194,30 @@ class _Server:
             self.client.log_artifact(run_id, str(path))
             self.note(f"file {path.name}", digest)
 
-    def tell_model(self, run_id: str, folder: Path, loader: str) -> None:
-        """Log the model unless the server has it as it is."""
-        digests = [sha256(path) for path in sorted(folder.iterdir())]
+    def tell_model(self, run_id: str, story: Story) -> None:
+        """Log and register the model, as the one that is chosen, unless the server has it as it is."""
+        assert story.model is not None
+        digests = [sha256(path) for path in sorted(story.model.iterdir())]
         if self.told.get("model") == digests:
             return
         import mlflow
+        from mlflow.models import ModelSignature
+        from mlflow.types import ColSpec, Schema
 
+        inputs = Schema([ColSpec(kind, name) for name, kind in story.inputs.items()])
         mlflow.set_tracking_uri(self.uri)  # the only way to log a model
         with mlflow.start_run(run_id=run_id):
-            mlflow.pyfunc.log_model(
+            logged = mlflow.pyfunc.log_model(
                 name="generator",
-                loader_module=loader,
-                data_path=str(folder),
+                loader_module=story.loader,
+                data_path=str(story.model),
                 pip_requirements=[f"mammogan[train]=={__version__}"],
+                signature=ModelSignature(inputs=inputs) if story.inputs else None,
+                registered_model_name=story.registered or None,
             )
+        if story.registered:
+            version = str(logged.registered_model_version)
+            self.client.set_registered_model_alias(story.registered, CHOSEN, version)
         self.note("model", digests)
 
     def _experiment(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -52,6 +53,14 @@ def compile_generator(generator: nn.Module, how: str) -> None:
 def uncompiled(when: bool) -> AbstractContextManager[object]:
     """Open a context in which compiled networks run as they are written, `when` that is wanted."""
     return torch.compiler.set_stance("force_eager") if when else nullcontext()
+
+
+def usage() -> dict[str, float]:
+    """Tell what this process has taken so far: the most memory, in GB of the host and of the device."""
+    used = {"system/memory_peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
+    if torch.cuda.is_available():
+        used["system/device_memory_peak_gb"] = torch.cuda.max_memory_allocated() / 2**30
+    return used
 
 
 def prepare(device: torch.device) -> None:

@@ -12,8 +12,8 @@ from mammogan.config.alarms import Alarms
 from mammogan.config.method import Method
 from mammogan.errors import RunFailedError
 from mammogan.schedule import Stage
-from mammogan.tracking import Journal
-from mammogan.train import adam_state, alarms, augment, checkpoint, rollback
+from mammogan.tracking import Journal, read
+from mammogan.train import adam_state, alarms, augment, checkpoint, device, rollback
 from mammogan.train.adversaries import TERMS, Adversaries
 from mammogan.train.checkpoint import Checkpoint
 from mammogan.train.distributed import Ranks
@@ -51,9 +51,10 @@ class Ticks:
         self.past: list[dict[str, Any]] = start.facts["ticks"] if start else []
         if start:
             feed.probability = start.facts["augmentation"]
+            self._tell_what_is_missing()
         self.rolled_back = rolled_back
         self._images = start.images if start else 0
-        self._since = time.monotonic()
+        self._since, self._cpu = time.monotonic(), time.process_time()
 
     def end(self, images: int) -> None:
         """Log and save what the stage has come to after `images`; every rank must call it.
@@ -75,7 +76,8 @@ class Ticks:
         self._save(images)
         self._tell(values, images, heard)
         self._obey(values, images, heard)
-        self._images, self._since, self.feed.waited_s = images, time.monotonic(), 0.0
+        self._images, self.feed.waited_s = images, 0.0
+        self._since, self._cpu = time.monotonic(), time.process_time()
         self.adversaries.forget_sums()
 
     def obey_again(self) -> None:
@@ -83,6 +85,14 @@ class Ticks:
         if self.past:
             heard = alarms.judge(self.method.alarms, self.past) if self.ranks.leads else ()
             self._obey(self.past[-1], self._images, heard)
+
+    def _tell_what_is_missing(self) -> None:
+        """Log ticks that a job saved, but was killed before it came to log them."""
+        logged = {entry["step"] for entry in read(self.folder, self.journal.source)}
+        for tick in self.past:
+            step = self.stage.images_before + tick["images"]
+            if step not in logged:
+                self.journal.metrics({name: x for name, x in tick.items() if name != "images"}, step)
 
     def _means(self, images: int) -> dict[str, float]:
         steps = (images - self._images) // self.stage.batch
@@ -92,6 +102,8 @@ class Ticks:
         seconds = time.monotonic() - self._since
         values["perf/images_per_s"] = (images - self._images) / seconds
         values["perf/waiting_for_data"] = self.feed.waited_s / seconds
+        values |= device.usage()
+        values["system/cores"] = (time.process_time() - self._cpu) / seconds
         values["rolled_back"] = float(self.rolled_back)
         values["fade"] = self.stage.fade(images - self.stage.batch)
         return values | {"kimg": self.stage.kimg(images)}
