@@ -82,8 +82,10 @@ def _train(
                 adam_state.reset(adversaries.critic_engine)
                 adam_state.reset(adversaries.generator_engine)
             stopping = vote.result()
-            if images in saves or stopping:
+            if images in saves:
                 ticks.end(images)
+            elif stopping:
+                ticks.pause(images)
             if stopping and images < stage.images:
                 raise StopRequestedError(
                     f"Stage {stage.index} was asked to stop; it is saved after {images} images."

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from mammogan.config.alarms import Alarms
 from mammogan.config.method import Method
 from mammogan.errors import RunFailedError
@@ -49,11 +51,14 @@ class Ticks:
         self.table = LabelTable.of(feed.labels_NF)
         self.journal = Journal(folder, f"train-{stage.index}", writes=ranks.leads)
         self.past: list[dict[str, Any]] = start.facts["ticks"] if start else []
+        self._images = self._since_images = start.images if start else 0
         if start:
             feed.probability = start.facts["augmentation"]
             self._tell_what_is_missing()
+            if sums := start.facts.get("sums"):  # saved between two ticks
+                self._images = start.facts["since"]
+                adversaries.sums.copy_(torch.tensor(sums))
         self.rolled_back = rolled_back
-        self._images = start.images if start else 0
         self._since, self._cpu = time.monotonic(), time.process_time()
 
     def end(self, images: int) -> None:
@@ -76,9 +81,13 @@ class Ticks:
         self._save(images)
         self._tell(values, images, heard)
         self._obey(values, images, heard)
-        self._images, self.feed.waited_s = images, 0.0
+        self._images, self._since_images, self.feed.waited_s = images, images, 0.0
         self._since, self._cpu = time.monotonic(), time.process_time()
         self.adversaries.forget_sums()
+
+    def pause(self, images: int) -> None:
+        """Save what the stage has come to between two ticks, and make no tick of it; all ranks call it."""
+        self._save(images, sums=self.ranks.mean(self.adversaries.sums).tolist())
 
     def obey_again(self) -> None:
         """Do what the newest tick asks for, which a killed job may not have come to; raises as `end` does."""
@@ -100,7 +109,7 @@ class Ticks:
         values = dict(zip(TERMS, means.tolist(), strict=True))
         values["critic/wasserstein"] = values["critic/score_fake"] - values["critic/score_real"]
         seconds = time.monotonic() - self._since
-        values["perf/images_per_s"] = (images - self._images) / seconds
+        values["perf/images_per_s"] = (images - self._since_images) / seconds
         values["perf/waiting_for_data"] = self.feed.waited_s / seconds
         values |= device.usage()
         values["system/cores"] = (time.process_time() - self._cpu) / seconds
@@ -120,7 +129,7 @@ class Ticks:
             values["augmentation/overfit"] = overfit
         values["augmentation/probability"] = self.feed.probability
 
-    def _save(self, images: int) -> None:
+    def _save(self, images: int, sums: list[float] | None = None) -> None:
         mine = self.adversaries
         parts = {
             "generator": mine.generator.state_dict(),
@@ -135,6 +144,7 @@ class Ticks:
                 "ticks": self.past,
                 "augmentation": self.feed.probability,
                 "rolled_back": self.rolled_back,
+                **({"sums": sums, "since": self._images} if sums else {}),
             }
             checkpoint.save(self.folder, self.stage.index, images, parts, facts)
             # What is not yet an alarm may become one: the tick before the trouble is kept.
