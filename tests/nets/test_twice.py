@@ -154,9 +154,13 @@ def test_the_critics_loss_is_that_of_torchs_own_layers(torchs_own):
         assert (one - other).norm() <= 1e-5 * other.norm() + 1e-8
 
 
-def test_layouts_are_chosen_by_width_and_keep_the_result():
+@pytest.mark.parametrize(("capability", "wide"), [("AVX512", 256), ("AVX2", 32), ("DEFAULT", 256)])
+def test_layouts_are_chosen_by_width_and_chip_and_keep_the_result(monkeypatch, capability, wide):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(layers, "wide", layers.wide.__wrapped__)  # without its memory
     torch.manual_seed(0)
-    for width, layout in ((256, torch.contiguous_format), (255, torch.channels_last)):
+    for width, layout in ((wide, torch.contiguous_format), (wide - 1, torch.channels_last)):
         conv = layers.EqualConv(4, width, 3, twice=True)
         assert conv.layout == layout
         x = torch.randn(2, 4, 6, 6)
