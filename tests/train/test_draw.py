@@ -148,5 +148,6 @@ def test_the_frames_of_a_film_show_the_latents_of_their_moments(model):
     frames = list(model.follow(paths_TNZ, labels_NF))
     assert [frame.shape for frame in frames] == [(CHUNK + 3, 40, 32)] * 4
     alone = next(model.follow(paths_TNZ[2:, -1:], labels_NF[-1:]))
-    assert np.abs(frames[2][-1].astype(int) - alone[0]).max() <= 16  # of 65535: rounding, by the batch's size and the chip
+    rounding = 16  # of 65535, by the batch's size and the chip
+    assert np.abs(frames[2][-1].astype(int) - alone[0]).max() <= rounding
     assert np.abs(frames[2].astype(int) - frames[0]).mean() > 100
