@@ -12,6 +12,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -363,10 +364,10 @@ def test_the_tracking_server_dies_and_returns(drill, undisturbed, tmp_path):
         first = server()
         after.callback(os.killpg, first.pid, signal.SIGKILL)
         drill.ready()
+        drill.until(lambda: answers(port), 120)
         drill.launch()
         drill.strike()
-        done = mammogan("sync", drill.folder, env=environment)
-        done_well(done)
+        done_well(mammogan("sync", drill.folder, env=environment))
         syncing = mammogan("sync", drill.folder, env=environment)  # the server dies while it is told
         time.sleep(drill.moments.uniform(2, 5))
         after.pop_all().close()
@@ -390,6 +391,12 @@ def test_the_tracking_server_dies_and_returns(drill, undisturbed, tmp_path):
     assert sorted(points) == sorted(drill.points())
     drill.assert_like(undisturbed)
     assert story(drill.folder, Run.load(drill.folder)).stages[STAGE]
+
+
+def answers(port):
+    """Tell whether anybody listens on a port of this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def mammogan_sync(folder, environment):
