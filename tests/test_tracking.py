@@ -21,6 +21,7 @@ from mammogan.config.method import load_method
 from mammogan.config.run import claim, merge
 from mammogan.config.site import load_site
 from mammogan.errors import ConfigError, RunFailedError
+from mammogan.provenance import IMAGE, provenance
 from mammogan.steps import telling
 from mammogan.tracking import Journal, Story, default_uri, read, sync
 
@@ -237,14 +238,19 @@ def test_a_sync_that_is_killed_before_it_notes_what_it_told_tells_nothing_twice(
     assert server.points("tour first", "swd/5x4/mean") == [(8, 12.5)]
 
 
-def test_the_jobs_of_a_stage_stand_in_a_tag(run, server, monkeypatch):
+def test_jobs_commit_and_image_stand_in_tags_of_the_stage_and_of_the_run(run, server, monkeypatch):
     sync(run, "", story())
-    assert "slurm.job_ids" not in server.runs()["stage 0: 5x4"].data.tags
-    for job in ("12", "15", "15"):
+    tags = server.runs()["stage 0: 5x4"].data.tags
+    assert "slurm.job_ids" not in tags and "image.sha256" not in tags
+    for job, image in (("12", "aa"), ("15", "bb"), ("15", "bb")):
         monkeypatch.setenv("SLURM_JOB_ID", job)
+        monkeypatch.setenv(IMAGE, image)
         Journal(run, "train-0").metrics({"critic/penalty": 0.1}, 3000 + len(list(read(run, "train-0"))))
     sync(run, "", story())
-    assert server.runs()["stage 0: 5x4"].data.tags["slurm.job_ids"] == "12,15"
+    for name in ("stage 0: 5x4", "tour first"):
+        tags = server.runs()[name].data.tags
+        assert (tags["slurm.job_ids"], tags["image.sha256"]) == ("12,15", "aa,bb")
+        assert tags.get("mlflow.source.git.commit", "") == provenance().get("commit", "")
 
 
 def test_a_new_database_is_told_everything_again(run, server, empty_database):

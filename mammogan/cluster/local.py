@@ -12,7 +12,7 @@ from pathlib import Path
 from submitit.core.utils import environment_variables
 from submitit.local.local import LocalJob
 
-from mammogan.cluster import executor, job, ledger, ranks
+from mammogan.cluster import executor, image, job, ledger, ranks
 from mammogan.cluster.state import LIVE, NodeState, Watcher
 from mammogan.config.run import Launched
 from mammogan.steps.graph import Node
@@ -99,6 +99,7 @@ def _start(run: Launched, folder: Path, node: Node, task: int) -> LocalJob[None]
         "MAMMOGAN_MASTER_ADDR": "127.0.0.1",
         "MAMMOGAN_MASTER_PORT": ranks.free_port(),
         "MAMMOGAN_SCRATCH": os.path.expandvars(run.site.storage.scratch),
+        **image.variables(run.site),
         **run.site.environment.variables,
     }
     with environment_variables(**variables):

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from mammogan.cluster import ledger
+from mammogan.cluster import image, ledger
 from mammogan.config.site import Site
 from mammogan.errors import MammoganError, StopRequestedError
 from mammogan.steps.graph import Node
@@ -64,7 +64,7 @@ exit $rc"""
 def setup(site: Site, folder: Path, node: Node, tasks: Sequence[int]) -> list[str]:
     """Lines before srun: the site's own, variables, the first node's address and port, the trap."""
     variables = {"MAMMOGAN_CPUS": str(site.resources.of(node.resource).cpus_per_task)}
-    variables |= site.environment.variables
+    variables |= image.variables(site) | site.environment.variables
     exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     scratch = [f'export MAMMOGAN_SCRATCH="{site.storage.scratch}"'] if site.storage.scratch else []
     stop = f'{shlex.quote(str(folder / "stop"))}/{node.name}."$SLURM_JOB_ID"'

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammogan.files import full_disk_explained, replacing
+from mammogan.provenance import provenance
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,8 +43,7 @@ class Journal:
         if not self.writes:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        job = os.environ.get("SLURM_JOB_ID")
-        entry = {"time_ms": int(time.time() * 1000), **({"job": job} if job else {}), **entry}
+        entry = {"time_ms": int(time.time() * 1000), **provenance(), **entry}
         line = json.dumps(entry).encode() + b"\n"
         path = self.folder / f"{self.source}.jsonl"
         with full_disk_explained(path), path.open("ab+") as stream:

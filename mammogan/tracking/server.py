@@ -26,6 +26,8 @@ EXPERIMENT, PARENT, TOLD = "mammogan", "parent", "told.json"
 TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the page then opens on training, not on GenAI
 REQUEST_SETTINGS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 CHOSEN = "chosen"
+PROVENANCE = {"job": "slurm.job_ids", "commit": "mlflow.source.git.commit", "image": "image.sha256"}
+"""Tags by the names of `mammogan.provenance`; the second is MLflow's own."""
 METRICS_AT_ONCE, PARAMS_AT_ONCE = 1000, 100  # as many as MLflow takes in one request
 
 
@@ -88,14 +90,17 @@ def sync(run: Path, uri: str, story: Story) -> None:
             for first in range(0, len(params), PARAMS_AT_ONCE):
                 server.client.log_batch(parent, params=params[first : first + PARAMS_AT_ONCE])
             server.note("params", len(params))
+        told: list[dict[str, Any]] = []
         for source, name in story.stages.items():
             if entries := list(read(run, source)):
                 tags = {"mlflow.parentRunId": parent, "stage": source}
                 child = server.run_of(source, name, tags, entries[0]["time_ms"])
                 server.tell_journal(child, source, entries)
-                server.tell_jobs(child, source, entries)
+                server.tell_provenance(child, source, entries)
+                told += entries
                 if source in story.finished:
                     server.client.set_terminated(child, "FINISHED", entries[-1]["time_ms"])
+        server.tell_provenance(parent, PARENT, told)
         server.tell_scores(parent, story.scores)
         for path in story.files:
             server.tell_file(parent, path)
@@ -151,12 +156,13 @@ class _Server:
             self._tell_picture(run_id, entry, [Path(file.path).name for file in there])
         self.note(f"entries {source}", len(entries))
 
-    def tell_jobs(self, run_id: str, source: str, entries: Sequence[dict[str, Any]]) -> None:
-        """Say in a tag which of the scheduler's jobs have made the entries."""
-        jobs = ",".join(dict.fromkeys(entry["job"] for entry in entries if "job" in entry))
-        if jobs != self.told.get(f"jobs {source}", ""):
-            self.client.set_tag(run_id, "slurm.job_ids", jobs)
-            self.note(f"jobs {source}", jobs)
+    def tell_provenance(self, run_id: str, source: str, entries: Sequence[dict[str, Any]]) -> None:
+        """Say in tags which jobs, which code and which image have made the entries."""
+        for name, tag in PROVENANCE.items():
+            values = ",".join(dict.fromkeys(entry[name] for entry in entries if name in entry))
+            if values != self.told.get(f"{name} {source}", ""):
+                self.client.set_tag(run_id, tag, values)
+                self.note(f"{name} {source}", values)
 
     def _tell_picture(self, run_id: str, entry: dict[str, Any], there: Sequence[str]) -> None:
         """Log a picture, to be leafed through by step, unless the server has it; MLflow would keep both.

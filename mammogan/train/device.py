@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import resource
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 import torch
+from pynvml import NVMLError
 from torch import Tensor, nn
 
 from mammogan.memory import keep_pages
@@ -56,10 +57,15 @@ def uncompiled(when: bool) -> AbstractContextManager[object]:
 
 
 def usage() -> dict[str, float]:
-    """Tell what this process has taken so far: the most memory, in GB of the host and of the device."""
+    """Tell the most memory that this process has had, in GB of the host and of the device.
+
+    Of a GPU also the percentage of its last second, or less, in which anything ran on it: its own figure.
+    """
     used = {"system/memory_peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
     if torch.cuda.is_available():
         used["system/device_memory_peak_gb"] = torch.cuda.max_memory_allocated() / 2**30
+        with suppress(RuntimeError, ModuleNotFoundError, NVMLError):  # not every driver or partition tells
+            used["system/device_busy_percent"] = float(torch.cuda.utilization())
     return used
 
 

@@ -137,6 +137,11 @@ class Drill:
         self.until(lambda: not self.state().among(*LIVE))
         assert self.state().state == "done", (self.state(), self.log())
 
+    def abandon(self):
+        """Cancel what is left in the queue."""
+        if self.folder.exists():
+            slurm.cancel({job.job_id.split("_")[0] for job in slurm.queue(str(self.folder))})
+
     def points(self):
         return [
             (entry["step"], name)
@@ -205,8 +210,7 @@ def drill(undisturbed, shards, tmp_path, request, record_property):
 
     made.ready = ready
     yield made
-    if made.folder.exists():
-        slurm.cancel({job.job_id.split("_")[0] for job in slurm.queue(str(made.folder))})
+    made.abandon()
 
 
 def test_a_rank_is_killed(drill, undisturbed):
@@ -331,6 +335,27 @@ def test_the_disk_of_the_run_is_full(drill, undisturbed):
         drill.queued_again(job_id)
         drill.end()
         drill.assert_like(undisturbed)
+
+
+@pytest.mark.slow
+def test_three_launches_at_once_do_not_touch_each_other(undisturbed, shards, tmp_path):
+    drills = [Drill(tmp_path / f"run {number}", shards) for number in range(3)]
+    with ExitStack() as after:
+        for drill in drills:
+            after.callback(drill.abandon)
+        for launched in [drill.launch(wait=False) for drill in drills]:
+            done_well(launched)
+        jobs = [{record.job_id for record in ledger.read(drill.folder)} for drill in drills]
+        assert len(set.union(*jobs)) == sum(map(len, jobs)) == 3 * len(jobs[0])
+        drills[1].until(lambda: drills[1].state().state == "running")
+        done_well(mammogan("cancel", drills[1].folder))  # takes none of the others with it
+        for drill in (drills[0], drills[2]):
+            drill.end()
+            drill.assert_like(undisturbed)
+        assert drills[1].state().state == "cancelled"
+        drills[1].launch()
+        drills[1].end()
+        drills[1].assert_like(undisturbed, submissions=2)
 
 
 @pytest.mark.slow

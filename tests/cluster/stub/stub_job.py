@@ -26,7 +26,12 @@ METHOD = {
 
 def make_run(folder: Path, site: str, *overrides: str, stages: int = 1, checkpoints: int = 2) -> Run:
     """Claim `folder` for a run of so many stages, each with an array of so many scoring tasks."""
-    tree = METHOD | {"ladder": {"stages": stages}, "scoring": {"checkpoints": checkpoints}}
+    long_enough = {"stable_kimg": [max(0.08, 0.008 * checkpoints)]}  # a step for each checkpoint
+    tree = METHOD | {
+        "ladder": {"stages": stages},
+        "schedule": METHOD["schedule"] | long_enough,
+        "scoring": {"checkpoints": checkpoints},
+    }
     folder.mkdir(parents=True, exist_ok=True)
     run = merge(Method.model_validate(tree), (), load_site(site, overrides), folder / "shards", "data", "0")
     claim(folder, run)

@@ -1,0 +1,36 @@
+"""Large arrays on the real Slurm."""
+
+from __future__ import annotations
+
+import pytest
+
+from mammogan.cluster import ledger, slurm
+
+
+@pytest.mark.slow
+def test_array_of_a_thousand_tasks_is_one_submission_and_its_three_failures_alone_are_tried_again(launcher):
+    run, failing = launcher(checkpoints=1000), (7, 512, 999)
+    run.stub.order(run.folder, **{f"score_0_{task}": "fail" for task in failing})
+    run.submit()
+    (array,) = (record for record in ledger.read(run.folder) if record.node == "score-0")
+    assert array.tasks == tuple(range(1000))
+    states = run.finish(3600)
+    assert [task for task, state in enumerate(states["score-0"].tasks) if state != "done"] == list(failing)
+    assert states["select"].state == "blocked"
+    # One submission to Slurm and not one a task: all have the id of the same array.
+    assert {job.split("_")[0] for job in states["score-0"].jobs} == {array.job_id}
+    made = {
+        task: run.stub.output(run.folder, "score-0", task).stat().st_mtime_ns
+        for task in range(1000)
+        if task not in failing
+    }
+    run.stub.order(run.folder)
+    again = run.submit()
+    assert again[0].tasks == failing
+    assert [record.node for record in again].count("score-0") == 1
+    states = run.finish(300)
+    assert {s.state for s in states.values()} == {"done"}
+    assert all(
+        run.stub.output(run.folder, "score-0", task).stat().st_mtime_ns == at for task, at in made.items()
+    )
+    assert not slurm.queue(str(run.folder))
