@@ -13,7 +13,9 @@ import pytest
 
 from mammogan.cluster import ledger
 from mammogan.config.run import Run
+from mammogan.files import sha256
 from mammogan.steps.graph import graph
+from mammogan.tracking import default_uri
 from mammogan.train import checkpoint
 from tests.container.conftest import ROOT
 
@@ -139,6 +141,21 @@ def test_the_main_job_ends_with_a_report_inside_the_image(contained, image):
     assert "#SBATCH --array=0-7%3\n" in scripts_of(contained, "score-2")[0]
     ranks = list(ledger.logs(contained, "train-2").glob("*_log.out"))
     assert len({path.name.split("_")[1] for path in ranks}) == 4
+
+
+def test_the_tracking_server_is_told_which_image_and_commit_have_trained(contained, image):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(default_uri(contained))
+    [experiment] = [each for each in client.search_experiments() if each.name == "mammogan"]
+    runs = client.search_runs([experiment.experiment_id])
+    mine = [run for run in runs if "image.sha256" in run.data.tags]
+    assert len(mine) == 1 + 3  # the run and its stages
+    digest, commit = sha256(image.path), image.labels()["org.opencontainers.image.revision"]
+    for run in mine:
+        assert run.data.tags["image.sha256"] == digest
+        assert run.data.tags["mlflow.source.git.commit"] == commit
+        assert run.data.tags["slurm.job_ids"]
 
 
 def test_the_same_run_without_a_container_has_the_same_weights(contained, bare):
