@@ -7,7 +7,6 @@ import resource
 from contextlib import AbstractContextManager, nullcontext, suppress
 
 import torch
-from pynvml import NVMLError
 from torch import Tensor, nn
 
 from mammogan.memory import keep_pages
@@ -63,8 +62,10 @@ def usage() -> dict[str, float]:
     """
     used = {"system/memory_peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
     if torch.cuda.is_available():
+        from pynvml import NVMLError
+
         used["system/device_memory_peak_gb"] = torch.cuda.max_memory_allocated() / 2**30
-        with suppress(RuntimeError, ModuleNotFoundError, NVMLError):  # not every driver or partition tells
+        with suppress(RuntimeError, NVMLError):  # not every driver or slice of a GPU tells
             used["system/device_busy_percent"] = float(torch.cuda.utilization())
     return used
 
