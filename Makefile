@@ -101,9 +101,9 @@ image-base: ## Make a base for the image where Docker Hub is out of reach: BASE=
 image-test: $(VENV)/dev ## Try IMAGE: what is in it, and the main job inside it on the devcluster (15 minutes; not as root)
 	MAMMOGAN_IMAGE="$(abspath $(IMAGE))" $(BIN)/pytest tests/container
 
-drill: $(VENV)/dev ## Kill ranks, jobs, daemons, launchers and servers, one at a time, on a real Slurm (20 minutes)
+drill: $(VENV)/dev ## Kill ranks, jobs, daemons, launchers and servers, one at a time, and run 1,000 tasks, on a real Slurm (30 minutes)
 	@slurm/devcluster/install
-	$(BIN)/pytest tests/slurm/test_drill.py -o log_cli=true --log-cli-level=INFO
+	$(BIN)/pytest tests/slurm/test_drill.py tests/slurm/test_many.py -o log_cli=true --log-cli-level=INFO
 
 devcluster: ## Start a real Slurm of four nodes on this machine
 	@slurm/devcluster/install

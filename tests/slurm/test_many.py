@@ -17,8 +17,9 @@ def test_array_of_a_thousand_tasks_is_one_submission_and_its_three_failures_alon
     states = run.finish(3600)
     assert [task for task, state in enumerate(states["score-0"].tasks) if state != "done"] == list(failing)
     assert states["select"].state == "blocked"
-    # One submission to Slurm and not one a task: all have the id of the same array.
-    assert {job.split("_")[0] for job in states["score-0"].jobs} == {array.job_id}
+    # One array of Slurm's, of which each task has written its own log.
+    assert all(array.log(run.folder, task).exists() for task in range(1000))
+    assert len(list(ledger.logs(run.folder, "score-0").glob("*_submission.sh"))) == 1
     made = {
         task: run.stub.output(run.folder, "score-0", task).stat().st_mtime_ns
         for task in range(1000)
