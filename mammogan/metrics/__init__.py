@@ -1,8 +1,8 @@
 """Distances between image sets: stream images in, merge parts, compute; arrays in, numbers out."""
 
 from mammogan.metrics.ms_ssim import ms_ssim, self_similarity
-from mammogan.metrics.swd import SlicedWasserstein
+from mammogan.metrics.swd import SlicedWasserstein, gather
 
 METRICS = {"swd": SlicedWasserstein}
 
-__all__ = ["METRICS", "SlicedWasserstein", "ms_ssim", "self_similarity"]
+__all__ = ["METRICS", "SlicedWasserstein", "gather", "ms_ssim", "self_similarity"]

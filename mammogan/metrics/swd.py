@@ -8,42 +8,32 @@ Shape suffixes: N images, H x W pixels, P patches, D numbers of a patch, R direc
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 
-import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-Floats = NDArray[np.float32]
-PATCH_PX = 7
-SMALLEST_ROWS = 16
+from mammogan.files import write
+from mammogan.metrics import places, pyramid
+from mammogan.metrics.places import Places
+from mammogan.metrics.projection import normalise, sliced, unit_directions
+from mammogan.metrics.store import Floats, Store
 
-
-def levels(height_px: int, width_px: int) -> tuple[tuple[int, int], ...]:
-    """Give the pyramid's resolutions, finest first: halved while even and 16 rows are left."""
-    shapes = [(height_px, width_px)]
-    while shapes[-1][0] // 2 >= SMALLEST_ROWS and not any(side % 2 for side in shapes[-1]):
-        shapes.append((shapes[-1][0] // 2, shapes[-1][1] // 2))
-    return tuple(shapes)
-
-
-def pyramid(image_HW: Floats, count: int) -> Iterator[Floats]:
-    """Give the Laplacian pyramid's `count` levels, finest first; the last is the low-pass that is left.
-
-    The filter is the 5x5 binomial [1 4 6 4 1] / 16 with mirrored borders, which is OpenCV's.
-    """
-    for _ in range(count - 1):
-        smaller = cv2.pyrDown(image_HW)
-        yield image_HW - cv2.pyrUp(smaller)
-        image_HW = smaller
-    yield image_HW
+AT_ONCE_PX = 1 << 21
+"""Pixels of the images that are taken at once: as many as caches hold, for nothing is gained by more."""
+ABOUT = "about.json"
+Directions = Callable[[int, int], Floats]
+"""Gives the directions (D, R) of a level and a repeat."""
 
 
-@dataclass
+@dataclass(eq=False)
 class SlicedWasserstein:
-    """Patch descriptors of one image set, gathered image by image; `distance` compares two sets.
+    """Patches of one image set, gathered image by image; `distance` compares two sets, a level at a time.
 
     The patches of an image are drawn from a seed and the image's own content. So two identical sets have
     distance 0 exactly, order does not matter, and parts gathered by different tasks merge to the whole.
@@ -58,6 +48,12 @@ class SlicedWasserstein:
         Random projections, `repeats` times `directions` (published: 4 x 128).
     seed : int
         Of patches and directions.
+    foreground : bool
+        Cut patches about places in the breast alone. A large share of all places is empty background.
+    folder : Path, optional
+        Where to keep patches, a file a level, instead of in memory: 25 KB an image and level.
+    device : str
+        What computes, as torch names it: ``cpu`` (with torch's number of threads) or ``cuda``.
     """
 
     height_px: int
@@ -66,24 +62,36 @@ class SlicedWasserstein:
     directions: int = 128
     repeats: int = 4
     seed: int = 0
-    patches: list[list[Floats]] = field(init=False, repr=False)
+    foreground: bool = False
+    folder: Path | None = field(default=None, kw_only=True)
+    device: str = field(default="cpu", kw_only=True)
+    images: int = field(default=0, init=False)
+    stores: list[Store] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.levels = levels(self.height_px, self.width_px)
-        self.patches = [[] for _ in self.levels]
+        self.levels = pyramid.levels(self.height_px, self.width_px)
+        self.stores = [Store(numbers, path) for numbers, path in self._files(self.folder)]
 
-    def update(self, images_NHW: Sequence[NDArray[np.uint16]] | NDArray[np.uint16]) -> None:
-        """Add images, uint16 (N, H, W)."""
-        for image_HW in images_NHW:
-            content = hashlib.blake2b(image_HW.tobytes(), digest_size=8).digest()
-            random = np.random.default_rng([self.seed, int.from_bytes(content)])
-            for gathered, level in zip(
-                self.patches, pyramid(image_HW.astype(np.float32), len(self.levels)), strict=True
-            ):
-                gathered.append(cut_patches(level, self.patches_per_image, random))
+    @property
+    def settings(self) -> dict[str, int | bool]:
+        """Give all that two sets must agree in to be compared."""
+        names = {found.name for found in fields(self) if found.init} - {"folder", "device"}
+        return {name: value for name, value in asdict(self).items() if name in names}
+
+    def update(
+        self,
+        images_NHW: Sequence[NDArray[np.uint16]] | NDArray[np.uint16],
+        places: Sequence[Places] | None = None,
+    ) -> None:
+        """Add images, uint16 (N, H, W).
+
+        `places` are first rows and columns of each image's patches for each level, (N, P) both, to be taken
+        instead of those that would be drawn.
+        """
+        gather([self], images_NHW, places)
 
     def merge(self, other: SlicedWasserstein) -> None:
-        """Add what another part has gathered.
+        """Add what another part has gathered; files are not copied and must stay.
 
         Raises
         ------
@@ -91,11 +99,12 @@ class SlicedWasserstein:
             If it was gathered with other settings.
         """
         self._check_settings(other)
-        for mine, theirs in zip(self.patches, other.patches, strict=True):
-            mine.extend(theirs)
+        for mine, theirs in zip(self.stores, other.stores, strict=True):
+            mine.merge(theirs)
+        self.images += other.images
 
-    def distance(self, other: SlicedWasserstein) -> list[float]:
-        """Compute SWD x 1000 to `other` at every level, finest first.
+    def distance(self, other: SlicedWasserstein, directions: Directions | None = None) -> list[float]:
+        """Compute SWD x 1000 to `other` at every level, finest first; `directions` replaces those drawn.
 
         Raises
         ------
@@ -103,54 +112,105 @@ class SlicedWasserstein:
             If the sets are empty or differ in size, or were gathered with other settings.
         """
         self._check_settings(other)
-        counts = len(self.patches[0]), len(other.patches[0])
-        if counts[0] != counts[1] or not counts[0]:
-            raise ValueError(f"SWD compares sets of the same size, not {counts[0]} with {counts[1]} images")
-        result = []
-        for level, (mine, theirs) in enumerate(zip(self.patches, other.patches, strict=True)):
-            a_PD, b_PD = normalised(np.concatenate(mine)), normalised(np.concatenate(theirs))
-            random = np.random.default_rng([self.seed, level])
-            repeats = [
-                sliced(a_PD, b_PD, unit_directions(a_PD.shape[1], self.directions, random))
-                for _ in range(self.repeats)
-            ]
-            result.append(1000 * float(np.mean(repeats)))
-        return result
+        if self.images != other.images or not self.images:
+            raise ValueError(
+                f"SWD compares sets of the same size, not {self.images} with {other.images} images"
+            )
+        return [self._level(level, other, directions) for level in range(len(self.levels))]
+
+    def _level(self, level: int, other: SlicedWasserstein, given: Directions | None) -> float:
+        """Compare one level; what it takes is freed before the next is read."""
+        a_DP, b_DP = (self._normalised(store) for store in (self.stores[level], other.stores[level]))
+        random = np.random.default_rng([self.seed, level])
+        repeats = []
+        for repeat in range(self.repeats):
+            drawn_DR = given(level, repeat) if given else unit_directions(len(a_DP), self.directions, random)
+            repeats.append(sliced(a_DP, b_DP, drawn_DR))
+        return 1000 * float(np.mean(repeats))
+
+    def save(self) -> None:
+        """Finish the files of `folder`, so that `load` finds the set there."""
+        assert self.folder is not None, "a set in memory has no folder"
+        for store in self.stores:
+            store.flush()
+        write(self.folder / ABOUT, json.dumps(self.settings | {"images": self.images}))
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu") -> SlicedWasserstein:
+        """Open what `save` has left; nothing is read before it is compared.
+
+        Raises
+        ------
+        ValueError
+            If a file is not as long as it was.
+        """
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        images = about.pop("images")
+        found = cls(**about, device=device)
+        rows = images * found.patches_per_image
+        for level, (numbers, path) in enumerate(found._files(folder)):
+            assert path is not None
+            if path.stat().st_size != 4 * rows * numbers:
+                raise ValueError(f"'{path}' does not hold the {rows} patches that '{ABOUT}' tells of")
+            found.stores[level] = Store.of_file(numbers, path, rows)
+        found.images = images
+        return found
+
+    def _files(self, folder: Path | None) -> list[tuple[int, Path | None]]:
+        numbers = [pyramid.patch_px(shape) ** 2 for shape in self.levels]
+        return [(n, folder / f"level-{level}.f32" if folder else None) for level, n in enumerate(numbers)]
+
+    def _normalised(self, store: Store) -> Tensor:
+        return torch.from_numpy(normalise(store.read())).to(self.device)
 
     def _check_settings(self, other: SlicedWasserstein) -> None:
-        for setting in fields(self):
-            if setting.init and getattr(self, setting.name) != getattr(other, setting.name):
+        theirs = other.settings
+        for name, mine in self.settings.items():
+            if mine != theirs[name]:
                 raise ValueError(
-                    f"one set was gathered with {setting.name} '{getattr(self, setting.name)}', the other "
-                    f"with '{getattr(other, setting.name)}'"
+                    f"one set was gathered with {name} '{mine}', the other with '{theirs[name]}'"
                 )
 
 
-def cut_patches(level_HW: Floats, count: int, random: np.random.Generator) -> Floats:
-    """Cut `count` square patches at uniform places, smaller ones where the level is: (count, pixels)."""
-    height, width = level_HW.shape
-    size = min(PATCH_PX, height, width)
-    y = random.integers(0, height - size + 1, count)
-    x = random.integers(0, width - size + 1, count)
-    windows = np.lib.stride_tricks.sliding_window_view(level_HW, (size, size))
-    return windows[y, x].reshape(count, size * size)
+def gather(
+    sets: Sequence[SlicedWasserstein],
+    images_NHW: Sequence[NDArray[np.uint16]] | NDArray[np.uint16],
+    given: Sequence[Places] | None = None,
+) -> None:
+    """Add images, uint16 (N, H, W), to several sets of one size and device, whose pyramids are built once."""
+    shapes, device = sets[0].levels, torch.device(sets[0].device)
+    assert all((one.levels, one.device) == (shapes, sets[0].device) for one in sets)
+    at_once = max(1, AT_ONCE_PX // (shapes[0][0] * shapes[0][1]))
+    for first in range(0, len(images_NHW), at_once):
+        part_NHW = np.asarray(images_NHW[first : first + at_once])
+        lows = pyramid.low_passes(part_NHW, shapes, device)
+        masks: list[NDArray[np.bool_]] = []
+        if any(one.foreground for one in sets):
+            masks = [places.breast(low_HW) for low_HW in lows[places.outlined(shapes)].cpu().numpy()]
+        last = first + at_once
+        for one in sets:
+            if given:
+                at_levels = [(y_NP[first:last], x_NP[first:last]) for y_NP, x_NP in given]
+            else:
+                pairs = zip(part_NHW, masks or part_NHW, strict=True)
+                at_levels = _stacked([_drawn(one, image_HW, mask_HW) for image_HW, mask_HW in pairs])
+            one.images += len(part_NHW)
+            for store, low_NHW, coarser_NHW, at in zip(
+                one.stores, lows, [*lows[1:], None], at_levels, strict=True
+            ):
+                store.add(pyramid.cut(low_NHW, coarser_NHW, *at).cpu().numpy())
 
 
-def normalised(patches_PD: Floats) -> Floats:
-    """Centre and scale by mean and deviation over all patches and pixels of the set."""
-    deviation = patches_PD.std(dtype=np.float64)
-    centred_PD = patches_PD - patches_PD.mean(dtype=np.float64)
-    return np.asarray(centred_PD / max(deviation, 1e-12), dtype=np.float32)
+def _drawn(one: SlicedWasserstein, image_HW: NDArray[np.uint16], mask_HW: NDArray[np.bool_]) -> list[Places]:
+    random = places.drawn(image_HW, one.seed)
+    if one.foreground:
+        return places.within(mask_HW, one.levels, one.patches_per_image, random)
+    return places.everywhere(one.levels, one.patches_per_image, random)
 
 
-def unit_directions(numbers: int, count: int, random: np.random.Generator) -> Floats:
-    """Draw `count` directions uniform on the sphere: (numbers, count)."""
-    directions_DR = random.standard_normal((numbers, count))
-    return np.asarray(directions_DR / np.linalg.norm(directions_DR, axis=0), dtype=np.float32)
-
-
-def sliced(a_PD: Floats, b_PD: Floats, directions_DR: Floats) -> float:
-    """Mean over directions of the 1-D Wasserstein distance between two sets of one size, projected."""
-    a_RP = np.sort(directions_DR.T @ a_PD.T, axis=1)
-    b_RP = np.sort(directions_DR.T @ b_PD.T, axis=1)
-    return float(np.abs(a_RP - b_RP).mean(dtype=np.float64))
+def _stacked(images: Sequence[Sequence[Places]]) -> list[Places]:
+    """Bring places by image and level to places by level, (N, P) both."""
+    return [
+        (np.stack([y_P for y_P, _ in level]), np.stack([x_P for _, x_P in level]))
+        for level in zip(*images, strict=True)
+    ]

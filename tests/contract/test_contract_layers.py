@@ -20,7 +20,7 @@ AT_IMPORT = {
     "train": {"torch", "numpy", "safetensors"},
     "nets": {"torch"},
     "losses": {"torch"},
-    "metrics": {"numpy", "cv2", "scipy"},
+    "metrics": {"numpy", "torch", "cv2", "scipy"},
     "data": {"pydantic", "numpy", "scipy", "cv2", "pydicom", "imagecodecs", "pebble", "PIL"},
     "study": {"numpy", "matplotlib", "jinja2"},
     "config": {"pydantic"},
