@@ -52,15 +52,16 @@ class EqualConv(nn.Module):
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Convolve (N, inputs, H, W) to (N, outputs, H, W)."""
-        weight: Tensor = self.weight
-        if weight.numel() > x_NCHW.numel():  # the smaller of the two is scaled
-            x_NCHW = x_NCHW * self.scale
-        else:
-            weight = weight * self.scale
+        x_NCHW, weight = _scaled(x_NCHW, self.weight, self.scale)
         weight = weight.contiguous(memory_format=self.layout)
         if not self.twice:
             return functional.conv2d(x_NCHW, weight, self.bias, padding=weight.shape[-1] // 2)
         return convolve(*_cast(x_NCHW, weight, self.bias))
+
+
+def _scaled(x: Tensor, weight: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """Scale the smaller of the two."""
+    return (x * scale, weight) if weight.numel() > x.numel() else (x, weight * scale)
 
 
 def _cast(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -82,7 +83,7 @@ class EqualLinear(nn.Module):
 
     def forward(self, x_NF: Tensor) -> Tensor:
         """Map (N, inputs) to (N, outputs)."""
-        return functional.linear(x_NF, self.weight * self.scale, self.bias)
+        return functional.linear(*_scaled(x_NF, self.weight, self.scale), self.bias)
 
 
 def pixel_norm(x: Tensor, epsilon: float = 1e-8) -> Tensor:
