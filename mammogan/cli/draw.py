@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mammogan.cli.model import (
+    First,
+    Labels,
+    Seed,
+    Truncation,
+    View,
+    asked_labels,
+    asked_views,
+    check_truncation,
+    open_model,
+    progress,
+)
 from mammogan.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -17,24 +28,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mammogan.schedule import Stage
-    from mammogan.train.draw import Model
 
 SHEET_IMAGES, SHEET_COLUMNS, SHEET_PX = 64, 8, 160
 TRAINING_FPS, FPS, SECONDS = 10.0, 25.0, 10.0
-Shown = list[tuple[str, int | None]]
-"""Views by name and number; None is a model that was taught no views."""
-
-View = Annotated[
-    str | None,
-    typer.Option(metavar="CC|MLO|both", help="The view; without it both, if the model knows them."),
-]
-Seed = Annotated[
-    int | None, typer.Option(help="Decides about every image; without it the run's, as in its pool.")
-]
-Labels = Annotated[
-    list[str] | None,
-    typer.Option("--label", metavar="FIELD=CLASS", help="A further label, as density=b; repeatable."),
-]
 
 
 def draw(
@@ -43,10 +39,8 @@ def draw(
     count: Annotated[int, typer.Option(min=1, help="Images of each view.")] = 16,
     view: View = None,
     seed: Seed = None,
-    first: Annotated[int, typer.Option(min=0, help="Number of the first image.")] = 0,
-    truncation: Annotated[
-        float, typer.Option(help="From 1, all the model's variety, to 0, the mean image of each view.")
-    ] = 1.0,
+    first: First = 0,
+    truncation: Truncation = 1.0,
     label: Labels = None,
     pairs: Annotated[bool, typer.Option("--pairs", help="Show CC beside MLO of each latent.")] = False,
 ) -> None:
@@ -59,14 +53,14 @@ def draw(
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"'{out}' is no empty folder: give another, so that no two drawings are mixed up.")
-    _check_truncation(truncation)
-    model, terms, about = _open(source)
-    shown, others = _views(model, view), _labels(model, label or [])
+    check_truncation(truncation)
+    model, terms, about = open_model(source)
+    shown, others = asked_views(model, view), asked_labels(model, label or [])
     if pairs and len(shown) < 2:
         raise ConfigError("--pairs shows each latent as CC and as MLO: leave out --view, or give 'both'.")
     seed = model.method.method.seed if seed is None else seed
     tiles: list[list[NDArray[np.uint16]]] = []
-    with replacing_folder(out) as folder, _progress("images", count * len(shown)) as advance:
+    with replacing_folder(out) as folder, progress("images", count * len(shown)) as advance:
         for name, number in shown:
             tiles.append([])
             numbers = range(first, first + count)
@@ -129,9 +123,9 @@ def film(
             raise ConfigError(f"--training shows the sheets that the run's ticks left: leave out {given[0]}.")
         total, frames, terms = _training_frames(source, height or films.HEIGHT_PX, seconds, fps)
     else:
-        _check_truncation(truncation := 1.0 if truncation is None else truncation)
-        model, terms, _ = _open(source)
-        shown, others = _views(model, view), _labels(model, label or [])
+        check_truncation(truncation := 1.0 if truncation is None else truncation)
+        model, terms, _ = open_model(source)
+        shown, others = asked_views(model, view), asked_labels(model, label or [])
         seconds = seconds or SECONDS
         total = max(1, round(seconds * fps))
         sigma = (min(1.0, seconds / 8) if smoothing is None else smoothing) * fps
@@ -141,7 +135,7 @@ def film(
         labels = [model.labels(seed, numbers, number, others) for _, number in shown]
         views = [model.follow(paths, labels_NF, truncation) for labels_NF in labels]
         frames = films.side_by_side(views, columns or 1, height)
-    with _progress("frames", total) as advance:
+    with progress("frames", total) as advance:
         films.write_film(out, _told(frames, advance), fps)
     write(out.with_suffix(".TERMS.txt"), terms)
     typer.echo(f"{out}: {total} frames, {total / fps:.1f} s, {out.stat().st_size / 1e6:.1f} MB")
@@ -182,80 +176,6 @@ def _caption(stage: Stage, step: int) -> str:
     return text + (f"    fading in: {fade:.0%}" if fade < 1 else "")
 
 
-def _open(source: Path) -> tuple[Model, str, dict[str, Any]]:
-    """Load a model onto this machine's device; give it with its terms, and what identifies it."""
-    from mammogan.config.run import FILE_NAME
-    from mammogan.files import sha256
-    from mammogan.steps.select import model_folder
-    from mammogan.steps.terms import TERMS
-    from mammogan.train import device
-    from mammogan.train.export import WEIGHTS, load
-
-    folder = source
-    if (source / FILE_NAME).exists():
-        folder = model_folder(source)
-        if not folder.exists():
-            raise DataError(
-                f"The run '{source}' has no model yet: it exports one once it has chosen a checkpoint. "
-                f"`mammogan status {source}` tells how far it is, `mammogan film --training` shows it."
-            )
-    device.prepare(here := device.local_device())
-    model = load(folder)
-    model.generator.to(here)
-    try:
-        terms = (folder / TERMS).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DataError(
-            f"'{folder / TERMS}' is missing: it tells on what terms the images came that this model learned "
-            "from, and goes with what is drawn. Copy it from where the run left the model."
-        ) from None
-    return model, terms, {"method": model.method.method.name, WEIGHTS: sha256(folder / WEIGHTS)}
-
-
-def _views(model: Model, asked: str | None) -> Shown:
-    from mammogan.config.labels import VIEWS
-    from mammogan.config.settings import nearest
-
-    taught = model.taught.get("view", ())
-    if asked is None:
-        return [(name, VIEWS.index(name)) for name in taught] or [("any", None)]
-    valid = {**{name.lower(): (name,) for name in VIEWS}, "both": VIEWS}
-    if asked.lower() not in valid:
-        raise ConfigError(f"--view '{asked}': there is no such view.{nearest(asked, (*VIEWS, 'both'))}")
-    names = valid[asked.lower()]
-    if missing := [name for name in names if name not in taught]:
-        known = f"It knows: {', '.join(taught)}." if taught else "It knows no views: leave out --view."
-        raise ConfigError(f"--view '{asked}': this model was not taught the view {missing[0]}. {known}")
-    return [(name, VIEWS.index(name)) for name in names]
-
-
-def _labels(model: Model, texts: Sequence[str]) -> dict[str, int]:
-    from mammogan.config.labels import CLASSES
-    from mammogan.config.settings import nearest
-
-    taught = {name: classes for name, classes in model.taught.items() if name != "view"}
-    wanted = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ConfigError(f"--label '{text}' is not of the form FIELD=CLASS, as in density=b.")
-        if name == "view":
-            raise ConfigError(f"--label '{text}': the view has an option of its own, --view.")
-        if name not in taught:
-            known = nearest(name, taught) if taught else " It was taught none but the view."
-            raise ConfigError(f"--label '{text}': this model was not taught the label '{name}'.{known}")
-        if value not in taught[name]:
-            known = nearest(value, taught[name])
-            raise ConfigError(f"--label '{text}': this model was not taught the {name} '{value}'.{known}")
-        wanted[name] = CLASSES[name].index(value)
-    return wanted
-
-
-def _check_truncation(truncation: float) -> None:
-    if not 0 <= truncation <= 1:
-        raise ConfigError(f"--truncation '{truncation:g}' is not from 0, the mean image, to 1, all variety.")
-
-
 def _sheet(tiles: list[list[NDArray[np.uint16]]], pairs: bool) -> NDArray[np.uint16]:
     """Lay out a row a latent if `pairs`, else whole rows of one view after another."""
     import numpy as np
@@ -273,15 +193,3 @@ def _told(frames: Iterator[NDArray[np.uint8]], advance: Callable[[], None]) -> I
     for frame in frames:
         yield frame
         advance()
-
-
-@contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=total)
-        yield lambda: progress.advance(task)

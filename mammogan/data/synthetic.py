@@ -200,8 +200,7 @@ def built(folder: Path, part: Part, *, whole: bool = True) -> BuiltPart | None:
     if not whole:
         return record
     same = (
-        (folder / name).is_file() and sha256(folder / name) == digest
-        for name, digest in record.files.items()
+        (folder / name).is_file() and sha256(folder / name) == digest for name, digest in record.files.items()
     )
     return record if all(same) else None
 
@@ -237,8 +236,8 @@ def _tree(path: Path) -> dict[str, Any]:
         tree = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(
-            f"'{path.parent}' holds no whole pool: it has no {path.name}. The command `mammogan sample` makes "
-            "one, and given again goes on with it."
+            f"'{path.parent}' holds no whole pool: it has no {path.name}. `mammogan sample` makes one, and "
+            "given again goes on with it."
         ) from None
     except ValueError as error:
         raise DataError(f"'{path}' is damaged: {error}. Delete it and sample again.") from None

@@ -55,6 +55,12 @@ class Model:
             yield from images_NHW[max(0, numbers.start - first) : numbers.stop - first]
 
     @property
+    def size_px(self) -> tuple[int, int]:
+        """Height and width of what it draws."""
+        height, width = self.generator.base_px
+        return height << self.generator.stage, width << self.generator.stage
+
+    @property
     def taught(self) -> dict[str, tuple[str, ...]]:
         """List the classes of each label field that the model was taught; none without supervision."""
         names = self.method.supervision.fields if self.method.supervision.classes else ()

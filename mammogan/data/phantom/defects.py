@@ -8,7 +8,8 @@ from functools import partial
 
 from pydicom import uid
 
-from mammogan.data.phantom import dicom, edits, header, identity
+from mammogan.data.dicom import new_uid
+from mammogan.data.phantom import dicom, edits, header
 from mammogan.data.phantom.files import Made, make_file
 from mammogan.data.phantom.findings import Finding
 from mammogan.data.phantom.render import render
@@ -129,7 +130,7 @@ def make_defective(defect: Defect, seed: int, patient: int, frame_scale: float) 
         yield made
         if defect.again == "resent":
             # The archive got it twice: other series, other day, same object.
-            ds.SeriesInstanceUID = identity.uid(seed, patient, "resent")
+            ds.SeriesInstanceUID = new_uid(seed, patient, "resent")
             ds.StudyDescription = "Mammography, outside copy"
             made = make_file(ds, pixels, view, defect.kind, "duplicate", defect.syntax)
         if defect.again:

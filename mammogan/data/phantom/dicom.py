@@ -6,19 +6,16 @@ JPEG-LS is the cohort's own transfer syntax: of the common lossless ones it is b
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, uid
-from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.filewriter import dcmwrite
 from pydicom.pixels.encoders.base import RLELosslessEncoder
 
-from mammogan.data.phantom import identity
+from mammogan.data.dicom import file_bytes, prepare_meta
 
 Pixels = NDArray[np.uint16]
 Damage = Callable[[bytes], bytes]
@@ -34,21 +31,14 @@ def encode(
     `damage` changes the stored or coded pixels, as a bad disk or a broken transfer does.
     """
     damage = damage or bytes
-    ds.file_meta = FileMetaDataset()
-    ds.file_meta.TransferSyntaxUID = syntax
-    ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID
-    ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
-    ds.file_meta.ImplementationClassUID = uid.UID(identity.uid(0, "mammogan phantom"))
-    ds.file_meta.ImplementationVersionName = "MAMMOGAN_PHANTOM"
+    prepare_meta(ds, syntax, "MAMMOGAN_PHANTOM")
     if syntax in _CODECS:
         ds.PixelData = encapsulate([damage(_CODECS[syntax](pixels, ds.BitsStored))])
         ds["PixelData"].VR = "OB"
     else:
         ds.PixelData = damage(pixels.astype("<u2" if syntax.is_little_endian else ">u2").tobytes())
         ds["PixelData"].VR = "OW"
-    file = io.BytesIO()
-    dcmwrite(file, ds, enforce_file_format=True)
-    return file.getvalue()
+    return file_bytes(ds)
 
 
 def _rle(pixels: Pixels, bits: int) -> bytes:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from pydicom import Dataset, uid
 
+from mammogan.data.dicom import code, dataset
 from mammogan.data.phantom.dicom import Pixels
-from mammogan.data.phantom.header import code, dataset
 
 Edit = Callable[[Dataset, Pixels], Pixels]
 

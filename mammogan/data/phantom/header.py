@@ -8,43 +8,22 @@ from typing import Any
 import numpy as np
 from pydicom import Dataset, uid
 
+from mammogan.data.dicom import ORIENTATIONS, code, dataset, image_pixels, new_uid, view_code
 from mammogan.data.phantom import identity
 from mammogan.data.phantom.render import RenderedView
 
 ORDER = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))  # as radiographers take them
 
-# PS3.16 CID 4014; and what the rows and the columns run towards (PS3.3 C.7.6.1.1.1).
-VIEW_CODES = {"CC": ("399162004", "cranio-caudal"), "MLO": ("399368009", "medio-lateral oblique")}
-ORIENTATIONS = {
-    ("L", "CC"): ["A", "R"],
-    ("R", "CC"): ["P", "L"],
-    ("L", "MLO"): ["A", "FR"],
-    ("R", "MLO"): ["P", "FL"],
-}
-
-
-def code(value: str, meaning: str, scheme: str = "SCT") -> Dataset:
-    """Make the item of a code sequence."""
-    return dataset(CodeValue=value, CodingSchemeDesignator=scheme, CodeMeaning=meaning)
-
-
-def dataset(**values: Any) -> Dataset:
-    """Make a data set of keywords and values."""
-    ds = Dataset()
-    for keyword, value in values.items():
-        setattr(ds, keyword, value)
-    return ds
-
 
 def build(view: RenderedView, seed: int, patient: int) -> Dataset:
     """Build the data set of one view, still without pixels."""
-    index = ORDER.index((view.laterality, view.view))
+    index, of = ORDER.index((view.laterality, view.view)), view.detector
     ds = dataset(
-        **_person(view, seed, patient, index), **_exposure(view, seed, patient, index), **_image(view)
+        **_person(view, seed, patient, index),
+        **_exposure(view, seed, patient, index),
+        **image_pixels(of.rows, of.columns, of.bits, of.window, of.spacing_mm),
     )
-    view_item = code(*VIEW_CODES[view.view])
-    view_item.ViewModifierCodeSequence = []
-    ds.ViewCodeSequence = [view_item]
+    ds.ViewCodeSequence = [view_code(view.view)]
     ds.AnatomicRegionSequence = [code("76752008", "Breast")]
     # What only an allow-list removes: a private group that counts the days of the patient's life.
     private = ds.private_block(0x0009, "LUMENOR 01", create=True)
@@ -63,9 +42,9 @@ def _person(view: RenderedView, seed: int, patient: int, index: int) -> dict[str
     return {
         "SpecificCharacterSet": "ISO_IR 100",
         "SOPClassUID": uid.DigitalMammographyXRayImageStorageForPresentation,
-        "SOPInstanceUID": identity.uid(seed, patient, "image", index),
-        "StudyInstanceUID": identity.uid(seed, patient, "study"),
-        "SeriesInstanceUID": identity.uid(seed, patient, "series", index),
+        "SOPInstanceUID": new_uid(seed, patient, "image", index),
+        "StudyInstanceUID": new_uid(seed, patient, "study"),
+        "SeriesInstanceUID": new_uid(seed, patient, "series", index),
         **dict.fromkeys(("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate"), day),
         **dict.fromkeys(("SeriesTime", "AcquisitionTime", "ContentTime"), taken),
         "StudyTime": clock,
@@ -127,33 +106,4 @@ def _exposure(view: RenderedView, seed: int, patient: int, index: int) -> dict[s
         "AcquisitionContextSequence": [],
         "BurnedInAnnotation": "NO",
         "QualityControlImage": "NO",
-    }
-
-
-def _image(view: RenderedView) -> dict[str, Any]:
-    """Say what the stored values are."""
-    detector = view.detector
-    spacing = [f"{detector.spacing_mm:.6g}"] * 2
-    return {
-        "SamplesPerPixel": 1,
-        "PhotometricInterpretation": "MONOCHROME2",
-        "Rows": detector.rows,
-        "Columns": detector.columns,
-        "BitsAllocated": 16,
-        "BitsStored": detector.bits,
-        "HighBit": detector.bits - 1,
-        "PixelRepresentation": 0,
-        "PixelIntensityRelationship": "LOG",
-        "PixelIntensityRelationshipSign": -1,
-        "RescaleIntercept": "0",
-        "RescaleSlope": "1",
-        "RescaleType": "US",
-        "PresentationLUTShape": "IDENTITY",
-        "LossyImageCompression": "00",
-        "WindowCenter": str(detector.window[0]),
-        "WindowWidth": str(detector.window[1]),
-        "WindowCenterWidthExplanation": "NORMAL",
-        "VOILUTFunction": "LINEAR",
-        "ImagerPixelSpacing": spacing,
-        "PixelSpacing": spacing,
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -62,9 +61,3 @@ def invent(seed: int, patient: int, woman: Woman) -> Identity:
         operator=someone(),
         serial=f"SN{1000 + 7 * site}{woman.vendor[0]}",
     )
-
-
-def uid(seed: int, *names: object) -> str:
-    """Make a UID under the 2.25 root (PS3.5 B.2) that is a pure function of its arguments."""
-    digest = hashlib.sha256(repr((seed, *names)).encode()).digest()
-    return f"2.25.{int.from_bytes(digest[:15], 'big')}"
