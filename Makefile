@@ -89,8 +89,8 @@ pictures: ## Take the README's pictures from make small
 killed: $(VENV)/dev ## Kill a training of four stages ten times; it ends in the same weights (10 minutes)
 	$(BIN)/pytest -m slow tests/train/test_killed.py
 
-pool: $(VENV)/dev ## Draw 2,000 images by 1, 3 and 8 tasks, killed again and again, to the same bytes (5 minutes)
-	$(BIN)/pytest -m slow tests/cli/test_cli_sample.py
+pool: $(VENV)/dev ## Draw 2,000 images by 1, 3 and 8 tasks, killed again and again, to the same bytes; validate 1,000 DICOMs (5 minutes)
+	$(BIN)/pytest -m slow tests/cli/test_cli_sample.py tests/data/test_synthetic_dicom.py
 
 alarms: $(VENV)/dev ## Plant faults in real training and see that their alarms, and no others, go off (20 minutes)
 	$(BIN)/pytest -m slow tests/train/test_alarms_trained.py -o log_cli=true --log-cli-level=INFO

@@ -70,14 +70,15 @@ def stored(pixels_HW: NDArray[np.uint16], form: DicomForm) -> NDArray[np.uint16]
 
 
 def _watermarked(values_HW: NDArray[np.uint16], laterality: str) -> NDArray[np.uint16]:
-    """Draw the word at the foot of the side away from the chest wall, half as wide as the image."""
+    """Draw the word, white edged with black, at the foot of the side away from the chest wall."""
     height, width = values_HW.shape
     (text_px, _), _ = cv2.getTextSize(WATERMARK, cv2.FONT_HERSHEY_SIMPLEX, 1.0, 1)
     scale = 0.5 * width / text_px
-    left = round(width * (0.47 if laterality == "L" else 0.03))
-    at = (left, round(height * 0.98))
-    cv2.putText(values_HW, WATERMARK, at, cv2.FONT_HERSHEY_SIMPLEX, scale, (WHITE,), max(1, round(2 * scale)))
-    return values_HW
+    at = (round(width * (0.47 if laterality == "L" else 0.03)), round(height * 0.98))
+    letters_HW = np.zeros((height, width), np.uint8)
+    cv2.putText(letters_HW, WATERMARK, at, cv2.FONT_HERSHEY_SIMPLEX, scale, (255,), max(1, round(2 * scale)))
+    edge_HW = cv2.dilate(letters_HW, np.ones((3, 3), np.uint8))
+    return np.where(letters_HW > 0, WHITE, np.where(edge_HW > 0, 0, values_HW)).astype(np.uint16)
 
 
 def _identity(pool: Pool, image: Image) -> dict[str, Any]:
