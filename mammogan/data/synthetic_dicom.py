@@ -72,13 +72,18 @@ def stored(pixels_HW: NDArray[np.uint16], form: DicomForm) -> NDArray[np.uint16]
 def _watermarked(values_HW: NDArray[np.uint16], laterality: str) -> NDArray[np.uint16]:
     """Draw the word, white edged with black, at the foot of the side away from the chest wall."""
     height, width = values_HW.shape
-    (text_px, _), _ = cv2.getTextSize(WATERMARK, cv2.FONT_HERSHEY_SIMPLEX, 1.0, 1)
-    scale = 0.5 * width / text_px
-    at = (round(width * (0.47 if laterality == "L" else 0.03)), round(height * 0.98))
-    letters_HW = np.zeros((height, width), np.uint8)
-    cv2.putText(letters_HW, WATERMARK, at, cv2.FONT_HERSHEY_SIMPLEX, scale, (255,), max(1, round(2 * scale)))
+    drawn_HW = np.zeros((100, 1000), np.uint8)
+    cv2.putText(drawn_HW, WATERMARK, (20, 80), cv2.FONT_HERSHEY_SIMPLEX, 2.0, (255,), 4)
+    left, top, across, down = cv2.boundingRect(drawn_HW)
+    size_px = (max(1, round(0.45 * width)), max(1, round(0.45 * width * down / across)))
+    word_HW = cv2.resize(
+        drawn_HW[top : top + down, left : left + across], size_px, interpolation=cv2.INTER_AREA
+    )
+    letters_HW, gap_px = np.zeros((height, width), np.uint8), max(1, round(0.02 * width))
+    bottom, right = height - gap_px, width - gap_px if laterality == "L" else gap_px + size_px[0]
+    letters_HW[bottom - size_px[1] : bottom, right - size_px[0] : right] = word_HW
     edge_HW = cv2.dilate(letters_HW, np.ones((3, 3), np.uint8))
-    return np.where(letters_HW > 0, WHITE, np.where(edge_HW > 0, 0, values_HW)).astype(np.uint16)
+    return np.where(letters_HW > 127, WHITE, np.where(edge_HW > 0, 0, values_HW)).astype(np.uint16)
 
 
 def _identity(pool: Pool, image: Image) -> dict[str, Any]:
