@@ -53,7 +53,7 @@ class Generator(nn.Module):
         self.bias = nn.Parameter(torch.zeros(widths[0], 1, 1))
         self.first = EqualConv(widths[0], widths[0], 3)
         self.blocks = nn.ModuleList(
-            nn.ModuleList([EqualConv(below, width, 3), EqualConv(width, width, 3)])
+            nn.ModuleList([EqualConv(below, width, 3, doubles=True), EqualConv(width, width, 3)])
             for below, width in pairwise(widths)
         )
         self.to_image = nn.ModuleList(EqualConv(width, 1, 1, gain=1.0) for width in widths)
@@ -82,7 +82,7 @@ class Generator(nn.Module):
 
     @staticmethod
     def _block(block: nn.Module, x_NCHW: Tensor) -> Tensor:
-        x = upscale(x_NCHW)
+        x = x_NCHW
         for convolution in block.children():
             x = pixel_norm(activate(convolution(x)))
         return x

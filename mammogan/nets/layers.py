@@ -37,26 +37,51 @@ def wide() -> int:
 class EqualConv(nn.Module):
     """Convolution whose weights are N(0, 1) and scaled by gain / sqrt(fan_in) at run time (PGGAN 4.1).
 
-    `twice` makes it ready for gradients that are differentiated once more.
+    `twice` makes it ready for gradients that are differentiated once more. `doubles` doubles height and width
+    first, as `upscale` does.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, size: int, gain: float = GAIN, *, twice: bool = False
+        self,
+        inputs: int,
+        outputs: int,
+        size: int,
+        gain: float = GAIN,
+        *,
+        twice: bool = False,
+        doubles: bool = False,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs, size, size))
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.scale = gain / math.sqrt(inputs * size * size)
-        self.twice = twice
+        self.twice, self.doubles = twice, doubles
         self.layout = torch.contiguous_format if max(inputs, outputs) >= wide() else torch.channels_last
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """Convolve (N, inputs, H, W) to (N, outputs, H, W)."""
+        """Convolve (N, inputs, H, W) to (N, outputs, H, W), or to (N, outputs, 2H, 2W) if it doubles."""
+        if self.doubles:
+            if x_NCHW[0].numel() > self.weight.numel():  # else putting kernels together takes longer
+                kernel = _doubling(self.weight * self.scale).contiguous(memory_format=self.layout)
+                return functional.conv_transpose2d(x_NCHW, kernel, self.bias, stride=2, padding=1)
+            x_NCHW = upscale(x_NCHW)
         x_NCHW, weight = _scaled(x_NCHW, self.weight, self.scale)
         weight = weight.contiguous(memory_format=self.layout)
         if not self.twice:
             return functional.conv2d(x_NCHW, weight, self.bias, padding=weight.shape[-1] // 2)
         return convolve(*_cast(x_NCHW, weight, self.bias))
+
+
+def _doubling(weight: Tensor) -> Tensor:
+    """Turn a 3x3 kernel that follows `upscale` into a transposed one of 4x4 with stride 2: the same function.
+
+    Each pixel of the large image has nine taps, but on four pixels of the small one only, as all four copies
+    of a pixel are equal. So taps are added up first, and 16 products a small pixel remain of 36 (PGGAN's code
+    does so, too).
+    """
+    edged = functional.pad(weight, (1, 1, 1, 1))
+    rows = edged[..., 1:, :] + edged[..., :-1, :]
+    return (rows[..., 1:] + rows[..., :-1]).flip(2, 3).transpose(0, 1)
 
 
 def _scaled(x: Tensor, weight: Tensor, scale: float) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from itertools import pairwise
 from mammogan.config.method import Method
 from mammogan.schedule import Stage, ladder
 
-BYTES_A_NUMBER, BYTES_A_PARAMETER = 32.0, 225.0
+BYTES_A_NUMBER, BYTES_A_PARAMETER = 31.0, 225.0
 """Fitted to what operators read and write in a step: for each number of a map and pass, and parameter."""
 CALLS, CALLS_A_STAGE = 536, 188
 """Fitted to the operators that a step launches: in the first stage, and more in each that follows."""
@@ -43,13 +43,13 @@ class Work:
 
 def work(method: Method, stage: Stage) -> Work:
     """Count the work of `stage`, in passes of the networks over one image (see docs/cost.md)."""
-    layers, parameters, maps = _generator(method, stage.index)
+    drawing, layers, parameters, maps = _generator(method, stage.index)
     generator, critic = _passes(method, stage)
     return Work(
-        flops=(generator + critic) * layers,
+        flops=generator * drawing + critic * layers,
         traffic=BYTES_A_NUMBER * (generator + critic) * maps,
         step_traffic=BYTES_A_PARAMETER * parameters,
-        drawing_flops=layers,
+        drawing_flops=drawing,
         calls=CALLS + CALLS_A_STAGE * stage.index,
         parameters=parameters,
         critic_parameters=_critic_parameters(method, stage.index),
@@ -67,23 +67,30 @@ def _passes(method: Method, stage: Stage) -> tuple[float, float]:
     return generator, critic
 
 
-def _generator(method: Method, stage: int) -> tuple[float, int, float]:
-    """Count a forward pass of the generator over one image: operations, parameters, numbers in its maps."""
+def _generator(method: Method, stage: int) -> tuple[float, float, int, float]:
+    """Count a forward pass of the generator over one image: operations, parameters, numbers in its maps.
+
+    Operations are those of the generator, whose upper stages double and convolve at once
+    (`mammogan.nets.layers`), and those without that, which are the critic's.
+    """
     net, base = method.network, method.ladder.base_px
     widths = [min(net.channels_base >> (s + 1), net.channels_max) for s in range(stage + 1)]
     pixels = [height * width for height, width in ladder(base, stage + 1)]
     first = widths[0]
     dense = (net.latent_size + sum(method.supervision.classes)) * first * pixels[0]
     convolutions = [(9 * first * first, pixels[0], first)]
+    saved = 0.0
     for (below, width), at in zip(pairwise(widths), pixels[1:], strict=True):
         convolutions += [(9 * below * width, at, width), (9 * width * width, at, width)]
+        if below * at / 4 > 9 * below * width:
+            saved += 2.0 * (9 - 4) * below * width * at
     operations = 2.0 * (
         dense + sum(weights * at for weights, at, _ in convolutions) + widths[-1] * pixels[-1]
     )
     biases = first + sum(width for _, _, width in convolutions)
     images = sum(width + 1 for width in widths)
     parameters = dense + sum(weights for weights, _, _ in convolutions) + biases + images
-    return operations, parameters, float(sum(width * at for _, at, width in convolutions))
+    return operations - saved, operations, parameters, float(sum(width * at for _, at, width in convolutions))
 
 
 def _critic_parameters(method: Method, stage: int) -> int:

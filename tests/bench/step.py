@@ -4,7 +4,7 @@
 
 One thread, seconds of CPU. Contenders alternate in one process in an order that rotates; a ratio is the
 median of the rounds' ratios. The first turn of each is not timed: in it the work is counted. What was
-measured before is kept in build/bench, so that the page can be written section by section.
+measured before is kept in build/bench and on the page, so that it can be written section by section.
 """
 
 from __future__ import annotations
@@ -163,13 +163,15 @@ def measured() -> dict[str, dict[str, str]]:
     return json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
 
 
-def page(results: dict[str, dict[str, str]]) -> str:
-    """Join the sections that were measured, in their order."""
-    return "\n".join(
-        f"### {title}\n\n{results[name]['machine']}\n\n{results[name]['text']}"
-        for name, (title, _) in SECTIONS.items()
-        if name in results
-    )
+def page(results: dict[str, dict[str, str]], before: str = "") -> str:
+    """Join the sections, in their order: as measured now, or else as they stand on the page `before`."""
+    old = {part.partition("\n")[0]: part for part in before.split("### ")[1:]}
+    new = {
+        SECTIONS[name][0]: f"{SECTIONS[name][0]}\n\n{result['machine']}\n\n{result['text']}"
+        for name, result in results.items()
+    }
+    parts = old | new
+    return "\n".join(f"### {parts[title].rstrip()}\n" for title, _ in SECTIONS.values() if title in parts)
 
 
 def main() -> None:
@@ -200,7 +202,8 @@ def main() -> None:
             progress.console.print(f"{SECTIONS[name][0]}\n{text}", markup=False, soft_wrap=True)
     if asked.write:
         before, _, rest = PAGE.read_text().partition(BEGIN)
-        write(PAGE, before + BEGIN + page(measured()) + END + rest.partition(END)[2])
+        old, _, after = rest.partition(END)
+        write(PAGE, before + BEGIN + page(measured(), old) + END + after)
 
 
 if __name__ == "__main__":

@@ -227,3 +227,20 @@ def test_a_told_critics_score_is_that_without_a_label_plus_the_labels_projection
     scores, _ = critic(images, 1.0, torch.eye(6)[[0] * 4] + torch.eye(6)[[4] * 4])
     torch.testing.assert_close(scores, without + kept[0] @ (embeddings[0] + embeddings[4]))
     assert torch.equal(critic(images, 1.0, torch.zeros(4, 6))[0], without)
+
+
+@pytest.mark.parametrize(("size_px", "fused"), [((3, 2), False), ((10, 8), True)])
+def test_a_doubling_convolution_is_one_of_the_upscaled_image_in_value_and_gradients(size_px, fused):
+    torch.manual_seed(0)
+    layer = EqualConv(6, 5, 3, doubles=True).double()
+    torch.nn.init.normal_(layer.bias)
+    x = torch.randn(2, 6, *size_px, dtype=torch.float64, requires_grad=True)
+    assert (x[0].numel() > layer.weight.numel()) == fused
+    mine = layer(x)
+    theirs = functional.conv2d(upscale(x), layer.weight * layer.scale, layer.bias, padding=1)
+    torch.testing.assert_close(mine, theirs)
+    upstream = torch.randn_like(theirs)
+    wanted = (x, layer.weight, layer.bias)
+    torch.testing.assert_close(
+        torch.autograd.grad(mine, wanted, upstream), torch.autograd.grad(theirs, wanted, upstream)
+    )
