@@ -28,10 +28,14 @@ def channels(stage: int, base: int, most: int) -> int:
 def wide() -> int:
     """Count the channels from which convolutions are faster with contiguous maps than with channels last.
 
-    Measured: a CPU with AVX-512 gains from channels last below 256 channels; one with AVX2 alone loses half
-    of its speed by it, down to 32.
+    Measured in fp32: a CPU with AVX-512 gains from channels last below 256 channels; one with AVX2 alone loses
+    half of its speed by it, down to 32.
     """
     return 32 if torch.backends.cpu.get_cpu_capability() == "AVX2" and not torch.cuda.is_available() else 256
+
+
+SMALL_PX = 512
+"""Pixels of a map below which 16-bit convolutions of many channels, too, are faster with contiguous maps."""
 
 
 class EqualConv(nn.Module):
@@ -56,20 +60,25 @@ class EqualConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.scale = gain / math.sqrt(inputs * size * size)
         self.twice, self.doubles = twice, doubles
-        self.layout = torch.contiguous_format if max(inputs, outputs) >= wide() else torch.channels_last
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Convolve (N, inputs, H, W) to (N, outputs, H, W), or to (N, outputs, 2H, 2W) if it doubles."""
         if self.doubles:
             if x_NCHW[0].numel() > self.weight.numel():  # else putting kernels together takes longer
-                kernel = _doubling(self.weight * self.scale).contiguous(memory_format=self.layout)
+                kernel = _doubling(self.weight * self.scale).contiguous(memory_format=self.layout(x_NCHW))
                 return functional.conv_transpose2d(x_NCHW, kernel, self.bias, stride=2, padding=1)
             x_NCHW = upscale(x_NCHW)
         x_NCHW, weight = _scaled(x_NCHW, self.weight, self.scale)
-        weight = weight.contiguous(memory_format=self.layout)
+        weight = weight.contiguous(memory_format=self.layout(x_NCHW))
         if not self.twice:
             return functional.conv2d(x_NCHW, weight, self.bias, padding=weight.shape[-1] // 2)
         return convolve(*_cast(x_NCHW, weight, self.bias))
+
+    def layout(self, x_NCHW: Tensor) -> torch.memory_format:
+        """Choose the layout of the maps, which is the one that the weights have."""
+        many = max(self.weight.shape[:2]) >= wide()
+        halved = torch.is_autocast_enabled(x_NCHW.device.type) and x_NCHW[0, 0].numel() >= SMALL_PX
+        return torch.contiguous_format if many and not halved else torch.channels_last
 
 
 def _doubling(weight: Tensor) -> Tensor:
