@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from mammogan import __version__
 from mammogan.config.settings import Natural, Positive, Settings, validate
 from mammogan.data.encoding import decode_png
 from mammogan.data.manifest import ShardFile, render
@@ -62,11 +63,13 @@ class DicomForm(Settings):
 class Pool(Settings):
     """All that decides about the bytes of a pool; how many tasks make it, and how often, does not.
 
-    `checkpoint` is the SHA-256 of the generator's weights; a view is ``CC``, ``MLO`` or, of a model that was
-    taught none, ``any``. With `pairs` the views of a number lie side by side.
+    `checkpoint` is the SHA-256 of the generator's weights, `mammogan` the version that draws; a view is
+    ``CC``, ``MLO`` or, of a model that was taught none, ``any``. With `pairs` the views of a number lie side
+    by side.
     """
 
     schema_version: Literal[1] = 1
+    mammogan: str = __version__
     checkpoint: str
     seed: int
     views: Annotated[tuple[str, ...], Field(min_length=1)]

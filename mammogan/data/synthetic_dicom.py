@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
-from mammogan import __version__
 from mammogan.data.dicom import (
     ORIENTATIONS,
     code,
@@ -90,7 +89,7 @@ def _identity(pool: Pool, image: Image) -> dict[str, Any]:
     """Say that it is nobody, in every field where a tool or a person may look; no date, for none is true."""
     # What decides about the bytes of this file, and no more: the same file has the same UID in a larger pool.
     form = pool.dicom.model_dump_json() if pool.dicom else ""
-    own = (__version__, pool.checkpoint, pool.seed, pool.truncation, pool.labels, pool.pairs, form)
+    own = (pool.mammogan, pool.checkpoint, pool.seed, pool.truncation, pool.labels, pool.pairs, form)
     number = f"{image.number:07d}" if pool.pairs else f"{image.view}-{image.number:07d}"
     group = new_uid(*own)[-8:]
     position = pool.views.index(image.view) + 1 if pool.pairs else 1
@@ -119,7 +118,7 @@ def _identity(pool: Pool, image: Image) -> dict[str, Any]:
         "Manufacturer": MAKER,
         "ManufacturerModelName": MODEL,
         "DeviceSerialNumber": f"SYNTHETIC-{pool.checkpoint[:16]}",
-        "SoftwareVersions": f"MammoGAN {__version__} SYNTHETIC",
+        "SoftwareVersions": f"MammoGAN {pool.mammogan} SYNTHETIC",
         "DerivationDescription": f"GAN-synthetic: {_made_from(pool, image)}",
         "ImageComments": COMMENT + (PAIRED if pool.pairs else ALONE),
     }
@@ -139,7 +138,7 @@ def _equipment(pool: Pool, image: Image) -> Dataset:
         PurposeOfReferenceCodeSequence=[code("109100", "Synthesizing Equipment", "DCM")],
         Manufacturer=MAKER,
         ManufacturerModelName=MODEL,
-        SoftwareVersions=f"MammoGAN {__version__}",
+        SoftwareVersions=f"MammoGAN {pool.mammogan}",
         ContributionDescription=_made_from(pool, image),
     )
 

@@ -73,6 +73,7 @@ def test_pairs_lie_side_by_side_and_else_views_follow_each_other():
     [
         ({"seed": 2}, "seed is '1', not '2'"),
         ({"checkpoint": "d" * 64}, f"checkpoint is '{'c' * 64}', not '{'d' * 64}'"),
+        ({"mammogan": "9"}, "not '9'"),
         ({"pairs": True}, "pairs is 'False', not 'True'"),
         ({"images_per_view": 21}, "images_per_view is '20', not '21'"),
     ],

@@ -1,0 +1,67 @@
+"""Bulk sampling beside the bare generator: images a second of both in turns, and the share that is left.
+
+``python -m tests.bench.sampling 7 128 5`` draws stage 6 of the method `small`, 320 x 256, untrained: 128
+images a turn, five turns of each. The two take turns, so that other work on the machine meets both alike.
+"""
+
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from mammogan.config.method import load_method
+from mammogan.data.synthetic import DicomForm, Pool
+from mammogan.steps.pool import fill
+from mammogan.train import device
+from mammogan.train.draw import Model
+from mammogan.train.engines import build_generator
+from mammogan.train.labels import LabelTable
+
+FORMS = (("shards",), ("png",), ("dicom",))
+
+
+def make_model(stages):
+    method = load_method("small", (f"ladder.stages={stages}",))
+    torch.manual_seed(1)
+    net = build_generator(method, stages - 1).requires_grad_(False).eval().to(device.local_device())
+    return Model(net, method, LabelTable.of(np.array([(0,), (1,)])))
+
+
+def bare(model, images):
+    begin = time.monotonic()
+    drawn = sum(1 for view in (0, 1) for _ in model.draw(1, range(images // 2), view))
+    return drawn / (time.monotonic() - begin)
+
+
+def pooled(model, images, formats):
+    height_px, width_px = model.size_px
+    pool = Pool(
+        checkpoint="untrained", seed=1, views=("CC", "MLO"), images_per_view=images // 2, height_px=height_px,
+        width_px=width_px, formats=formats, dicom=DicomForm(pixel_mm=1) if "dicom" in formats else None,
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        return fill(Path(folder) / "pool", pool, model, "none").rate_s
+
+
+def main():
+    stages, images, turns = map(int, sys.argv[1:])
+    device.prepare(device.local_device())
+    model = make_model(stages)
+    bare(model, 32)
+    for formats in FORMS:
+        rates = [(bare(model, images), pooled(model, images, formats)) for _ in range(turns)]
+        alone, pool = (statistics.median(rate) for rate in zip(*rates, strict=True))
+        shares = ", ".join(f"{each[1] / each[0]:.2f}" for each in rates)
+        Console().print(
+            f"{model.size_px} {formats[0]}: generator {alone:.3g}, pool {pool:.3g} images a second; "
+            f"share of the medians {pool / alone:.2f}, of the turns {shares}"
+        )
+
+
+if __name__ == "__main__":
+    main()
