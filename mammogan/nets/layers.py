@@ -28,8 +28,8 @@ def channels(stage: int, base: int, most: int) -> int:
 def wide() -> int:
     """Count the channels from which convolutions are faster with contiguous maps than with channels last.
 
-    Measured in fp32: a CPU with AVX-512 gains from channels last below 256 channels; one with AVX2 alone loses
-    half of its speed by it, down to 32.
+    Measured in fp32: a CPU with AVX-512 gains from channels last below 256 channels; one with AVX2 alone
+    loses half of its speed by it, down to 32.
     """
     return 32 if torch.backends.cpu.get_cpu_capability() == "AVX2" and not torch.cuda.is_available() else 256
 

@@ -162,12 +162,22 @@ def test_layouts_are_chosen_by_width_and_chip_and_keep_the_result(monkeypatch, c
     torch.manual_seed(0)
     for width, layout in ((wide, torch.contiguous_format), (wide - 1, torch.channels_last)):
         conv = layers.EqualConv(4, width, 3, twice=True)
-        assert conv.layout == layout
         x = torch.randn(2, 4, 6, 6)
+        assert conv.layout(x) == layout
         other = x.contiguous(memory_format=torch.channels_last)
         torch.testing.assert_close(conv(x), conv(other))
         expected = functional.conv2d(x.double(), conv.weight.double() * conv.scale, padding=1).float()
         torch.testing.assert_close(conv(x), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_large_maps_have_channels_last_in_16_bits(monkeypatch):
+    monkeypatch.setattr(layers, "wide", lambda: 4)
+    conv, small, large = layers.EqualConv(4, 4, 3), torch.randn(1, 4, 16, 16), torch.randn(1, 4, 32, 16)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert conv.layout(small) == torch.contiguous_format
+        assert conv.layout(large) == torch.channels_last
+        assert conv(large).is_contiguous(memory_format=torch.channels_last)
+    assert conv.layout(large) == torch.contiguous_format
 
 
 def test_no_zeros_are_pushed_back_through_the_penalty():
