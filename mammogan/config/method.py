@@ -150,7 +150,7 @@ class Engine(Settings):
 
 
 class Scoring(Settings):
-    """Sliced Wasserstein distance: how many images and checkpoints, and how the projections are drawn."""
+    """Sliced Wasserstein distance: how many images (half of each view) and checkpoints, how it is drawn."""
 
     images: Positive = 16384
     checkpoints: Annotated[int, Field(ge=1, description="scored checkpoints a stage")] = 4
@@ -158,12 +158,16 @@ class Scoring(Settings):
     patches_per_image: Positive = 128
     directions: Positive = 128
     repeats: Positive = 4
-    seeds: Positive = 3
+    seeds: Positive = 5
     kept: Annotated[int, Field(ge=1, description="best checkpoints a stage that outlive the choice")] = 3
 
 
 class Selection(Settings):
-    """Which scored checkpoint of the last stage is chosen."""
+    """Which scored checkpoint of the last stage is chosen.
+
+    ``lowest-swd``: the lowest SWD above the floor, in the mean over levels and both views; whoever is within
+    `tie_sd` deviations from seed to seed of it ties with it, and of a tie the latest is chosen.
+    """
 
     rule: Literal["lowest-swd"] = "lowest-swd"
     tie_sd: NonNegative = 2.0

@@ -6,6 +6,7 @@ Shape suffixes: P patches, D numbers of a patch, R directions.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import torch
@@ -47,7 +48,10 @@ def _sorted(values_RP: Tensor) -> Tensor:
     """Sort each row; on a CPU by NumPy, which is many times as fast as torch, in place and in threads."""
     if values_RP.device.type != "cpu":
         return values_RP.sort(dim=1).values
-    rows_RP = values_RP.numpy()
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        list(pool.map(np.ndarray.sort, rows_RP))
+    rows_RP, threads = values_RP.numpy(), torch.get_num_threads()
+    if threads == 1:
+        rows_RP.sort(axis=1)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(partial(np.ndarray.sort, axis=1), np.array_split(rows_RP, threads)))
     return values_RP

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,10 +74,10 @@ class SlicedWasserstein:
         self.stores = [Store(numbers, path) for numbers, path in self._files(self.folder)]
 
     @property
-    def settings(self) -> dict[str, int | bool]:
+    def settings(self) -> dict[str, Any]:
         """Give all that two sets must agree in to be compared."""
         names = {found.name for found in fields(self) if found.init} - {"folder", "device"}
-        return {name: value for name, value in asdict(self).items() if name in names}
+        return {name: getattr(self, name) for name in sorted(names)}
 
     def update(
         self,

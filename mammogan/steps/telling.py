@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from mammogan import schedule, tracking
 from mammogan.config.run import Run
 from mammogan.steps.graph import graph
-from mammogan.steps.select import FILE_NAME, model_folder, scores
+from mammogan.steps.select import FILE_NAME, TABLE, model_folder, scores
 
 log = logging.getLogger(__name__)
 
@@ -61,16 +62,28 @@ def story(run_dir: Path, run: Run, finished: str = "") -> tracking.Story:
     for stage in stages:
         for score in scores(run_dir, stage):
             name, step = f"swd/{stage.height_px}x{stage.width_px}", round(score["kimg"])
-            result.scores += [(f"{name}/mean", score["swd"], step), (f"{name}/floor", score["floor"], step)]
-            result.scores += [
-                (f"{name}/level_{level['height_px']}", level["swd"], step) for level in score["levels"]
-            ]
-    files = (run_dir / "run.json", run_dir / FILE_NAME, run_dir / "report" / "index.html")
+            result.scores += [(f"{name}/{key}", value, step) for key, value in _points(score)]
+    files = (
+        run_dir / "run.json",
+        run_dir / FILE_NAME,
+        run_dir / TABLE,
+        run_dir / "report" / "index.html",
+    )
     result.files += [path for path in files if path.exists()]
     if "report" in ended:
         result.ended, result.model, result.loader = True, model_folder(run_dir), "mammogan.steps.served"
         result.inputs, result.registered = INPUTS, f"mammogan-{run.method.method.name}"
     return result
+
+
+def _points(score: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    """Give the curves' points of a score."""
+    yield from (("mean", score["swd"]), ("sd", score["sd"]), ("floor", score["floor"]))
+    yield from (("above_floor", score["above_floor"]), ("above_floor_sd", score["above_floor_sd"]))
+    yield from ((f"level_{level['height_px']}", level["swd"]) for level in score["levels"])
+    parts = {view.lower(): part for view, part in score["views"].items()} | {"breast": score["breast"]}
+    for name, part in parts.items():
+        yield from ((f"{name}/mean", part["swd"]), (f"{name}/floor", part["floor"]))
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, str]:

@@ -40,7 +40,7 @@ def loss_curves(stages: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> st
 
 
 def swd_curves(scores: Sequence[Mapping[str, Any]]) -> str:
-    """Draw SWD by level over kimg for the checkpoints of one stage, each with its floor dashed."""
+    """Draw SWD by level over kimg for the checkpoints of a stage, each with its floor dashed, and by view."""
     figure = Figure(figsize=(11, 3.3), layout="constrained")
     axes = figure.subplots()
     x = [score["kimg"] for score in scores]
@@ -59,6 +59,9 @@ def swd_curves(scores: Sequence[Mapping[str, Any]]) -> str:
         capsize=3,
         label="mean of levels",
     )
+    for view, style in zip(scores[0]["views"], ("-.", ":"), strict=False):
+        means = [score["views"][view]["swd"] for score in scores]
+        axes.plot(x, means, color=INK, linewidth=1.2, linestyle=style, label=view)
     axes.set_ylim(bottom=0)
     _dress(axes, "Sliced Wasserstein distance x 1000 (dashed: real against real)")
     axes.legend(frameon=False, fontsize=8, ncols=2)

@@ -9,7 +9,6 @@ scored like any checkpoint, against the same held-out reals, with the same seeds
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,11 +19,11 @@ from rich.console import Console
 from mammogan import schedule
 from mammogan.config.labels import VIEWS
 from mammogan.config.run import Run
-from mammogan.data.shardset import Rung, ShardSet
+from mammogan.data.shardset import ShardSet
 from mammogan.files import write
-from mammogan.metrics import SlicedWasserstein
 from mammogan.schedule import Stage
-from mammogan.steps.score import descriptor_sets
+from mammogan.steps import descriptors
+from mammogan.steps.reals import shared
 from mammogan.study.sheet import png, sheet
 from mammogan.train import checkpoint, device
 from mammogan.train.draw import Model
@@ -33,32 +32,20 @@ from mammogan.train.growth import load_average
 COLUMNS, ROWS = 12, 3
 
 
-def drawn(model: Model, seed: int, views_N: np.ndarray, repeats: int = 1) -> Iterator[np.ndarray]:
-    """Draw an image for each view of `views_N`, pixels repeated."""
-    for view in range(len(VIEWS)):
-        for image_HW in model.draw(seed, range(int((views_N == view).sum())), view):
-            yield image_HW.repeat(repeats, 0).repeat(repeats, 1)
-
-
-def averages(run: Run, stage: Stage, rung: Rung, others: Rung, *models: tuple[Model, int]) -> list[float]:
-    """Give the mean SWD of each (model, doubling) above that of reals of other patients."""
-    scoring, found = run.method.scoring, []
-    count = min(scoring.images, len(rung), len(others))
-
-    def filled(images: Iterator[np.ndarray]) -> list[SlicedWasserstein]:
-        made = list(descriptor_sets(run, stage))
-        for image_HW in images:
-            for one in made:
-                one.update(image_HW[None])
-        return made
-
-    reals = filled(iter(rung.read(np.arange(count))))
-    rivals = filled(iter(others.read(np.arange(count))))
-    floor = np.mean([a.distance(b) for a, b in zip(reals, rivals, strict=True)])
+def averages(
+    folder: Path, run: Run, stage: Stage, shards: ShardSet, *models: tuple[Model, int]
+) -> list[float]:
+    """Give how far each model, whose pixels are repeated so many times, is above the floor."""
+    reals, found = shared(folder, run, stage, shards), []
     for model, repeats in models:
-        fakes = filled(drawn(model, run.method.method.seed, rung.views_N[:count], repeats))
-        swd = np.mean([a.distance(b) for a, b in zip(fakes, reals, strict=True)])
-        found.append(float(swd - floor))
+        fakes = descriptors.empty(run, stage, reals.counts)
+        for view, count in reals.counts.items():
+            drawn = model.draw(run.method.method.seed, range(count), view)
+            descriptors.add(fakes, view, (image.repeat(repeats, 0).repeat(repeats, 1) for image in drawn))
+        distances = descriptors.compare(fakes, reals.sets)
+        found.append(
+            descriptors.told(distances, reals.floors, next(iter(fakes.values())).levels)["above_floor"]
+        )
     return found
 
 
@@ -81,9 +68,9 @@ def main() -> None:
             continue
         first = checkpoint.at(options.run, before.index, before.images)
         size = stage.height_px, stage.width_px
-        rung, others = (shards.rung(*size, split) for split in ("validation", "train"))
+        rung = shards.rung(*size, "validation")
         old, new = (load_average(run.method, source, here) for source in (first, end))
-        start, finish = averages(run, stage, rung, others, (old, 2), (new, 1))
+        start, finish = averages(options.run, run, stage, shards, (old, 2), (new, 1))
         say(f"| {size[0]}x{size[1]} | {start:.1f} | {finish:.1f} | {finish / start:.2f} |")
         for view, name in enumerate(VIEWS):
             count = COLUMNS * ROWS

@@ -42,6 +42,15 @@ def test_identical_sets_have_distance_0(images):
     assert gathered(images).distance(gathered(images)) == [0.0, 0.0, 0.0]
 
 
+def test_threads_change_nothing(images, others):
+    alone, before = gathered(images).distance(gathered(others)), torch.get_num_threads()
+    try:
+        torch.set_num_threads(1 if before > 1 else 3)
+        assert gathered(images).distance(gathered(others)) == pytest.approx(alone, rel=1e-6)
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_different_sets_have_a_distance_that_is_symmetric(images, others):
     there, back = gathered(images).distance(gathered(others)), gathered(others).distance(gathered(images))
     assert min(there) > 50

@@ -11,6 +11,7 @@ from matplotlib.image import imread
 
 from mammogan.study.report import Findings, contact, page
 from mammogan.study.sheet import GAP_PX, PAPER, png, sheet
+from tests.steps import scored
 
 TICK = {
     "kimg": 1.0,
@@ -26,20 +27,7 @@ def greys(count, value=0x8000, shape=(10, 8)):
 
 
 def score(kimg, swd, checkpoint="abc"):
-    levels = [{"height_px": 40, "width_px": 32, "swd": swd, "sd": 0.1, "floor": 5.0}] * 2
-    return {
-        "stage": 0,
-        "height_px": 40,
-        "width_px": 32,
-        "images": int(1000 * kimg),
-        "kimg": kimg,
-        "compared": 64,
-        "levels": levels,
-        "swd": swd,
-        "sd": 0.5,
-        "floor": 5.0,
-        "checkpoint": checkpoint,
-    }
+    return scored.score(int(1000 * kimg), swd, stage=0, kimg=kimg, checkpoint=checkpoint)
 
 
 def findings(**changes):
@@ -57,7 +45,11 @@ def findings(**changes):
             "kimg": 2.0,
             "swd": 20.0,
             "above_floor": 15.0,
+            "above_floor_sd": 1.0,
+            "tie_sd": 2.0,
             "ties": [2000],
+            "margin": 10.0,
+            "second": 1000,
         },
     }
     return Findings(**facts | changes)
@@ -146,7 +138,11 @@ def test_the_chosen_checkpoint_is_marked_and_scores_are_told(text):
     (chosen,) = re.findall(r'<tr class="chosen">(.*?)</tr>', text, re.DOTALL)
     assert "<td>20.0</td>" in chosen
     assert "64 against 64 images" in text
-    assert "15.0 above the floor" in re.sub(r"\s+", " ", text)
+    told = re.sub(r"\s+", " ", text)
+    assert "15.0 above the floor" in told
+    assert "the next is 10.0 further off" in told
+    for kind in ("19.0 / 5.0", "21.0 / 5.0", "30.0 / 5.0"):  # CC, MLO, breast: mean and floor
+        assert f"<td>{kind}</td>" in chosen
 
 
 def test_what_comes_from_a_user_is_escaped():
@@ -173,13 +169,14 @@ def test_a_run_of_one_checkpoint_without_journals_has_a_page():
 
 
 def test_a_view_without_reals_and_ties_are_told():
-    tied = dict(findings().choice) | {"ties": [1000, 2000]}
+    tied = dict(findings().choice) | {"ties": [1000, 2000], "margin": None, "second": None}
     text = page(findings(real=[greys(1), []], losses=[("5x4", []), ("10x8", [])], choice=tied))
     Elements(text)
     assert text.count("There are none.") == 1
     assert text.count("<img") == 5
     told = re.sub(r"\s+", " ", text)
-    assert "it ties with 1 other (2 within the seeds' own spread), and the latest of them was taken" in told
+    assert "it ties with 1 other, within 2 deviations from seed to seed, and the latest was taken" in told
+    assert "further off" not in told
 
 
 def test_numbers_that_are_not_finite_do_not_stop_the_page():

@@ -22,6 +22,7 @@ from mammogan.train.draw import preview
 from mammogan.train.export import export, load
 from mammogan.train.growth import load_average, networks
 from mammogan.train.loop import train_stage
+from tests.steps.scored import score
 from tests.train.conftest import TINY, new_run
 
 CPU = torch.device("cpu")
@@ -175,8 +176,7 @@ def write_scores(run, swds, sd=0.01):
         for images, swd in zip(stage.checkpoints(), swds, strict=True):
             path = score_path(run, stage.index, images)
             path.parent.mkdir(parents=True, exist_ok=True)
-            score = {"stage": stage.index, "images": images, "kimg": 0.1, "checkpoint": "x"}
-            path.write_text(json.dumps(score | {"swd": swd, "sd": sd, "floor": 1.0}))
+            path.write_text(json.dumps(score(images, swd, sd, stage=stage.index)))
 
 
 @pytest.mark.parametrize(
@@ -291,3 +291,11 @@ def test_a_checkpoint_of_other_settings_says_so(run, end, change, resumed):
     other = Run.load(run).model_copy(update={"method": method})
     with pytest.raises(DataError, match=r"other settings of \[network\] or \[ladder\]\. Start a new run"):
         networks(run, other, 1, end if resumed else None)
+
+
+def test_what_is_not_yet_scored_outlives_the_choice(run):
+    write_scores(run, (1.0, 2.0, 5.0, 9.0))
+    for stage in schedule.plan(Run.load(run).method):
+        score_path(run, stage.index, stage.checkpoints()[2]).unlink()
+    steps.run(run, "select")
+    assert counts(run) == [96, 80, 64, 48]  # 80 is not scored, 96 is the end, and the others are the best

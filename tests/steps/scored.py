@@ -1,0 +1,29 @@
+"""Scores as the step writes them, for tests of what reads them."""
+
+
+def part(swd, sd=1.0, floor=5.0):
+    """Make what a score says of one part of the images: two levels."""
+    level = {"height_px": 40, "width_px": 32, "swd": swd, "sd": sd, "floor": floor}
+    levels = [level, level | {"height_px": 20, "width_px": 16}]
+    return {"swd": swd, "sd": sd, "floor": floor, "levels": levels}
+
+
+def score(images, swd, sd=1.0, **changes):
+    """Make the score of a checkpoint, the floor being 5 everywhere."""
+    views = {"CC": part(swd - 1, sd), "MLO": part(swd + 1, sd)}
+    return {
+        "stage": 3,
+        "height_px": 40,
+        "width_px": 32,
+        "images": images,
+        "kimg": images / 1000,
+        "compared": 64,
+        "checkpoint": f"digest-{images}",
+        "reals": "some",
+        **part(swd, sd),
+        "above_floor": swd - 5.0,
+        "above_floor_sd": sd,
+        "views": views,
+        "breast": {**part(swd + 10, sd), "views": views},
+        **changes,
+    }
