@@ -18,6 +18,7 @@ from mammogan.cli.phantom import phantom
 from mammogan.cli.retry import retry
 from mammogan.cli.runs import cancel, logs, step
 from mammogan.cli.sample import sample
+from mammogan.cli.screen import screen
 from mammogan.cli.status import status
 from mammogan.cli.sync import sync
 from mammogan.errors import MammoganError
@@ -30,7 +31,9 @@ app = typer.Typer(
 )
 app.command()(phantom)
 app.add_typer(shards.app, name="shards")
-for command in (doctor, launch, status, logs, cancel, retry, graph, cost, step, sync, draw, film, sample):
+RUNS = (doctor, launch, status, logs, cancel, retry, graph, cost, step, sync)
+MODELS = (draw, film, sample, screen)
+for command in (*RUNS, *MODELS):
     app.command()(command)
 
 

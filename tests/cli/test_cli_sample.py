@@ -18,6 +18,7 @@ from mammogan.data.tar import read_image as read_shard_image
 from mammogan.errors import ConfigError
 from mammogan.files import sha256
 from mammogan.steps.terms import TERMS
+from mammogan.train import checkpoint
 from tests.cli.made import DENSITIES, done, make_run, refused
 
 ALL = ("--format", "shards", "--format", "png", "--format", "dicom")
@@ -131,7 +132,9 @@ def test_shards_hold_the_png_images_with_all_that_they_are_a_function_of(ended, 
             seen.add(key)
     assert len(seen) == 100
     manifest = json.loads((whole / MANIFEST).read_text())
-    assert manifest["pool"]["checkpoint"] == sha256(ended / "model" / "generator.safetensors")
+    # The command's pool and the array step's are of one checkpoint by name, too.
+    digest = next(checkpoint.saved(ended, 1)).digest
+    assert manifest["pool"]["checkpoint"] == digest == sha256(ended / "model" / "generator.safetensors")
     assert (manifest["pool"]["seed"], manifest["pool"]["images_per_view"]) == (1000, 50)
     rate = json.loads((whole / RATES / "00000-of-00001.json").read_text())
     assert rate["images"] == 100 and rate["images_s"] == pytest.approx(100 / rate["seconds"])
