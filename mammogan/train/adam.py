@@ -38,13 +38,20 @@ class SteadyAdam(torch.optim.Adam):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Update the weights, or pass this update over."""
         if not self.partitioned:
-            gradients = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
-            norm = torch.stack(torch._foreach_norm(gradients)).norm()
+            norm = torch.stack(torch._foreach_norm(self._gradients())).norm()
             self.found_inf = (~torch.isfinite(norm)).float()
             self.note(norm / self.scale, self.found_inf)
         self.grad_scale = None if self.log2_scale is None else self.log2_scale.exp2()
         super().step()
         self.adapt()
+
+    def _gradients(self) -> list[Tensor]:
+        """Give all gradients; a layer out of use has zeros, as DeepSpeed gives it among several ranks."""
+        parameters = [p for group in self.param_groups for p in group["params"]]
+        for p in parameters:
+            if p.grad is None:
+                p.grad = torch.zeros_like(p)
+        return [p.grad for p in parameters]
 
     def note(self, norm: Tensor, skipped: Tensor) -> None:
         """Keep what is told of the update."""

@@ -71,4 +71,6 @@ def start_engine(module: nn.Module, method: Method, stage: Stage, micro_batch: i
         "steps_per_print": 2**62,
     }
     engine, *_ = deepspeed.initialize(model=module, optimizer=adam, config=config, dist_init_required=False)
+    if ranks == 1 and zero == 0:  # else all gradients are copied to a buffer and back, for nobody to add to
+        engine.enable_backward_allreduce = False
     return engine
