@@ -72,8 +72,9 @@ golden: $(VENV)/dev ## Rewrite slurm/golden from the code, to be reviewed as a d
 rules: $(VENV)/dev ## Measure the pixel rules on phantoms with known truth, into docs/screening.md (10 minutes)
 	$(BIN)/python -m tests.bench.rules
 
-bench: $(VENV)/dev ## Measure shards, into docs/speed.md, and the training step beside its peers, into docs/cost.md (1 hour)
+bench: $(VENV)/dev ## Measure shards and SWD, into docs/speed.md, and the training step beside its peers, into docs/cost.md (1 hour)
 	$(BIN)/python -m tests.bench.shards --write
+	$(BIN)/python -m tests.bench.swd --write
 	@$(PIP_INSTALL) --no-deps -r containers/requirements-peers.lock
 	$(BIN)/python -m tests.bench.step --write
 

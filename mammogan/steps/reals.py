@@ -112,8 +112,9 @@ def _gather(
     run: Run, stage: Stage, folder: Path, counts: dict[int, int], rungs: tuple[Rung, Rung], device: str
 ) -> None:
     """Fill `folder`, whole or not at all; if another task was first, what it has left stays."""
+    for left_over in folder.parent.glob(f".{folder.name}.*.tmp"):  # by an owner of the turn that died
+        shutil.rmtree(left_over, ignore_errors=True)
     temporary = folder.with_name(f".{folder.name}.{socket.gethostname()}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True, mode=0o700)
     try:
         both = []
@@ -128,8 +129,11 @@ def _gather(
         shutil.rmtree(temporary / "others")  # whose distances are all that is asked for
         listed = [[foreground, view, values.tolist()] for (foreground, view), values in floors.items()]
         write(temporary / FLOORS, json.dumps(listed))
-        if not folder.exists():
+        try:
             temporary.rename(folder)
+        except OSError:
+            if not folder.exists():
+                raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

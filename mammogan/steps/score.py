@@ -60,7 +60,10 @@ class ScoreCheckpoints(Step):
 
         here = device.local_device()
         model = load_average(run.method, checkpoint.at(self.folder, stage.index, images), here)
-        scratch = self.folder / "scores" / str(stage.index) / f".{images:09d}.{self.task}.{os.getpid()}.tmp"
+        beside = score_path(self.folder, stage.index, images)
+        for left_over in beside.parent.glob(f".{beside.stem}.*.tmp"):  # by a job that was killed
+            shutil.rmtree(left_over, ignore_errors=True)
+        scratch = beside.with_name(f".{beside.stem}.{os.getpid()}.tmp")
         try:
             fakes = descriptors.empty(run, stage, reals.counts, scratch, str(here))
             for view, count in reals.counts.items():

@@ -142,6 +142,24 @@ def test_reals_that_are_damaged_are_gathered_again(shared, tmp_path, name):
     assert json.loads((tmp_path / "set-scoring" / f"10x8-{first.key}" / "floors.json").read_text())
 
 
+def test_what_an_owner_that_died_has_left_goes(shared, tmp_path):
+    first = shared(Shards())
+    folder = tmp_path / "set-scoring" / f"10x8-{first.key}"
+    folder.rename(folder.with_name(f".{folder.name}.elsewhere.1.tmp"))
+    shared(Shards())
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_what_another_task_has_made_meanwhile_stays(shared, tmp_path):
+    first, shards, run = shared(Shards()), Shards(), run_on(tmp_path)
+    folder = tmp_path / "set-scoring" / f"10x8-{first.key}"
+    before = {path: path.stat().st_ino for path in folder.rglob("*")}
+    rungs = (shards.rungs["validation"], shards.rungs["train"])
+    reals._gather(run, schedule.plan(run.method)[1], folder, first.counts, rungs, "cpu")
+    assert {path: path.stat().st_ino for path in folder.rglob("*")} == before
+    assert list(folder.parent.iterdir()) == [folder]
+
+
 def test_of_tasks_that_start_at_once_one_gathers(shared, monkeypatch):
     monkeypatch.setattr(turn, "LOOK_S", 0.01)
     every, found = [Shards() for _ in range(4)], []
