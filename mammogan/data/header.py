@@ -71,6 +71,7 @@ class Header:
     partial_view: bool
     implant: bool
     quality_control: bool
+    synthetic: bool
     burned_in: bool
     has_pixels: bool
     flags: tuple[str, ...] = ()
@@ -218,6 +219,7 @@ def facts(dicom: Dicom, origins: Origins, *, has_pixels: bool) -> Header:
         partial_view=text(dicom, "PartialView") == "YES" or bool(dicom.get("PartialViewCodeSequence")),
         implant=text(dicom, "BreastImplantPresent") == "YES",
         quality_control=text(dicom, "QualityControlImage") == "YES",
+        synthetic=text(dicom, "SyntheticData") == "YES",
         burned_in=text(dicom, "BurnedInAnnotation") == "YES",
         has_pixels=has_pixels,
         flags=tuple(name for name, said in conflicts.items() if said),

@@ -14,6 +14,8 @@ from mammogan.config.screening import Screening
 from mammogan.data.header import Header
 from mammogan.data.rules import judge
 
+GENERATED = "GAN_SYNTHETIC"
+"""Of Image Type in our own exports, where Synthetic Data (0008,001C) was removed."""
 SYNTHETIC = ("c-view", "cview", "s-view", "v-view", "v-preview", "insight 2d")
 FUJI_2D = ("DERIVED", "PRIMARY")
 """Image Type of Fuji's S-View on the workstation FDR-3000AWS; its originals say ORIGINAL."""
@@ -54,6 +56,7 @@ HEADER_RULES: dict[str, Callable[[Header, Screening], bool]] = {
         or h.sop_class.startswith("BreastTomosynthesis")
         or ("GENERATED_2D" not in h.image_type and _types(h, "TOMO"))
     ),
+    "synthetic-data": lambda h, _: h.synthetic or GENERATED in h.image_type,
     "synthetic-2d": lambda h, s: (
         not s.synthetic_2d
         and (

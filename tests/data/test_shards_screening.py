@@ -30,6 +30,8 @@ REFUSED = [
     ("tomosynthesis", {"NumberOfFrames": 4}),
     ("tomosynthesis", {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.13.1.3"}),
     ("tomosynthesis", {"ImageType": ["DERIVED", "PRIMARY", "TOMOSYNTHESIS", "NONE"]}),
+    ("synthetic-data", {"SyntheticData": "YES"}),
+    ("synthetic-data", {"ImageType": ["DERIVED", "SECONDARY", "", "GAN_SYNTHETIC"]}),
     ("synthetic-2d", {"ImageType": ["DERIVED", "PRIMARY", "TOMOSYNTHESIS", "GENERATED_2D"]}),
     ("synthetic-2d", {"SeriesDescription": "L CC C-View"}),
     ("synthetic-2d", {"SeriesDescription": "R MLO S-View"}),

@@ -11,10 +11,15 @@ import pydicom
 import pytest
 
 from mammogan.config.pixels import Pixels
+from mammogan.config.screening import Screening
+from mammogan.config.source import Source
 from mammogan.data import decode
 from mammogan.data.filling import write_parts
+from mammogan.data.header import facts
+from mammogan.data.origins import Origins
 from mammogan.data.phantom import render
 from mammogan.data.picture import take
+from mammogan.data.screening import screen_header
 from mammogan.data.synthetic import DicomForm, Image, Pool
 from mammogan.data.synthetic_dicom import encode_dicom, stored
 
@@ -115,6 +120,16 @@ def test_it_is_known_for_synthetic_after_all_is_gone_that_tools_remove(images):
     left = ("Manufacturer", "ManufacturerModelName", "SoftwareVersions", "WindowCenterWidthExplanation")
     assert all("SYNTHETIC" in getattr(ds, keyword) for keyword in left)
     assert ds.BurnedInAnnotation == "YES"  # and the word is in the pixels
+
+
+@pytest.mark.parametrize("lost", [(), REMOVED[:-1]], ids=["whole", "stripped"])
+def test_our_own_shards_refuse_it_as_training_data(images, tmp_path, lost):
+    ds = opened(encode_dicom(make_pool(FORMS[0]), images["CC"]))
+    for keyword in lost:
+        delattr(ds, keyword)
+    ds.PatientID, ds.SOPInstanceUID = "A1", "1.2.3"
+    seen = facts(ds, Origins(Source(), ds, "a.dcm"), has_pixels=True)
+    assert screen_header(seen, Screening(smallest_px=(32, 32)))[0] == "synthetic-data"
 
 
 def test_it_says_nothing_that_is_not_so(images):
