@@ -25,8 +25,8 @@ from mammogan.metrics.places import Places
 from mammogan.metrics.projection import normalise, sliced, unit_directions
 from mammogan.metrics.store import Floats, Store
 
-AT_ONCE_PX = 1 << 21
-"""Pixels of the images that are taken at once: as many as caches hold, for nothing is gained by more."""
+AT_ONCE_PX = 4 * 1280 * 1024
+"""Pixels of the images that are taken at once: calls are few then, and freed arrays are still kept."""
 ABOUT = "about.json"
 Directions = Callable[[int, int], Floats]
 """Gives the directions (D, R) of a level and a repeat."""
