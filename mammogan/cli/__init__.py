@@ -58,6 +58,15 @@ def main() -> None:
         app()
     except MammoganError as error:
         _fail(str(error), error.exit_code)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "mammogan"):
+            raise
+        _fail(
+            f"This needs the package '{package}', which is not installed here. A command that reads images "
+            "needs pip install 'mammogan[data]', one that draws or scores 'mammogan[train]'.",
+            MammoganError.exit_code,
+        )
     except OSError as error:
         if error.filename is None:
             raise

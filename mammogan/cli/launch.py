@@ -112,17 +112,17 @@ def merged(
             "with a run that exists."
         )
 
-    from mammogan.data.shardset import ShardSet
+    from mammogan.data.manifest import load_plan
 
-    shards, place = ShardSet(data), load_site(site or "local", for_site)
+    plan, place = load_plan(data), load_site(site or "local", for_site)
     return merge(
         load_method(method, tuple(sets[Method])),
-        shards.recipes,
+        plan.recipes,
         place,
         data,
-        shards.identity,
+        plan.identity,
         mammogan.__version__,
-        min(len(shards.plan.shards), array_tasks(place)),
+        min(len(plan.shards), array_tasks(place)),
     )
 
 
@@ -182,9 +182,9 @@ def _show(
 ) -> None:
     from mammogan.cli.cost import DEVICE, of_set, pace_of, show_cost
     from mammogan.cli.show import stages_table
-    from mammogan.data.shardset import ShardSet
+    from mammogan.data.manifest import load_plan
 
-    train = sum(shard.split == "train" for shard in ShardSet(Path(run.shards)).plan.shards)
+    train = sum(shard.split == "train" for shard in load_plan(Path(run.shards)).shards)
     console.print(f"Run {run.run_id}: {run.method.method.name} at {run.site.site.name}, in {folder}\n")
     console.print(stages_table(run, train))
     console.print()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mammogan.config.settings import canonical_json
-from mammogan.data import header, listing, pool, private, sources
+from mammogan.data import header, listing, pool, private, sources, standing
 from mammogan.data.archive import Archive
 from mammogan.data.manifest import Sample
 from mammogan.data.private import Line, pseudonym
@@ -52,8 +52,9 @@ def read_headers(
 ) -> None:
     """Read the headers of every `tasks`-th part of the listing from `task` on, if they were not read yet."""
     private.secret_key(shardset)  # drawn before workers ask for it
-    folder = private.create(shardset, "catalogue")
-    missing = [number for number in _parts(shardset, task, tasks) if not _path(folder, number).exists()]
+    private.create(shardset, "catalogue")
+    numbers = standing.parts(shardset, task, tasks)
+    missing = [number for number in numbers if not standing.catalogue_path(shardset, number).exists()]
     chunks = (chunk for number in missing for chunk in _chunks(shardset, number))
     results = chain.from_iterable(_each(result) for result in pool.ordered(_read, chunks, workers, _lost))
     whole = listing.find_listing(shardset)
@@ -69,20 +70,13 @@ def read_headers(
                 on_progress(done, sum(sizes.values()))
 
     for number, size in sizes.items():
-        private.write_lines(_path(folder, number), counted(size))
-
-
-def is_read(shardset: Path, task: int, tasks: int) -> bool:
-    """Whether the parts of this task are all there."""
-    folder = private.folder(shardset) / "catalogue"
-    return all(_path(folder, number).exists() for number in _parts(shardset, task, tasks))
+        private.write_lines(standing.catalogue_path(shardset, number), counted(size))
 
 
 def entries(shardset: Path) -> Iterator[Line]:
     """Read the whole catalogue."""
-    folder = private.folder(shardset) / "catalogue"
-    for number in _parts(shardset, 0, 1):
-        yield from private.read_lines(_path(folder, number))
+    for number in standing.parts(shardset, 0, 1):
+        yield from private.read_lines(standing.catalogue_path(shardset, number))
 
 
 @dataclass(frozen=True)
@@ -91,15 +85,6 @@ class _Chunk:
 
     secret: str
     lines: tuple[Line, ...]
-
-
-def _parts(shardset: Path, task: int, tasks: int) -> range:
-    whole = listing.find_listing(shardset)
-    return range(task, whole.parts if whole else 0, tasks)
-
-
-def _path(folder: Path, number: int) -> Path:
-    return folder / f"{number:06d}.jsonl"
 
 
 def _chunks(shardset: Path, number: int) -> Iterator[_Chunk]:

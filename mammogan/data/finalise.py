@@ -14,7 +14,8 @@ from mammogan.data import manifest, private
 from mammogan.data.manifest import BuiltShard, Count, Manifest, Moments, Plan, PlannedShard, ShardFile, Tally
 from mammogan.data.moments import NOTHING, add, moments, power_sums
 from mammogan.data.private import Line
-from mammogan.data.shard import all_there, planned_lines, record_path
+from mammogan.data.shard import all_there, planned_lines
+from mammogan.data.standing import record_path
 from mammogan.data.tar import copy_without, load_index, read_image
 from mammogan.errors import DataError
 from mammogan.files import sha256, write

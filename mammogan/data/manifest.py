@@ -11,7 +11,6 @@ from pydantic import ValidationError, model_validator
 
 from mammogan.config.dataset import Dataset
 from mammogan.config.settings import Settings, canonical_json
-from mammogan.data.moments import PowerSums
 from mammogan.errors import DataError
 
 SCHEMA_VERSION: Literal[2] = 2
@@ -20,6 +19,8 @@ SCHEMA_VERSION: Literal[2] = 2
 PLAN, MANIFEST = "plan.json", "manifest.json"
 LABELS = ("view", "laterality", "vendor", "age_band", "density")
 Record = TypeVar("Record", bound=Settings)
+PowerSums = tuple[int, int, int, int, int]
+"""Of grey levels 0..4095: their number, and the sums of their first to fourth powers."""
 
 
 class Tally(Settings):
@@ -229,3 +230,24 @@ def load_plan(shardset: Path) -> Plan:
             f"Make one with: mammogan shards plan {shardset} --from RECIPE=FOLDER"
         )
     return load_record(Plan, path)
+
+
+def is_built(shardset: Path) -> bool:
+    """Whether every shard of the set's plan is there, by its manifest."""
+    path = shardset / MANIFEST
+    return path.exists() and load_record(Manifest, path).identity == load_plan(shardset).identity
+
+
+def load_manifest(shardset: Path) -> Manifest:
+    """Read the manifest of a set.
+
+    Raises
+    ------
+    DataError
+        If the set is planned only.
+    """
+    if not is_built(shardset):
+        raise DataError(
+            f"The shard set '{shardset}' is planned, not built. Run: mammogan shards build {shardset}"
+        )
+    return load_record(Manifest, shardset / MANIFEST)

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-PowerSums = tuple[int, int, int, int, int]
-"""Of grey levels 0..4095: their number, and the sums of their first to fourth powers."""
+from mammogan.data.manifest import PowerSums
 
 NOTHING: PowerSums = (0, 0, 0, 0, 0)
 LEVELS = 4096

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mammogan.config.dataset import Dataset, Splits
-from mammogan.data import catalogue, listing, manifest, private, sources
+from mammogan.data import catalogue, listing, manifest, private, sources, standing
 from mammogan.data.manifest import Plan, PlannedShard, Tally
 from mammogan.data.private import pseudonym
 from mammogan.errors import DataError
@@ -83,7 +83,7 @@ def plan(
 
 def resume(shardset: Path, on_progress: Progress | None = None, workers: int | None = None) -> Plan:
     """Do what is missing of a planning that has begun."""
-    if is_arranged(shardset):
+    if standing.is_arranged(shardset):
         return manifest.load_plan(shardset)
     listing.list_files(shardset)
     catalogue.read_headers(shardset, workers=workers, on_progress=on_progress)
@@ -98,7 +98,7 @@ def begin(shardset: Path, wanted: Sequence[tuple[Dataset, Path]], key_file: Path
     of = sources.save(shardset, wanted)
     if key:
         write(of.secret / "key", key.hex() + "\n", mode=0o600)
-    if is_arranged(shardset):
+    if standing.is_arranged(shardset):
         private.clear(shardset, "arranged", "listing", "catalogue")
 
 
@@ -144,16 +144,10 @@ def _keep(shardset: Path, recipes: Sequence[Dataset], key: bytes | None) -> None
         raise DataError(_of_another_plan(shardset))
 
 
-def is_arranged(shardset: Path) -> bool:
-    """Whether the plan of the set's present sources is made."""
-    path = private.folder(shardset) / "arranged"
-    return path.exists() and path.read_text() == sources.load(private.folder(shardset)).digest
-
-
 def is_planned(shardset: Path, wanted: Sequence[tuple[Dataset, Path]]) -> bool:
     """Whether the set has a plan of just these sources."""
     folder = private.folder(shardset)
-    there = (folder / "sources.json").exists() and is_arranged(shardset)
+    there = (folder / "sources.json").exists() and standing.is_arranged(shardset)
     return there and sources.load(folder).digest == sources.digest(wanted)
 
 

@@ -14,8 +14,8 @@ from mammogan.config.settings import canonical_json
 from mammogan.data import sources
 from mammogan.data.artefacts import screen_pixels
 from mammogan.data.header import UnreadableError, hushed, spacing_mm
-from mammogan.data.manifest import Sample
-from mammogan.data.moments import PowerSums, power_sums
+from mammogan.data.manifest import PowerSums, Sample
+from mammogan.data.moments import power_sums
 from mammogan.data.picture import Picture, pyramid, take
 from mammogan.data.tar import encode_image
 from mammogan.errors import DataError

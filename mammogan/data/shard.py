@@ -16,6 +16,7 @@ from mammogan.data import manifest, pool, private
 from mammogan.data.manifest import BuiltShard, Plan, PlannedShard, Sample, ShardFile
 from mammogan.data.moments import NOTHING, add
 from mammogan.data.sample import Made, Task, make
+from mammogan.data.standing import record_path
 from mammogan.data.tar import ShardWriter
 from mammogan.errors import DataError
 from mammogan.files import write
@@ -74,12 +75,6 @@ def is_built(shardset: Path, plan: Plan, shard: PlannedShard) -> bool:
     return path.exists() and all_there(shardset, manifest.load_record(BuiltShard, path).files)
 
 
-def are_built(shardset: Path, task: int, tasks: int) -> bool:
-    """Whether all shards of this task have a record: cheap, as whoever watches a build asks all the time."""
-    plan = manifest.load_plan(shardset)
-    return all(record_path(shardset, plan, shard).exists() for shard in plan.shards[task::tasks])
-
-
 def all_there(shardset: Path, files: Sequence[ShardFile]) -> bool:
     """Whether all these files are there and as long as they were."""
     return all(
@@ -88,11 +83,6 @@ def all_there(shardset: Path, files: Sequence[ShardFile]) -> bool:
         and (shardset / file.path).stat().st_size == file.bytes
         for file in files
     )
-
-
-def record_path(shardset: Path, plan: Plan, shard: PlannedShard) -> Path:
-    """Where the record of a built shard lies."""
-    return private.folder(shardset) / "built" / plan.identity[:16] / f"{shard.name}.json"
 
 
 def planned_lines(shardset: Path, shard: PlannedShard) -> Iterator[private.Line]:

@@ -48,8 +48,7 @@ class ShardSet:
     @property
     def is_built(self) -> bool:
         """Whether every shard of the plan is there, by the manifest."""
-        path = self.path / manifest.MANIFEST
-        return path.exists() and manifest.load_record(Manifest, path).identity == self.identity
+        return manifest.is_built(self.path)
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -60,11 +59,7 @@ class ShardSet:
         DataError
             If the set is planned only.
         """
-        if not self.is_built:
-            raise DataError(
-                f"The shard set '{self.path}' is planned, not built. Run: mammogan shards build {self.path}"
-            )
-        return manifest.load_record(Manifest, self.path / manifest.MANIFEST)
+        return manifest.load_manifest(self.path)
 
     def rung(self, height_px: int, width_px: int, split: str) -> Rung:
         """Open the images of one resolution and split.

@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mammogan.config.dataset import Dataset
 from mammogan.config.settings import canonical_json
 from mammogan.data import private
-from mammogan.data.archive import Archive, index_tables
-from mammogan.data.origins import check, check_classes
-from mammogan.data.tables import open_tables
 from mammogan.errors import ConfigError, DataError
 from mammogan.files import write
+
+if TYPE_CHECKING:
+    from mammogan.data.archive import Archive
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Sources:
         DataError
             If a table is missing, or lacks a column.
         """
+        from mammogan.data.tables import index_tables
+
         (self.secret / "tables").mkdir(mode=0o700, exist_ok=True)
         for index, (recipe, folder) in enumerate(zip(self.recipes, self.folders, strict=True)):
             index_tables(recipe.source, folder, self.secret / "tables" / f"{index}.sqlite")
@@ -66,6 +69,9 @@ def save(shardset: Path, sources: Sequence[tuple[Dataset, Path]]) -> Sources:
     ConfigError
         If the recipes don't agree on the rungs and shards to write, or if one names what DICOM doesn't know.
     """
+    from mammogan.data.origins import check, check_classes
+    from mammogan.data.tables import open_tables
+
     if any(recipe.packing != sources[0][0].packing for recipe, _ in sources):
         raise ConfigError(
             "The recipes of one shard set must agree on their table [packing]: set it alike in all."
@@ -115,5 +121,7 @@ def load(secret: Path) -> Sources:
 
 @lru_cache(maxsize=8)
 def _archive(secret: Path, index: int) -> Archive:
+    from mammogan.data.archive import Archive
+
     of = load(secret)
     return Archive(of.recipes[index].source, of.folders[index], secret / "tables" / f"{index}.sqlite")

@@ -102,19 +102,20 @@ def _stop_if_asked() -> None:
 
 def is_done(run: Launched, node: Node, task: int) -> bool:
     """Whether the set's records say that this task has done its work."""
-    from mammogan.data import catalogue, listing, plan, shard
-    from mammogan.data.shardset import ShardSet
+    from mammogan.data import manifest, standing
 
     shards = Path(run.shards)
     if not isinstance(run, Run):
         if node.step == "list":
-            return listing.find_listing(shards) is not None
+            return standing.is_listed(shards)
         if node.step == "catalogue":
-            return listing.find_listing(shards) is not None and catalogue.is_read(shards, task, node.tasks)
-        if not plan.is_arranged(shards):
+            return standing.is_read(shards, task, node.tasks)
+        if not standing.is_arranged(shards):
             return False
         if node.step == "plan":
             return True
-    elif ShardSet(shards).identity != run.data_identity:
+    elif manifest.load_plan(shards).identity != run.data_identity:
         return False
-    return ShardSet(shards).is_built or (node.step == "shards" and shard.are_built(shards, task, node.tasks))
+    return manifest.is_built(shards) or (
+        node.step == "shards" and standing.are_built(shards, task, node.tasks)
+    )

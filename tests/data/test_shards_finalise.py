@@ -12,8 +12,9 @@ from mammogan.data import private
 from mammogan.data.build import build
 from mammogan.data.finalise import finalise
 from mammogan.data.plan import plan
-from mammogan.data.shard import are_built, build_shards
+from mammogan.data.shard import build_shards
 from mammogan.data.shardset import ShardSet
+from mammogan.data.standing import are_built
 from mammogan.data.verify import verify
 from mammogan.errors import DataError
 from tests.data.conftest import digests
