@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from submitit import JobEnvironment
+
 from mammogan.cluster import ledger, ranks, spans
 from mammogan.config.run import load
 from mammogan.config.settings import nearest
@@ -35,6 +37,7 @@ def main(run: str, node: str, task: int) -> None:
         With a code other than 0 if the step failed; its message stands in the log and in RUN/failures.
     """
     _log_to(sys.stdout)
+    _remove_torso()
     # submitit ignores TERM and answers USR2 with a checkpoint of its own; here a cancelled job dies at once.
     for name in (signal.SIGTERM, signal.SIGCONT, signal.SIGUSR2):
         signal.signal(name, signal.SIG_DFL)
@@ -92,6 +95,14 @@ def perform(run: Path, name: str, task: int) -> None:
             )
     log.info("%s task %d starts as rank %s of %s", name, task, os.environ["RANK"], os.environ["WORLD_SIZE"])
     steps.run(run, name, task)
+
+
+def _remove_torso() -> None:
+    """Remove the result that submitit was writing when this job died before: it refuses to write over it."""
+    if "SUBMITIT_FOLDER" not in os.environ:
+        return  # not one of submitit's jobs
+    result = JobEnvironment().paths.result_pickle
+    result.with_suffix(f"{result.suffix}.save_tmp").unlink(missing_ok=True)
 
 
 def _log_to(stream: TextIO) -> None:

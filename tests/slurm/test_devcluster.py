@@ -138,6 +138,18 @@ def test_job_told_to_stop_saves_and_is_queued_again_while_dependents_wait(launch
     assert not list((run.folder / "stop").iterdir())
 
 
+def test_a_result_that_was_half_written_when_its_job_died_stops_no_other(launcher):
+    run = launcher()
+    run.stub.order(run.folder, shards="sleep 5")
+    run.submit(run.nodes[:3])
+    job_id = run.states()["train-0"].jobs[0]
+    for rank in (0, 1):
+        torso = run.folder / "logs" / "train-0" / f"{job_id}_{rank}_result.pkl.save_tmp"
+        torso.write_bytes(b"torso")
+    assert run.finish()["train-0"].state == "done"
+    assert (torso.parent / f"{job_id}_1_result.pkl").exists() and not torso.exists()
+
+
 def test_killed_rank_ends_the_whole_job_at_once(launcher):
     run = launcher("site.retries=0")
     run.stub.order(run.folder, train_0="kill-rank 1")

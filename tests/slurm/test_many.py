@@ -8,6 +8,7 @@ from mammogan.cluster import ledger, slurm
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_array_of_a_thousand_tasks_is_one_submission_and_its_three_failures_alone_are_tried_again(launcher):
     run, failing = launcher(checkpoints=1000), (7, 512, 999)
     run.stub.order(run.folder, **{f"score_0_{task}": "fail" for task in failing})
