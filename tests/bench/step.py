@@ -33,7 +33,6 @@ from tests.bench.turns import FP32, KEPT, KINDS, OURS_BF16, Bench, head, in_turn
 
 PAGE, RESULTS = ROOT / "docs" / "cost.md", CACHE / "step.json"
 MOST_WORK = 18.1  # forward passes of the generator
-NARROW = {"channels_base": 2048, "channels_max": 128}
 SMALL = {"gan-zoo": 1.1, "pro-gan-pth": 1.15}
 
 
@@ -54,8 +53,8 @@ CASES = {
     "karras-32": Case(Shape((4, 4), 3, 2), SMALL, 5, 0.75),
     "karras-64": Case(Shape((4, 4), 4, 2), {}, 3, 0.75),
     "karras-128": Case(Shape((4, 4), 5, 2), {}, 2, 0.75),
-    "narrow-128": Case(Shape((4, 4), 5, 4, **NARROW), {"gan-zoo": 1.15, "pro-gan-pth": 1.15}),
-    "narrow-512": Case(Shape((4, 4), 7, 2, **NARROW), {"gan-zoo": 1.3, "pro-gan-pth": 1.2}),
+    "narrow-128": Case(Shape((4, 4), 5, 4, **cost.NARROW), {"gan-zoo": 1.15, "pro-gan-pth": 1.15}),
+    "narrow-512": Case(Shape((4, 4), 7, 2, **cost.NARROW), {"gan-zoo": 1.3, "pro-gan-pth": 1.2}),
     "karras-1280x1024": Case(Shape((5, 4), 8, 1), {"plain": 1.6}, 2, square=False),
 }
 
@@ -151,6 +150,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Bench], Iterator[str]]]] = {
         for name, case in CASES.items()
     },
     "sampling": ("Drawing one image of 1024x1024", sampling),
+    "rare": ("The penalty at every 16th step", cost.rare_penalty),
     "deepspeed": ("What DeepSpeed adds", cost.deepspeed),
     "memory": ("Peak memory of a step at 1280x1024", cost.memory),
     "rungs": ("Every rung", cost.rungs),
