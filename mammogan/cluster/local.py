@@ -44,7 +44,7 @@ def run_graph(
             yield states
             if not starting and not running:
                 return
-            _end_broken_groups(folder, jobs)
+            _end_broken_groups(watcher.run, folder, wanted, jobs)
             time.sleep(poll_s)
     finally:
         _stop(jobs)
@@ -110,11 +110,20 @@ def _start(run: Launched, folder: Path, node: Node, task: int) -> LocalJob[None]
     return process
 
 
-def _end_broken_groups(folder: Path, jobs: Jobs) -> None:
-    """End the jobs of which one rank has failed: the others would wait for it in a collective."""
+def _end_broken_groups(run: Launched, folder: Path, wanted: Sequence[Node], jobs: Jobs) -> None:
+    """End the jobs of which one rank has failed: the others would wait for it in a collective.
+
+    A rank without others ends by itself, however long that takes.
+    """
+    alone = {node.name for node in wanted if run.site.resources.of(node.resource).tasks_per_node == 1}
     for (name, task), process in jobs.items():
         note = ledger.failure_path(folder, name, task)
-        if not process.done() and note.exists() and time.time() - note.stat().st_mtime > GRACE_S:
+        if (
+            name not in alone
+            and not process.done()
+            and note.exists()
+            and time.time() - note.stat().st_mtime > GRACE_S
+        ):
             process.cancel()
 
 
