@@ -15,6 +15,7 @@ from mammogan.cli.draw import draw, film
 from mammogan.cli.graph import graph
 from mammogan.cli.launch import launch
 from mammogan.cli.phantom import phantom
+from mammogan.cli.project import project
 from mammogan.cli.retry import retry
 from mammogan.cli.runs import cancel, logs, step
 from mammogan.cli.sample import sample
@@ -32,7 +33,7 @@ app = typer.Typer(
 app.command()(phantom)
 app.add_typer(shards.app, name="shards")
 RUNS = (doctor, launch, status, logs, cancel, retry, graph, cost, step, sync)
-MODELS = (draw, film, sample, screen)
+MODELS = (draw, film, sample, screen, project)
 for command in (*RUNS, *MODELS):
     app.command()(command)
 

@@ -61,8 +61,8 @@ def make(task: Task) -> Made:
     try:
         with hushed():
             dicom = of.archive(sample.recipe).dicom(Path(task.path))
-            ladder = _ladder(recipe.packing.rungs)
-            picture = take(dicom, sample.view, sample.laterality, recipe.pixels, ladder[-1])
+            rungs = ladder(recipe.packing.rungs)
+            picture = take(dicom, sample.view, sample.laterality, recipe.pixels, rungs[-1])
             spacing = spacing_mm(dicom)
     except OSError as error:
         raise DataError(
@@ -83,7 +83,7 @@ def make(task: Task) -> Made:
 
 def _rungs(sample: Sample, recipe: Dataset, picture: Picture, spacing: float, flags: tuple[str, ...]) -> Made:
     rungs = recipe.packing.rungs
-    images = pyramid(picture.image_HW, _ladder(rungs))[: len(rungs)]
+    images = pyramid(picture.image_HW, ladder(rungs))[: len(rungs)]
     taken_px = picture.image_HW.shape
     contents = tuple(encode_image(image) for image in images)
     pixels_sha256 = hashlib.sha256(contents[-1]).hexdigest()  # equal pictures are equal bytes
@@ -110,9 +110,9 @@ def _rungs(sample: Sample, recipe: Dataset, picture: Picture, spacing: float, fl
     )
 
 
-def _ladder(rungs: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+def ladder(rungs: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
     """Go on doubling until the rules of the pixels can see something: they judge the topmost picture."""
-    ladder = list(rungs)
-    while ladder[-1][0] < SCREENED_PX:
-        ladder.append((ladder[-1][0] * 2, ladder[-1][1] * 2))
-    return tuple(ladder)
+    whole = list(rungs)
+    while whole[-1][0] < SCREENED_PX:
+        whole.append((whole[-1][0] * 2, whole[-1][1] * 2))
+    return tuple(whole)
