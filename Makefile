@@ -55,7 +55,11 @@ ui: $(VENV)/run ## Open MLflow's page on what the demo has logged
 
 test: $(VENV)/dev ## All tests that CI runs, the real Slurm included where it can be installed
 	@if [[ $$(id -u) == 0 ]] && command -v apt-get >/dev/null; then slurm/devcluster/install; fi
-	$(BIN)/pytest -m "not slow"
+	@mkdir -p build
+	@# Those on the Slurm wait most of the time; the others run meanwhile.
+	@$(BIN)/pytest -m "not slow and slurm" >build/slurm-tests.log 2>&1 & slurm=$$!; trap "kill $$slurm 2>/dev/null" INT TERM; \
+	$(BIN)/pytest -m "not slow and not slurm"; code=$$?; \
+	wait $$slurm || code=1; cat build/slurm-tests.log; exit $$code
 
 test-all: $(VENV)/dev ## The long tests too
 	$(BIN)/pytest

@@ -19,6 +19,8 @@ from mammogan.steps.select import lowest_swd
 
 VIEWS, EACH, SHAPE = (0, 1), 96, (40, 32)
 TRIALS, TIE_SD = range(20), Selection().tie_sd
+IN_CI = 3
+SOME_SLOW = [pytest.param(n, marks=[pytest.mark.slow] if n >= IN_CI else []) for n in TRIALS]
 SETTINGS = ("scoring.seeds=5", "scoring.directions=32", "scoring.repeats=2", "scoring.patches_per_image=64")
 
 
@@ -108,7 +110,7 @@ def in_order(scores, kinds):
     return [scores[make] | {"images": n * 1000, "kimg": n} for n, make in enumerate(kinds, start=1)]
 
 
-@pytest.mark.parametrize("seed", TRIALS)
+@pytest.mark.parametrize("seed", SOME_SLOW)
 def test_the_sound_checkpoint_is_chosen_among_those_made_worse(scored, seed):
     kinds = [breasts, *WORSE]
     np.random.default_rng(seed).shuffle(kinds)
@@ -118,7 +120,7 @@ def test_the_sound_checkpoint_is_chosen_among_those_made_worse(scored, seed):
     assert choice["margin_sd"] > TIE_SD
 
 
-@pytest.mark.parametrize("seed", TRIALS)
+@pytest.mark.parametrize("seed", SOME_SLOW)
 def test_two_sound_checkpoints_tie_and_the_later_is_chosen(scored, seed):
     kinds = (noisy, SOUND[seed % 2], blurred, dropped, SOUND[1 - seed % 2], of_an_earlier_stage)
     choice = lowest_swd(in_order(scored(seed), kinds), TIE_SD)
@@ -135,6 +137,7 @@ def test_what_a_score_says_is_the_mean_of_its_parts(scored):
     assert score["breast"]["sd"] == 0.0  # of the first seed alone
 
 
+@pytest.mark.slow
 def test_a_sound_checkpoint_is_at_the_floor(scored):
     above = [scored(seed)[breasts]["above_floor"] for seed in TRIALS]
     floors = [scored(seed)[breasts]["floor"] for seed in TRIALS]

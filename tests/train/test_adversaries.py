@@ -344,7 +344,7 @@ def test_without_augmentation_images_are_not_even_copied():
 # Work, and errors.
 
 
-def test_a_step_costs_18_forward_passes_and_15_with_both_savings():
+def test_a_step_costs_4_passes_of_the_generator_and_14_of_the_critic_or_3_and_12_with_both_savings():
     """Without: generator 4 (twice forth, once back), critic 14 (3 + 3 reals and fakes, 6 penalty, 2)."""
     size = ("ladder.stages=4", "network.channels_base=512", "network.channels_max=64")
     for options, of_generator, of_critic in (
@@ -359,7 +359,7 @@ def test_a_step_costs_18_forward_passes_and_15_with_both_savings():
             scoring = work(lambda a=adversaries, b=batch: a.critic(b.real_NCHW))
         step = work(lambda a=adversaries, b=batch: a.step(b, 1.0, 0))
         assert step == pytest.approx(of_generator * drawing + of_critic * scoring, rel=0.02)
-        assert step / ((drawing + scoring) / 2) == pytest.approx(of_generator + of_critic, rel=0.03)
+        assert drawing < scoring  # by the convolutions that double at once
 
 
 def test_a_penalty_that_is_not_due_costs_nothing():
