@@ -14,6 +14,7 @@ from mammogan.cli.doctor import doctor
 from mammogan.cli.draw import draw, film
 from mammogan.cli.graph import graph
 from mammogan.cli.launch import launch
+from mammogan.cli.outlier import outlier
 from mammogan.cli.phantom import phantom
 from mammogan.cli.project import project
 from mammogan.cli.retry import retry
@@ -33,7 +34,7 @@ app = typer.Typer(
 app.command()(phantom)
 app.add_typer(shards.app, name="shards")
 RUNS = (doctor, launch, status, logs, cancel, retry, graph, cost, step, sync)
-MODELS = (draw, film, sample, screen, project)
+MODELS = (draw, film, sample, screen, project, outlier)
 for command in (*RUNS, *MODELS):
     app.command()(command)
 

@@ -50,7 +50,7 @@ def list_files(shardset: Path) -> Listing:
     lines = (
         {"recipe": index, "path": path, "reason": reason}
         for index, root in enumerate(of.folders)
-        for path, reason in _files(root)
+        for path, reason in walk(root)
     )
     files = 0
     while part := list(islice(lines, PART_FILES)):
@@ -79,7 +79,7 @@ def _path(folder: Path, number: int) -> Path:
     return folder / f"{number:06d}.jsonl"
 
 
-def _files(root: Path) -> Iterator[tuple[str, str]]:
+def walk(root: Path) -> Iterator[tuple[str, str]]:
     """Walk through a folder, and through links but round no loop, holding no list of its files.
 
     What can't be listed counts as a file that can't be read: nobody knows what it holds.
