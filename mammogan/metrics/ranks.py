@@ -5,8 +5,6 @@ Shape suffixes: N others, M the same and the newcomer, K measures.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,17 +25,16 @@ def p_values(values_M: Values, *, two_sided: bool = False) -> Values:
     return both_M
 
 
-def strangeness(newcomer_K: Values, others_NK: Values, two_sided: Sequence[bool]) -> tuple[Values, float]:
-    """Give a newcomer's p-value by each measure, (K,), and by all together.
+def strangeness(newcomer_K: Values, others_NK: Values) -> tuple[Values, float]:
+    """Give a newcomer's two-sided p-value by each measure, (K,), and its p-value by all together.
 
     Together, it is the rank of the product of the p-values, those of the others being taken among the same
     N + 1. Newcomer and others are treated alike, so that all p-values of an exchangeable newcomer are at most
     `a` with probability `a` or less, however the measures depend on each other (conformal prediction: Vovk,
-    Gammerman & Shafer 2005, section 2.2). The smallest is 1 / (N + 1), two-sided twice that.
+    Gammerman & Shafer 2005, section 2.2). The smallest of all is 1 / (N + 1), of each measure twice that.
     """
     values_MK = np.vstack([newcomer_K, others_NK])
-    columns = zip(values_MK.T, two_sided, strict=True)
-    p_MK = np.stack([p_values(values_M, two_sided=both) for values_M, both in columns], axis=1)
+    p_MK = np.stack([p_values(values_M, two_sided=True) for values_M in values_MK.T], axis=1)
     # Rounded, for products of the same ranks in another order are equal.
     products_M = np.log(p_MK).sum(axis=1).round(9)
     return p_MK[0], float(p_values(-products_M)[0])

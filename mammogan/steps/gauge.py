@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from mammogan.train.judge import Judge
 
 FOLDER = "outliers"
-MEASURES = {"critic": True, "reconstruction": False}
-"""Name, and whether either end is strange: a critic may score what it has never seen above the reals."""
+MEASURES = ("critic", "reconstruction")
 FORMAT = 1  # raise it when the same settings give other values
 
 
@@ -39,7 +38,9 @@ FORMAT = 1  # raise it when the same settings give other values
 class Score:
     """An image's critic score and reconstruction error, and the rank of each among held-out reals.
 
-    A p-value is the share of reals and the image that are at least as strange; `p` is of both together.
+    A p-value is the share of reals and the image that are at least as strange; `p` is of both together. Both
+    ends are strange: a critic may score what it has never seen above the reals, and an image that is nearly
+    black is drawn better than any real.
     """
 
     critic: float
@@ -134,8 +135,7 @@ class Gauge:
         from mammogan.metrics.ranks import strangeness
 
         values = self.measure(image_HW, view)
-        two_sided = list(MEASURES.values())
-        (p_critic, p_reconstruction), p = strangeness(np.array(values), self.reals(view), two_sided)
+        (p_critic, p_reconstruction), p = strangeness(np.array(values), self.reals(view))
         return Score(*values, float(p_critic), float(p_reconstruction), p)
 
     @cached_property
@@ -162,7 +162,7 @@ class Gauge:
             "shards": self.shardset.identity,
             "view": VIEWS[view],
             "search": asdict(self.search),
-            "measures": list(MEASURES),
+            "measures": MEASURES,
         }
 
 

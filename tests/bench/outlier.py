@@ -59,6 +59,11 @@ def upside_down(ds, pixels):
     return np.ascontiguousarray(pixels[::-1])
 
 
+def dark(ds, pixels):
+    """Store a third of what was seen: most of it is black in the window."""
+    return pixels // 3
+
+
 def other_view(ds, pixels):
     """Call a CC an MLO, and an MLO a CC."""
     ds.ViewPosition = VIEWS[1 - VIEWS.index(ds.ViewPosition)]
@@ -96,6 +101,7 @@ OUTLIERS = (
     planted("upside down", upside_down),
     planted("on its side", partial(turned, 1), syntax=uid.ExplicitVRLittleEndian),
     planted("other view's name", other_view),
+    planted("dark", dark),
     planted("chest CT", chest, views=(("L", "CC"),), syntax=uid.ExplicitVRLittleEndian),
 )
 
@@ -127,7 +133,8 @@ class Nearest:
         return float(losses(self.reals[view], to_float(image_HW[None], HERE)).min())
 
     def p(self, image_HW, view):
-        return float(p_values(np.array([self.distance(image_HW, view), *self.held_out[view]]))[0])
+        values = np.array([self.distance(image_HW, view), *self.held_out[view]])
+        return float(p_values(values, two_sided=True)[0])
 
 
 def picture(gauge, images):
@@ -190,13 +197,13 @@ def main():
         new = new_images(options.folder, run.recipes[0], model.size_px, defect, patients)
         for patient, view, image in new:
             score = gauge.score(image, view)
-            values = (score.p_critic, score.p_reconstruction, score.p, nearest.p(image, view))
-            rows[patient].append(values)
+            p_values_K = (score.p_critic, score.p_reconstruction, score.p, nearest.p(image, view))
+            rows[patient].append((*p_values_K, score.critic, score.reconstruction))
             shown += [(view, image)] if patient == patients[0] else []
         p[defect.kind] = [np.array(values) for values in rows.values()]
     write(options.folder / "planted.png", picture(gauge, shown))
     kept = {kind: [values.tolist() for values in rows] for kind, rows in p.items()}
-    write(options.folder / "p.json", json.dumps(kept))
+    write(options.folder / "scores.json", json.dumps(kept))
     say = Console(width=160, highlight=False, markup=False).print
     counts = " and ".join(str(gauge.count(view)) for view in range(len(VIEWS)))
     say(f"{counts} reals of CC and MLO; {options.new} new patients")

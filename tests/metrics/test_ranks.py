@@ -31,22 +31,22 @@ def test_two_sided_both_ends_are_strange_alike(values):
 def test_the_order_of_the_others_does_not_matter(seed):
     rng = np.random.default_rng(seed)
     newcomer, others = rng.normal(size=2), rng.normal(size=(20, 2))
-    one = strangeness(newcomer, others, (True, False))
-    other = strangeness(newcomer, rng.permutation(others), (True, False))
+    one = strangeness(newcomer, others)
+    other = strangeness(newcomer, rng.permutation(others))
     assert one[0].tolist() == other[0].tolist() and one[1] == other[1]
 
 
 def test_a_newcomer_beyond_all_others_has_the_smallest_p_there_is():
     others = np.random.default_rng(0).normal(size=(39, 2))
-    p, together = strangeness(np.array([-9.0, 9.0]), others, (True, False))
-    assert p.tolist() == pytest.approx([2 / 40, 1 / 40])
+    p, together = strangeness(np.array([-9.0, 9.0]), others)
+    assert p.tolist() == pytest.approx([2 / 40, 2 / 40])
     assert together == pytest.approx(1 / 40)
-    usual, together = strangeness(np.median(others, axis=0), others, (True, False))
+    usual, together = strangeness(np.median(others, axis=0), others)
     assert min(*usual, together) > 0.3
 
 
 def test_without_others_nothing_is_strange():
-    p, together = strangeness(np.array([9.0, 9.0]), np.empty((0, 2)), (True, False))
+    p, together = strangeness(np.array([9.0, 9.0]), np.empty((0, 2)))
     assert [*p, together] == [1, 1, 1]
 
 
@@ -56,6 +56,6 @@ def test_one_that_is_like_the_others_is_rarely_found_strange_however_measures_de
     for _ in range(1000):
         a, b = rng.normal(size=(2, 20))
         values = np.stack([a, correlation * a + (1 - correlation**2) ** 0.5 * b], axis=1)
-        found.append(strangeness(values[0], values[1:], (True, False))[1])
+        found.append(strangeness(values[0], values[1:])[1])
     for level in (0.05, 0.2, 0.5):
         assert np.mean(np.array(found) <= level) < level + 4 * (level * (1 - level) / 1000) ** 0.5
