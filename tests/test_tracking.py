@@ -173,6 +173,7 @@ def test_a_run_is_a_parent_with_a_child_for_each_stage_that_has_begun(run, serve
     assert parent.data.params["optimiser.learning_rate"] == "0.002"
     assert len(parent.data.params) == 121
     assert (parent.info.status, child.info.status) == ("RUNNING", "FINISHED")
+    assert parent.info.start_time == int((run / "run.json").stat().st_mtime * 1000)
     assert server.points("stage 0: 5x4", "critic/penalty") == [(1000, 1.0), (2000, 0.5)]
     assert server.pictures("stage 0: 5x4") == [1000, 2000]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mammogan.errors import DataError
+
 
 class Served:
     """Draws images from the exported generator in `folder`."""
@@ -15,12 +17,20 @@ class Served:
         self.model = load(folder)
 
     def predict(self, rows: Any, params: dict[str, Any] | None = None) -> list[Any]:
-        """Draw for each row of ``view`` (CC or MLO), ``seed`` and ``number`` an image (H, W), as lists."""
+        """Draw for each row of ``view`` (CC or MLO), ``seed`` and ``number`` an image (H, W), as lists.
+
+        Raises
+        ------
+        DataError
+            If a row names another view.
+        """
         from mammogan.config.labels import VIEWS
 
         images: list[Any] = []
         for row in rows.to_dict("records"):
             numbers = range(int(row["number"]), int(row["number"]) + 1)
+            if row["view"] not in VIEWS:
+                raise DataError(f"There is no view '{row['view']}': give one of {', '.join(VIEWS)}.")
             images += self.model.draw(int(row["seed"]), numbers, VIEWS.index(row["view"]))
         return [image.tolist() for image in images]
 

@@ -24,6 +24,7 @@ from mammogan.tracking.journal import FOLDER, read
 
 EXPERIMENT, PARENT, TOLD = "mammogan", "parent", "told.json"
 TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the page then opens on training, not on GenAI
+SOURCE = {"mlflow.source.name": "mammogan", "mlflow.source.type": "LOCAL"}  # the page shows the commit by it
 REQUEST_SETTINGS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 CHOSEN = "chosen"
 PROVENANCE = {"job": "slurm.job_ids", "commit": "mlflow.source.git.commit", "image": "image.sha256"}
@@ -84,7 +85,8 @@ def sync(run: Path, uri: str, story: Story) -> None:
     uri = uri or default_uri(run)
     with _one_at_a_time(run):
         server = _Server(MlflowClient(tracking_uri=uri), run, uri)
-        parent = server.run_of(PARENT, story.name, story.tags)
+        launched_ms = int((run / "run.json").stat().st_mtime * 1000)
+        parent = server.run_of(PARENT, story.name, story.tags, launched_ms)
         if "params" not in server.told:
             params = [Param(key, value) for key, value in story.params.items()]
             for first in range(0, len(params), PARAMS_AT_ONCE):
@@ -138,7 +140,7 @@ class _Server:
             else:
                 found = []
                 self.note(key, uuid4().hex)
-            tags = tags | {"token": self.told[key]}
+            tags = tags | SOURCE | {"token": self.told[key]}
             made = found[0] if found else self.client.create_run(experiment, start_ms, tags, run_name=name)
             self.note(f"run {source}", made.info.run_id)
         return str(self.told[f"run {source}"])
