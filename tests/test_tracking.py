@@ -251,7 +251,8 @@ def test_jobs_commit_and_image_stand_in_tags_of_the_stage_and_of_the_run(run, se
     for name in ("stage 0: 5x4", "tour first"):
         tags = server.runs()[name].data.tags
         assert (tags["slurm.job_ids"], tags["image.sha256"]) == ("12,15", "aa,bb")
-        assert tags.get("mlflow.source.git.commit", "") == provenance().get("commit", "")
+        for tag in ("commit", "mlflow.source.git.commit"):
+            assert tags.get(tag, "") == provenance().get("commit", "")
 
 
 def test_a_new_database_is_told_everything_again(run, server, empty_database):

@@ -24,11 +24,14 @@ from mammogan.tracking.journal import FOLDER, read
 
 EXPERIMENT, PARENT, TOLD = "mammogan", "parent", "told.json"
 TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the page then opens on training, not on GenAI
-SOURCE = {"mlflow.source.name": "mammogan", "mlflow.source.type": "LOCAL"}  # the page shows the commit by it
 REQUEST_SETTINGS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 CHOSEN = "chosen"
-PROVENANCE = {"job": "slurm.job_ids", "commit": "mlflow.source.git.commit", "image": "image.sha256"}
-"""Tags by the names of `mammogan.provenance`; the second is MLflow's own."""
+PROVENANCE = {
+    "job": ("slurm.job_ids",),
+    "commit": ("commit", "mlflow.source.git.commit"),  # MLflow's own is found by a search, but not shown
+    "image": ("image.sha256",),
+}
+"""Tags by the names of `mammogan.provenance`."""
 METRICS_AT_ONCE, PARAMS_AT_ONCE = 1000, 100  # as many as MLflow takes in one request
 
 
@@ -140,7 +143,7 @@ class _Server:
             else:
                 found = []
                 self.note(key, uuid4().hex)
-            tags = tags | SOURCE | {"token": self.told[key]}
+            tags = tags | {"token": self.told[key]}
             made = found[0] if found else self.client.create_run(experiment, start_ms, tags, run_name=name)
             self.note(f"run {source}", made.info.run_id)
         return str(self.told[f"run {source}"])
@@ -160,10 +163,11 @@ class _Server:
 
     def tell_provenance(self, run_id: str, source: str, entries: Sequence[dict[str, Any]]) -> None:
         """Say in tags which jobs, which code and which image have made the entries."""
-        for name, tag in PROVENANCE.items():
+        for name, tags in PROVENANCE.items():
             values = ",".join(dict.fromkeys(entry[name] for entry in entries if name in entry))
             if values != self.told.get(f"{name} {source}", ""):
-                self.client.set_tag(run_id, tag, values)
+                for tag in tags:
+                    self.client.set_tag(run_id, tag, values)
                 self.note(f"{name} {source}", values)
 
     def _tell_picture(self, run_id: str, entry: dict[str, Any], there: Sequence[str]) -> None:

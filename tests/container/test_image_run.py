@@ -154,7 +154,7 @@ def test_the_tracking_server_is_told_which_image_and_commit_have_trained(contain
     digest, commit = sha256(image.path), image.labels()["org.opencontainers.image.revision"]
     for run in mine:
         assert run.data.tags["image.sha256"] == digest
-        assert run.data.tags["mlflow.source.git.commit"] == commit
+        assert run.data.tags["commit"] == commit
         assert run.data.tags["slurm.job_ids"]
 
 
