@@ -8,14 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import Function
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from mammogan.nets.twice import convolve
 
+EPSILON = 1e-8
 GAIN = math.sqrt(2)  # He et al. 2015, for layers that a leaky ReLU follows
 
 
@@ -120,11 +123,28 @@ class EqualLinear(nn.Module):
         return functional.linear(*_scaled(x_NF, self.weight, self.scale), self.bias)
 
 
-def pixel_norm(x: Tensor, epsilon: float = 1e-8) -> Tensor:
+def pixel_norm(x: Tensor) -> Tensor:
     """Divide each pixel's feature vector by its root mean square, taken in float32 (PGGAN 4.2)."""
-    wide = x.float() if x.dtype == torch.float16 else x  # fp16 holds no square of what is beyond 255
-    mean = wide.square().mean(dim=1, keepdim=True, dtype=torch.float32)
-    return x * torch.rsqrt(mean + epsilon).to(x.dtype)
+    return _PixelNorm.apply(x)  # type: ignore[no-untyped-call, no-any-return]
+
+
+class _PixelNorm(Function):
+    """Pixel norm that goes back by its own formula: a third of the passes over memory that torch takes."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        wide = x.float() if x.dtype == torch.float16 else x  # fp16 holds no square of what is beyond 255
+        mean = wide.square().mean(dim=1, keepdim=True, dtype=torch.float32)
+        inverse = torch.rsqrt(mean + EPSILON).to(x.dtype)
+        y = x * inverse
+        ctx.save_for_backward(y, inverse)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        y, inverse = ctx.saved_tensors
+        along = (gradient * y).mean(dim=1, keepdim=True, dtype=torch.float32).to(y.dtype)
+        return torch.addcmul(gradient, y, along, value=-1).mul_(inverse)
 
 
 def upscale(x_NCHW: Tensor) -> Tensor:
@@ -144,7 +164,7 @@ def minibatch_stddev(x_NCHW: Tensor, group: int, *, held: bool = False) -> Tenso
         raise ValueError(f"a batch of {n} images does not divide into groups of {size}")
     x = x_NCHW.float().view(n // size, size, c, h, w)
     x = x.detach() if held else x
-    deviation = (x.var(dim=1, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))
+    deviation = (x.var(dim=1, unbiased=False) + EPSILON).sqrt().mean(dim=(1, 2, 3))
     maps = deviation.repeat_interleave(size).view(n, 1, 1, 1).expand(n, 1, h, w).to(x_NCHW.dtype)
     return torch.cat([x_NCHW, maps], dim=1)
 

@@ -80,6 +80,16 @@ def test_pixel_norm_leaves_unit_root_mean_square():
     torch.testing.assert_close(x.square().mean(dim=1), torch.ones(2, 3, 3))
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_pixel_norm_goes_back_as_torch_would(layout):
+    torch.manual_seed(0)
+    x = torch.randn(2, 6, 4, 3, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_(True)
+    plain = x / (x.square().mean(dim=1, keepdim=True) + 1e-8).sqrt()
+    upstream = torch.randn_like(plain)
+    (mine,), (theirs,) = (torch.autograd.grad(y, x, upstream) for y in (pixel_norm(x), plain))
+    torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-6)  # means are taken in float32
+
+
 def test_minibatch_stddev_is_the_biased_deviation_within_each_group():
     x = torch.tensor([0.0, 2.0, 1.0, 1.0]).view(4, 1, 1, 1)
     maps = minibatch_stddev(x, 2)[:, 1].flatten()
