@@ -126,7 +126,7 @@ def _reasons(states: Sequence[NodeState], progress: Mapping[str, Progress]) -> l
         note = progress[state.node.name].note if state.node.name in progress else ""
         words = note if state.state == "running" and not state.reason else state.reason
         if state.expected:
-            words += f"; Slurm expects it to start {_when(state.expected)}"
+            words = f"{words or 'is in the queue'}; Slurm expects it to start {_when(state.expected)}"
         if words and state.state != "done":
             told.setdefault(words, []).append(state.node.name)
     if not told:
