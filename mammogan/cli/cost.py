@@ -80,14 +80,16 @@ def pace_of(method: Method, device: str, calibration: Path | None) -> Pace:
 
 def of_set(method: Method, folder: Path) -> Data:
     """Read a shard set's training images and their bytes; of one that is planned only, those expected."""
-    from mammogan.data.manifest import is_built, load_manifest, load_plan
+    from mammogan.data.manifest import find_manifest, load_plan
     from mammogan.steps.cost import Data
 
-    images = sum(shard.samples for shard in load_plan(folder).shards if shard.split == "train")
+    plan = load_plan(folder)
+    images = sum(shard.samples for shard in plan.shards if shard.split == "train")
     expected = Data.expected(images, method)
-    if not is_built(folder):
+    manifest = find_manifest(folder, plan)
+    if manifest is None:
         return expected
-    files = [file for file in load_manifest(folder).files if file.split == "train"]
+    files = [file for file in manifest.files if file.split == "train"]
     built = {}
     for rung in {(file.height_px, file.width_px) for file in files}:
         mine = [file for file in files if (file.height_px, file.width_px) == rung]

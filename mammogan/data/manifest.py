@@ -232,13 +232,14 @@ def load_plan(shardset: Path) -> Plan:
     return load_record(Plan, path)
 
 
-def is_built(shardset: Path) -> bool:
-    """Whether every shard of the set's plan is there, by its manifest."""
+def find_manifest(shardset: Path, plan: Plan) -> Manifest | None:
+    """Read the manifest of a set, if every shard of its plan is there."""
     path = shardset / MANIFEST
-    return path.exists() and load_record(Manifest, path).identity == load_plan(shardset).identity
+    found = load_record(Manifest, path) if path.exists() else None
+    return found if found and found.identity == plan.identity else None
 
 
-def load_manifest(shardset: Path) -> Manifest:
+def load_manifest(shardset: Path, plan: Plan) -> Manifest:
     """Read the manifest of a set.
 
     Raises
@@ -246,8 +247,9 @@ def load_manifest(shardset: Path) -> Manifest:
     DataError
         If the set is planned only.
     """
-    if not is_built(shardset):
+    found = find_manifest(shardset, plan)
+    if found is None:
         raise DataError(
             f"The shard set '{shardset}' is planned, not built. Run: mammogan shards build {shardset}"
         )
-    return load_record(Manifest, shardset / MANIFEST)
+    return found

@@ -48,7 +48,7 @@ class ShardSet:
     @property
     def is_built(self) -> bool:
         """Whether every shard of the plan is there, by the manifest."""
-        return manifest.is_built(self.path)
+        return manifest.find_manifest(self.path, self.plan) is not None
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -59,7 +59,7 @@ class ShardSet:
         DataError
             If the set is planned only.
         """
-        return manifest.load_manifest(self.path)
+        return manifest.load_manifest(self.path, self.plan)
 
     def rung(self, height_px: int, width_px: int, split: str) -> Rung:
         """Open the images of one resolution and split.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mammogan.data import listing, manifest, private, sources
+from mammogan.data import listing, private, sources
 from mammogan.data.manifest import Plan, PlannedShard
 
 
@@ -30,9 +30,8 @@ def is_arranged(shardset: Path) -> bool:
     return path.exists() and path.read_text() == sources.load(private.folder(shardset)).digest
 
 
-def are_built(shardset: Path, task: int, tasks: int) -> bool:
+def are_built(shardset: Path, plan: Plan, task: int, tasks: int) -> bool:
     """Whether all shards of this task have a record."""
-    plan = manifest.load_plan(shardset)
     return all(record_path(shardset, plan, shard).exists() for shard in plan.shards[task::tasks])
 
 

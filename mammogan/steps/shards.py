@@ -114,8 +114,8 @@ def is_done(run: Launched, node: Node, task: int) -> bool:
             return False
         if node.step == "plan":
             return True
-    elif manifest.load_plan(shards).identity != run.data_identity:
+    plan = manifest.load_plan(shards)
+    if isinstance(run, Run) and plan.identity != run.data_identity:
         return False
-    return manifest.is_built(shards) or (
-        node.step == "shards" and standing.are_built(shards, task, node.tasks)
-    )
+    recorded = node.step == "shards" and standing.are_built(shards, plan, task, node.tasks)
+    return recorded or manifest.find_manifest(shards, plan) is not None
