@@ -17,6 +17,7 @@ from mammogan.cli.model import (
     View,
     asked_labels,
     asked_views,
+    check_new,
     check_truncation,
     open_model,
     progress,
@@ -51,8 +52,7 @@ def draw(
     from mammogan.study.film import doublings, rescaled
     from mammogan.study.sheet import png
 
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"'{out}' is no empty folder: give another, so that no two drawings are mixed up.")
+    check_new(out)
     check_truncation(truncation)
     model, terms, about = open_model(source)
     shown, others = asked_views(model, view), asked_labels(model, label or [])

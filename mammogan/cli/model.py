@@ -64,6 +64,12 @@ def open_model(source: Path) -> tuple[Model, str, dict[str, Any]]:
     return model, terms, {"method": model.method.method.name, WEIGHTS: sha256(folder / WEIGHTS)}
 
 
+def check_new(out: Path) -> None:
+    """Refuse a folder that holds anything."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"'{out}' is no empty folder: give another, so that no two results are mixed up.")
+
+
 def asked_views(model: Model, asked: str | None) -> Shown:
     """Give the views that are asked for, of those that the model was taught.
 

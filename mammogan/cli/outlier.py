@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mammogan.cli.model import open_model, progress
-from mammogan.cli.real import Recipe, Run, Side, Start, Starts, View, check_new, placed, recipe_of, way_out
+from mammogan.cli.model import check_new, open_model, progress
+from mammogan.cli.real import Recipe, Run, Side, Start, Starts, View, placed, recipe_of, way_out
 from mammogan.config.labels import VIEWS
 from mammogan.errors import DataError
 

@@ -39,12 +39,6 @@ def placed(view: str, laterality: str) -> tuple[str, str]:
     return view, laterality
 
 
-def check_new(out: Path) -> None:
-    """Refuse a folder that holds anything."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"'{out}' is no empty folder: give another, so that no two results are mixed up.")
-
-
 def way_out(reason: str) -> str:
     """Say what to do about a file that gave no picture for `reason`, if an option helps."""
     option = {"view-unknown": "--view", "laterality-unknown": "--laterality"}.get(reason)
