@@ -28,8 +28,8 @@ def _commit() -> str:
     or a folder bound over the image's code.
     """
     if (PACKAGE.parent / ".git").exists():
-        commit, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--", str(PACKAGE))
-        modified = bool(changes)
+        commit = _git("rev-parse", "HEAD")
+        modified = bool(_git("status", "--porcelain", "--", str(PACKAGE)))
     elif LABELS.exists():
         labels = json.loads(LABELS.read_text(encoding="utf-8"))
         commit, modified = labels.get(REVISION, ""), os.path.ismount(PACKAGE)
@@ -40,7 +40,8 @@ def _commit() -> str:
 
 def _git(*arguments: str) -> str:
     """Ask git; it answers nothing where it is missing, or where it does not trust the checkout's owner."""
-    command = ["git", "-C", str(PACKAGE), *arguments]
+    # Jobs on many nodes look at one checkout: none may lock its index.
+    command = ["git", "--no-optional-locks", "-C", str(PACKAGE), *arguments]
     try:
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
     except (OSError, subprocess.SubprocessError):
