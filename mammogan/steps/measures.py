@@ -1,0 +1,216 @@
+"""The measures of a run's report, as files: ``report/measures.json``, the same flat as CSV, images as CSV.
+
+``measures.json`` holds
+
+- `format`, `run`, `checkpoint` (SHA-256), `size_px` (height, width);
+- `held_out`: the split that ``real`` means, ``test`` or, in a set without one, ``validation``; `patients`:
+  ``known`` if reals are resampled by patient, ``unknown`` if by image (the set's private folder is not here);
+- `spacing_mm`: median size of a real's pixel, null if the set does not know it;
+- `settings`: those of the method's table ``assessment`` and the constants that decide about numbers;
+- `sets`: ``sets[view][source]`` with `images`, `patients` and `flat` (images without shape, left out of
+  moments); sources are ``synthetic``, ``real`` (held out) and ``train``;
+- `measures`: a list of `Measure`, each as an object of its fields;
+- `spectra`: ``spectra[view]``, see `mammogan.steps.spectra`: lists by radial frequency;
+- `quartiles`: ``quartiles[view][of][source]``, the five numbers minimum to maximum of each image quantity;
+- `gallery`: `closest`, the synthetics that lie closest to a training image, and `duplicates`, pairs within
+  the synthetic set; images are told by their number among their view's, see `Pair`;
+- `skipped`: what could not be measured, and why, as texts.
+
+Numbers that are not finite are null. Nothing in here names a patient, a file or a sample of the shard set.
+
+``images.csv`` has a line an image: `source`, `view`, `number` (of a synthetic, its number in the pool; of a
+real, its place among those looked at), and a column for each image quantity.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from mammogan.errors import DataError
+from mammogan.files import write
+
+FORMAT = 1
+JSON, TABLE, IMAGES = "measures.json", "measures.csv", "images.csv"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A range from `low` to `high`, which holds 95 % of what was drawn, and the `mean` of that."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number about one view.
+
+    Attributes
+    ----------
+    group : str
+        What it belongs to: ``distribution`` (of one image quantity), ``joint`` (C2ST), ``spectrum``,
+        ``diversity``, ``features``, ``copies``, ``views``, ``network`` (of the user's own network).
+    name : str
+        As ``sis``, ``ovl``, ``w1``, ``coverage``, ``nearer_to_train``.
+    of : str
+        What it is taken from: an image quantity as ``breast_skewness``, or a space of features as
+        ``random-network``; empty if there is but one.
+    view : str
+        ``CC`` or ``MLO``.
+    value : float
+        Of synthetics beside held-out reals, or of synthetics alone.
+    ci : Interval or None
+        Bootstrap of the value: reals resampled by patient, synthetics by image.
+    null : Interval or None
+        The same of two halves of the reals without a patient in common, over many splits.
+    matched : float or None
+        Of synthetics and reals as few as those halves have, in the mean over the same splits: what `null`
+        is to be compared with, for many measures depend on the number of images.
+    real, train : float or None
+        Of held-out reals alone, where the measure is of one set; of training beside held-out reals.
+    ideal : float or None
+        What identical distributions have; None where the reals' own value is.
+    images, reals, patients : int
+        Synthetics, held-out reals and their patients.
+    note : str
+        What a reader has to know, as a p-value.
+    """
+
+    group: str
+    name: str
+    of: str
+    view: str
+    value: float
+    ci: Interval | None = None
+    null: Interval | None = None
+    matched: float | None = None
+    real: float | None = None
+    train: float | None = None
+    ideal: float | None = None
+    images: int = 0
+    reals: int = 0
+    patients: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two images that are closest: numbers of a synthetic and of another image of the same view.
+
+    `number` counts the pool's images of the view. `other` is, for `closest`, the position of the training
+    image in the rung of split ``train`` (a place, which names nobody), and for `duplicates` another number
+    of the pool. `ratio` is the distance to it by that to the nearest held-out real (or, of duplicates, by
+    the limit under which 1 % of reals lie); `flipped` says that it is its mirror image.
+    """
+
+    view: str
+    number: int
+    other: int
+    space: str
+    distance: float
+    correlation: float
+    ratio: float
+    flipped: bool = False
+
+
+@dataclass
+class Report:
+    """All that is written; see above."""
+
+    about: dict[str, Any]
+    measures: list[Measure] = field(default_factory=list)
+    spectra: dict[str, Any] = field(default_factory=dict)
+    quartiles: dict[str, Any] = field(default_factory=dict)
+    gallery: dict[str, list[Pair]] = field(default_factory=lambda: {"closest": [], "duplicates": []})
+    skipped: list[str] = field(default_factory=list)
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write ``measures.json`` and ``measures.csv`` into `folder`."""
+        tree = {
+            "format": FORMAT,
+            **self.about,
+            "measures": [asdict(measure) for measure in self.measures],
+            "spectra": self.spectra,
+            "quartiles": self.quartiles,
+            "gallery": {name: [asdict(pair) for pair in pairs] for name, pairs in self.gallery.items()},
+            "skipped": self.skipped,
+        }
+        paths = [folder / JSON, folder / TABLE]
+        write(paths[0], json.dumps(_finite(tree), indent=1) + "\n")
+        write(paths[1], table(self.measures))
+        return paths
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """Read what `Report.write` has left.
+
+    Raises
+    ------
+    DataError
+        If it is missing or damaged.
+    """
+    path = folder / JSON
+    try:
+        tree: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(
+            f"'{path}' is missing: the step 'compare' writes it, and `mammogan report` does it again."
+        ) from None
+    except ValueError as error:
+        raise DataError(f"'{path}' is damaged: {error}. `mammogan report` writes it again.") from None
+    if tree.get("format") != FORMAT:
+        raise DataError(
+            f"'{path}' has format '{tree.get('format')}', and this MammoGAN reads {FORMAT}: "
+            "`mammogan report` writes it again."
+        )
+    return tree
+
+
+def table(measures: Iterable[Measure]) -> str:
+    """List measures as CSV, a line each; intervals have columns of their own, and None is empty."""
+    names = [name for each in fields(Measure) for name in _columns(each.name)]
+    rows = []
+    for measure in measures:
+        row: dict[str, Any] = {}
+        for name, value in asdict(measure).items():
+            parts = value or {} if name in ("ci", "null") else None
+            row |= {name: value} if parts is None else {f"{name}_{key}": part for key, part in parts.items()}
+        rows.append(row)
+    return spelled(names, rows)
+
+
+def spelled(names: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Spell rows as CSV, numbers with six digits; what is None or not finite is empty."""
+    stream = io.StringIO()
+    lines, columns = csv.writer(stream, lineterminator="\n"), list(names)
+    lines.writerow(columns)
+    for row in rows:
+        lines.writerow([_cell(row.get(name)) for name in columns])
+    return stream.getvalue()
+
+
+def _columns(name: str) -> list[str]:
+    return [f"{name}_{each.name}" for each in fields(Interval)] if name in ("ci", "null") else [name]
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, float):
+        return f"{value:.6g}" if math.isfinite(value) else ""
+    return "" if value is None else value
+
+
+def _finite(tree: Any) -> Any:
+    """Give the tree with null for what is not finite, which JSON has no number for."""
+    if isinstance(tree, dict):
+        return {key: _finite(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_finite(value) for value in tree]
+    return None if isinstance(tree, float) and not math.isfinite(tree) else tree
