@@ -1,17 +1,15 @@
-"""The report's curves, as SVG that scales on any screen and in print."""
+"""The report's curves: training, and the score of each checkpoint."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib as mpl
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-INK, MUTED = "#1b2a3a", "#8a97a5"
-COLOURS = ("#0b6e8f", "#c8553d", "#5b8e3e", "#8e5ba6", "#d4a017", "#4a4a8a", "#7a5c3e")
+from mammogan.study.figure import COLOURS, INK, MUTED, dress, svg
+
+SHOWN = "thousand real images shown"
 
 
 def loss_curves(stages: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> str:
@@ -33,10 +31,10 @@ def loss_curves(stages: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> st
         for _, points in stages[1:]:
             if points:
                 axes.axvline(points[0]["kimg"], color=MUTED, linewidth=0.6, linestyle=":")
-        _dress(axes, title)
+        dress(axes, title, SHOWN)
         if len(lines) > 1:
             axes.legend(frameon=False, fontsize=8)
-    return _svg(figure)
+    return svg(figure)
 
 
 def swd_curves(scores: Sequence[Mapping[str, Any]]) -> str:
@@ -63,23 +61,6 @@ def swd_curves(scores: Sequence[Mapping[str, Any]]) -> str:
         means = [score["views"][view]["swd"] for score in scores]
         axes.plot(x, means, color=INK, linewidth=1.2, linestyle=style, label=view)
     axes.set_ylim(bottom=0)
-    _dress(axes, "Sliced Wasserstein distance x 1000 (dashed: real against real)")
+    dress(axes, "Sliced Wasserstein distance x 1000 (dashed: real against real)", SHOWN)
     axes.legend(frameon=False, fontsize=8, ncols=2)
-    return _svg(figure)
-
-
-def _dress(axes: Axes, title: str) -> None:
-    axes.set_title(title, fontsize=10, color=INK, loc="left")
-    axes.set_xlabel("thousand real images shown", fontsize=8, color=MUTED)
-    axes.tick_params(labelsize=8, colors=MUTED)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#cfd6dd")
-
-
-def _svg(figure: Figure) -> str:
-    stream = io.StringIO()
-    metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    with mpl.rc_context({"svg.hashsalt": "mammogan"}):  # so that the same numbers give the same bytes
-        figure.savefig(stream, format="svg", transparent=True, metadata=metadata)
-    text = stream.getvalue()
-    return text[text.index("<svg") :]
+    return svg(figure)

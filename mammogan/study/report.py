@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import jinja2
 
 from mammogan.study.curves import loss_curves, swd_curves
+from mammogan.study.figure import inlined
 from mammogan.study.sheet import Image, png, sheet
 
 SHEET_COLUMNS = 8
@@ -83,11 +83,6 @@ def side_by_side(
     count = min(len(real), len(synthetic)) or max(len(real), len(synthetic))
     count = count // SHEET_COLUMNS * SHEET_COLUMNS or count
     return real[:count], synthetic[:count]
-
-
-def inlined(picture: bytes) -> str:
-    """Encode a PNG as a data URI."""
-    return "data:image/png;base64," + base64.b64encode(picture).decode()
 
 
 def _sheets(real: Sequence[Image], synthetic: Sequence[Image]) -> dict[str, str]:
