@@ -61,8 +61,8 @@ def screen_pool(
     import numpy as np
 
     from mammogan.data.shardset import Rung, ShardSet
-    from mammogan.data.support import Support, names
     from mammogan.data.synthetic import load_manifest
+    from mammogan.metrics.support import Support, names
     from mammogan.train import checkpoint, device
     from mammogan.train.judge import Judge
 
@@ -135,7 +135,7 @@ def _measured(
     """Measure the images at `places`, one at a time: (N, M), the critic's score last."""
     import numpy as np
 
-    from mammogan.data.support import measure
+    from mammogan.metrics.support import measure
 
     rows, scores = [], []
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mammogan.data.support import MOMENTS, OCTAVES, Support, measure, names
+from mammogan.metrics.moments import MOMENTS
+from mammogan.metrics.support import OCTAVES, Support, measure, names
 
 
 def pictures(count, size=64, seed=0):

@@ -11,13 +11,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from mammogan.metrics.moments import MOMENTS, WHITE, histogram, moments
+
 Values = NDArray[np.float64]
 
-MOMENTS = ("mean", "sd", "skewness", "kurtosis", "hyperskewness")
 OCTAVES = {"power-finest": (0.25, 0.75), "power-fine": (0.125, 0.25), "power-coarse": (0.0625, 0.125)}
 """Bands of radial frequency in cycles a pixel, above the first to the second; a checkerboard's is 0.71."""
-FLAT_SD = 1e-6
-"""Standard deviation (white: 1) below which an image has no shape; moments of higher order are then NaN."""
 
 
 @dataclass(frozen=True)
@@ -55,23 +54,13 @@ def measure(image_HW: NDArray[np.uint16]) -> Values:
     Power is the mean of the squared spectrum after mean removal and a Hann window; checkerboards and grids
     of a generator stand in the finest.
     """
-    x_HW = image_HW / 65535
-    mean = x_HW.mean()
-    off_HW = x_HW - mean
-    squared_HW = off_HW * off_HW
-    cubed_HW = squared_HW * off_HW
-    sd = np.sqrt(squared_HW.mean())
-    shape = (
-        (cubed_HW.mean() / sd**3, (squared_HW**2).mean() / sd**4 - 3, (cubed_HW * squared_HW).mean() / sd**5)
-        if sd >= FLAT_SD
-        else (np.nan,) * 3
-    )
+    off_HW = (image_HW - image_HW.mean()) / WHITE
     height, width = image_HW.shape
     window_HW = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]
     power_K = np.abs(np.fft.rfft2(off_HW * window_HW)) ** 2
     rings = (ring_K for _, ring_K in _rings((height, width)) if ring_K.any())
     octaves = [np.log10(power_K[ring_K].mean() + 1e-12) for ring_K in rings]
-    return np.array([mean, sd, *shape, *octaves])
+    return np.array([*moments(histogram(image_HW)), *octaves])
 
 
 @lru_cache(maxsize=4)
