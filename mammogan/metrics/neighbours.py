@@ -62,7 +62,7 @@ def squared(queries_QF: Features, targets_TF: Features) -> Features:
     lengths = np.einsum("qf,qf->q", queries_QF, queries_QF)[:, None] + np.einsum(
         "tf,tf->t", targets_TF, targets_TF
     )
-    return np.maximum(lengths - 2 * products, 0)
+    return np.asarray(np.maximum(lengths - 2 * products, 0), np.float32)
 
 
 def nearest(

@@ -1,4 +1,4 @@
-"""A classifier that tries to tell synthetics from reals (C2ST: Lopez-Paz and Oquab 2017), many features at once.
+"""A classifier that tries to tell synthetics from reals (C2ST: Lopez-Paz and Oquab 2017).
 
 Shape suffixes: N reals, M synthetics, A all of them, F features, B draws, U different scores.
 """
