@@ -22,7 +22,7 @@ AT_IMPORT = {
     "losses": {"torch"},
     "metrics": {"numpy", "torch", "cv2", "scipy"},
     "data": {"pydantic", "numpy", "scipy", "cv2", "pydicom", "imagecodecs", "pebble", "PIL"},
-    "study": {"numpy", "matplotlib", "jinja2"},
+    "study": {"numpy", "matplotlib", "jinja2", "pydantic", "fastapi", "starlette"},
     "config": {"pydantic"},
 }
 """What a room may import from elsewhere as it is imported; rooms that are not named here: nothing."""
@@ -33,7 +33,7 @@ def test_a_room_imports_only_rooms_below_it_and_its_own_third_parties():
     lint = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
     told = subprocess.run([sys.executable, "-c", lint], cwd=ROOT, capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stdout
-    assert "5 kept, 0 broken" in told.stdout
+    assert "6 kept, 0 broken" in told.stdout
 
 
 def at_import(nodes):
