@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mammogan import __version__
-from mammogan.cli import shards
+from mammogan.cli import shards, study
 from mammogan.cli.cost import cost
 from mammogan.cli.doctor import doctor
 from mammogan.cli.draw import draw, film
@@ -33,6 +33,7 @@ app = typer.Typer(
 )
 app.command()(phantom)
 app.add_typer(shards.app, name="shards")
+app.add_typer(study.app, name="study")
 RUNS = (doctor, launch, status, logs, cancel, retry, graph, cost, step, sync)
 MODELS = (draw, film, sample, screen, project, outlier)
 for command in (*RUNS, *MODELS):

@@ -1,0 +1,91 @@
+"""`mammogan study`: the reader study and its statistics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Ask readers which images are synthetic, and analyse what they say.", no_args_is_help=True
+)
+
+
+@app.command()
+def analyse(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TRIALS.csv|STUDY", help="A table of trials, or the folder of a locked study."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for pages, tables and analysis.json.")],
+    margin: Annotated[
+        float | None,
+        typer.Option(help="Of the equivalence test, for a table without its study.json; without it 0.1."),
+    ] = None,
+    pairs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Pairs a reader, for a table without its study.json; without it the most."),
+    ] = None,
+) -> None:
+    """Compute the statistics of a study: pages to look at and to print, tables, and every number as JSON."""
+    from mammogan.study.analysis.analysis import analyse as compute
+    from mammogan.study.analysis.design import design_of, find_trials
+    from mammogan.study.analysis.page import PAGE, PRINT, write_folder
+    from mammogan.study.analysis.reading import read
+    from mammogan.study.analysis.sentences import headline, p_value, percent, readings
+
+    path = find_trials(source)
+    trials = read(path)
+    found = compute(trials, design_of(path, trials, margin, pairs))
+    write_folder(found, out)
+    typer.echo(headline(found))
+    pooled = found.histogram.pooled
+    typer.echo(
+        f"{len(trials.readers)} readers, {len(trials.reader_N)} pairs, {percent(found.share.value)} right; "
+        f"chi-square of counts p = {p_value(pooled.p if pooled else None)}, by drawing "
+        f"p = {p_value(found.histogram.monte_carlo_p)}."
+    )
+    typer.echo(readings(found)["readers"].shows)
+    if found.incomplete:
+        typer.echo(
+            f"{len(found.incomplete)} readers stopped early: their answers count, not in the histogram."
+        )
+    typer.echo(f"{out / PAGE} shows everything, {out / PRINT} is to print.")
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(metavar="TRIALS.csv", help="Table to write, as `export` does.")],
+    radiologists: Annotated[int, typer.Option(min=0, help="Readers who are.")] = 55,
+    others: Annotated[int, typer.Option(min=0, help="Readers who aren't.")] = 62,
+    pairs: Annotated[int, typer.Option(min=2, help="Pairs a reader.")] = 10,
+    images: Annotated[int, typer.Option(min=1, help="Images of each view and kind.")] = 100,
+    rate: Annotated[float, typer.Option(help="Share of right answers, over all readers and images.")] = 0.5,
+    reader_sd: Annotated[float, typer.Option(min=0, help="Spread of readers, in d' of one image.")] = 0.0,
+    image_sd: Annotated[float, typer.Option(min=0, help="Spread of images of either kind, likewise.")] = 0.0,
+    experts: Annotated[int, typer.Option(min=0, help="Readers who are right in 95 %.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Decides every answer.")] = 0,
+) -> None:
+    """Invent the answers of a study, to rehearse its analysis before anybody has read."""
+    from mammogan.errors import ConfigError
+    from mammogan.study.analysis.simulated import Plan
+    from mammogan.study.analysis.simulated import simulate as invent
+    from mammogan.study.analysis.table import write_trials
+
+    if not 0 < rate < 1:
+        raise ConfigError(f"--rate '{rate:g}' is not between 0 and 1.")
+    if not radiologists + others:
+        raise ConfigError("A study needs readers: give --radiologists or --others.")
+    if images < (pairs + 1) // 2:
+        raise ConfigError(
+            f"--images '{images}' is too few: a reader sees {(pairs + 1) // 2} of a view, each once."
+        )
+    sds = {"reader_sd": reader_sd, "real_sd": image_sd, "synth_sd": image_sd}
+    plan = Plan(radiologists, others, pairs, images, rate, experts=experts, **sds)
+    write_trials(out, invent(plan, seed))
+    typer.echo(
+        f"{out}: {plan.readers * pairs} invented answers; next: mammogan study analyse {out} --out FOLDER"
+    )

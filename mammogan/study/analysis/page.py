@@ -1,0 +1,171 @@
+"""The analysis as files: JSON, tables, codebook, a page to look at and one to print."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from mammogan import __version__
+from mammogan.errors import ConfigError
+from mammogan.files import replacing_folder, write
+from mammogan.study.analysis import figures, habits, sentences
+from mammogan.study.analysis.analysis import Analysis, as_json
+from mammogan.study.analysis.codebook import TABLES, codebook
+from mammogan.study.analysis.readers import least_right
+
+JSON, PAGE, PRINT, CODEBOOK = "analysis.json", "index.html", "print.html", "codebook.md"
+
+
+def write_folder(found: Analysis, out: Path) -> list[Path]:
+    """Write every file of the analysis into `out`, whole or not at all; an older analysis there is replaced.
+
+    Raises
+    ------
+    ConfigError
+        If `out` holds something that is no analysis.
+    """
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / JSON).is_file())):
+        raise ConfigError(
+            f"'{out}' is neither empty nor an analysis (it has no {JSON}): give another folder, so that "
+            "nothing else is overwritten."
+        )
+    rows = {
+        "readers.csv": _readers(found),
+        "histogram.csv": _histogram(found),
+        "groups.csv": _groups(found),
+        "differences.csv": _differences(found),
+    }
+    contents = {
+        JSON: as_json(found),
+        PAGE: page(found),
+        PRINT: page(found, printed=True),
+        CODEBOOK: codebook(),
+    }
+    contents |= {name: _csv(columns, rows[name]) for name, columns in TABLES.items()}
+    with replacing_folder(out) as folder:
+        for name, content in contents.items():
+            write(folder / name, content)
+    return [out / name for name in contents]
+
+
+def page(found: Analysis, printed: bool = False) -> str:
+    """Write the results as one HTML page that needs nothing else; `printed` lays it out for A4."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("mammogan.study"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": sentences.percent, "p": sentences.p_value}
+    environment.globals |= {"between": sentences.between}
+    drawn = (
+        figures.histogram,
+        figures.shares,
+        figures.differences,
+        figures.readers,
+        figures.roc,
+        figures.times,
+    )
+    return environment.get_template("analysis.html").render(
+        a=found,
+        printed=printed,
+        version=__version__,
+        headline=sentences.headline(found),
+        readings=sentences.readings(found),
+        figures={draw.__name__: draw(found) for draw in drawn},
+        cells=_cells(found),
+        best=_best(found),
+        least_right=least_right(found.design.pairs),
+        quantiles=habits.QUANTILES,
+    )
+
+
+def _best(found: Analysis) -> list[dict[str, Any]]:
+    """List the readers who beat a coin, best first."""
+    rows = [row for row in _readers(found) if row["p_above"] <= 0.05]
+    return sorted(rows, key=lambda row: (row["p_above"], row["participant"]))
+
+
+def _cells(found: Analysis) -> list[tuple[str, int, float]]:
+    """Name the chi-square's cells, with what was counted and expected."""
+    pooled = found.histogram.pooled
+    if pooled is None:
+        return []
+    names = [f"{a}" if a == b else f"{a}–{b}" for a, b in pooled.cells]
+    return list(zip(names, pooled.observed_C, pooled.expected_C, strict=True))
+
+
+def _readers(found: Analysis) -> Iterator[dict[str, Any]]:
+    trials, tests = found.trials, found.readers
+    for r, code in enumerate(trials.readers):
+        answered, right = int(trials.answered[r]), int(trials.right[r])
+        yield {
+            "participant": code,
+            "role": trials.roles[r],
+            "answered": answered,
+            "right": right,
+            "rate": right / answered,
+            "low": float(tests.low_R[r]),
+            "high": float(tests.high_R[r]),
+            "p_above": float(tests.p_above_R[r]),
+            "p_two_sided": float(tests.p_two_sided_R[r]),
+            "p_bh": float(tests.p_bh_R[r]),
+            "p_holm": float(tests.p_holm_R[r]),
+            "complete": int(found.complete_R[r]),
+        }
+
+
+def _histogram(found: Analysis) -> Iterator[dict[str, Any]]:
+    shown = found.histogram
+    cells = shown.pooled.cells if shown.pooled else ()
+    for right, count in enumerate(shown.counts_B.tolist()):
+        merged = [number for number, (first, last) in enumerate(cells) if first <= right <= last]
+        yield {
+            "right": right,
+            "rate": right / found.design.pairs,
+            "readers": count,
+            "expected": float(shown.expected_B[right]),
+            "low": int(shown.low_B[right]),
+            "high": int(shown.high_B[right]),
+            "pooled_cell": merged[0] if merged else "",
+        }
+
+
+def _groups(found: Analysis) -> Iterator[dict[str, Any]]:
+    for group in found.groups:
+        low, high = group.share.interval() if group.share else ("", "")
+        yield {
+            "group": group.name,
+            "readers": group.readers,
+            "trials": group.trials,
+            "rate": group.share.value if group.share else "",
+            "low": low,
+            "high": high,
+        }
+
+
+def _differences(found: Analysis) -> Iterator[dict[str, Any]]:
+    for each in found.comparisons:
+        known = each.difference
+        yield {
+            "comparison": each.name,
+            "difference": known.value if known else "",
+            "low": known.low if known else "",
+            "high": known.high if known else "",
+            "readers": each.readers,
+            "trials": each.trials,
+        }
+
+
+def _csv(columns: Mapping[str, str], rows: Iterator[dict[str, Any]]) -> str:
+    stream = io.StringIO()
+    table = csv.DictWriter(stream, list(columns), lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    return stream.getvalue()
