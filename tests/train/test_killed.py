@@ -116,7 +116,9 @@ def kill(run, how, delay_s):
 def ticks(run, stage):
     """Read all that was noted at a stage's ticks, but for what depends on the machine."""
     told = end_of(run, stage).facts
-    kept = [{k: v for k, v in tick.items() if not k.startswith("perf/")} for tick in told["ticks"]]
+    kept = [
+        {k: v for k, v in tick.items() if not k.startswith(("perf/", "system/"))} for tick in told["ticks"]
+    ]
     return kept, told["augmentation"]
 
 
