@@ -67,21 +67,26 @@ def checked(counts_B: Histogram, readers: int) -> NDArray[np.int64]:
 
 
 def pool(expected_B: NDArray[np.float64], least: float = LEAST_EXPECTED) -> list[tuple[int, int]]:
-    """Merge both tails inward until every cell expects at least `least`; gives first and last of each."""
-    cells: list[tuple[int, int]] = []
-    begin, end = 0, len(expected_B) - 1
-    left = right = -1
-    for left in range(len(expected_B)):
-        if expected_B[: left + 1].sum() >= least:
+    """Merge from both tails inward until every cell expects `least` or more; gives first and last of each."""
+    left: list[tuple[int, int]] = []
+    right: list[tuple[int, int]] = []
+    first, last = 0, len(expected_B) - 1
+    while expected_B[first : last + 1].sum() >= 2 * least:
+        sums = expected_B[first : last + 1].cumsum(), expected_B[first : last + 1][::-1].cumsum()
+        width, other = (int((each >= least).argmax()) + 1 for each in sums)
+        if first + width + other > last + 1:
             break
-    for right in range(end, -1, -1):
-        if expected_B[right:].sum() >= least:
-            break
-    if left >= right:
-        return [(begin, end)]
-    cells = [(begin, left), *((k, k) for k in range(left + 1, right)), (right, end)]
-    assert all(expected_B[a : b + 1].sum() >= least for a, b in cells), "a binomial falls off on both sides"
-    return cells
+        left.append((first, first + width - 1))
+        right.append((last - other + 1, last))
+        first, last = first + width, last - other
+    middle = expected_B[first : last + 1].sum()
+    if first > last:
+        cells = []
+    elif middle >= least or not left:
+        cells = [(first, last)]
+    else:  # not enough for a cell of its own
+        cells, right[-1] = [], (first, right[-1][1])
+    return [*left, *cells, *reversed(right)]
 
 
 def pooled_chi_square(counts_B: Histogram, readers: int) -> Pooled | None:

@@ -31,7 +31,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A difference, or None where one side has no trials."""
+    """A difference, or None where a side has no trials, or all answers are alike and tell no uncertainty."""
 
     name: str
     readers: int
@@ -104,7 +104,7 @@ def _compared(name: str, trials: Trials, one_N: Mask, other_N: Mask) -> Comparis
     if min(one_N.sum(), other_N.sum()) > 1:
         masks = one_N.astype(np.float64), other_N.astype(np.float64)
         found = difference(*masks, trials.correct, trials.clusters)
-    return Comparison(name, readers, int(both_N.sum()), found)
+    return Comparison(name, readers, int(both_N.sum()), _certain(found))
 
 
 def _years(trials: Trials, doctors_R: Mask) -> Comparison:
@@ -116,4 +116,8 @@ def _years(trials: Trials, doctors_R: Mask) -> Comparison:
         clusters = [cluster_N[known_N] for cluster_N in trials.clusters]
         found = slope(x_N / YEARS, trials.correct[known_N], clusters)
     name = f"for {YEARS} years of experience more, among radiologists"
-    return Comparison(name, readers, int(known_N.sum()), found)
+    return Comparison(name, readers, int(known_N.sum()), _certain(found))
+
+
+def _certain(found: Difference | None) -> Difference | None:
+    return found if found and found.se else None

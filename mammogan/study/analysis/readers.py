@@ -62,7 +62,8 @@ def against_a_coin(right_R: Counts, answered_R: Counts) -> Readers:
     low_R = np.where(right_R > 0, stats.beta.ppf(0.025, right_R, wrong_R + 1), 0.0)
     high_R = np.where(wrong_R > 0, stats.beta.ppf(0.975, right_R + 1, wrong_R), 1.0)
     p_bh_R, p_holm_R = benjamini_hochberg(p_above_R), holm(p_above_R)
-    chances_R = np.array([chance_of(int(n)) for n in answered_R])
+    chances = {n: chance_of(n) for n in set(answered_R.tolist())}
+    chances_R = np.array([chances[n] for n in answered_R.tolist()])
     return Readers(
         low_R=low_R,
         high_R=high_R,
