@@ -35,7 +35,8 @@ def analyse(
     from mammogan.study.analysis.design import design_of, find_trials
     from mammogan.study.analysis.page import PAGE, PRINT, write_folder
     from mammogan.study.analysis.reading import read
-    from mammogan.study.analysis.sentences import headline, p_value, percent, readings
+    from mammogan.study.analysis.sentences import headline, readings
+    from mammogan.study.paper import p_value, percent
 
     path = find_trials(source)
     trials = read(path)

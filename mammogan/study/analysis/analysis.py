@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -113,8 +114,14 @@ def _histogram(right_R: NDArray[np.int64], pairs: int) -> Histogram:
         readers * counts.binomial(pairs),
         *counts.fair_range(readers, pairs),
         pooled=counts.pooled_chi_square(found_B, readers) if readers else None,
-        monte_carlo_p=counts.MonteCarlo(readers, pairs).p(found_B) if readers else None,
+        monte_carlo_p=_chance(readers, pairs).p(found_B) if readers else None,
     )
+
+
+@lru_cache(maxsize=2)
+def _chance(readers: int, pairs: int) -> counts.MonteCarlo:
+    """Draw once for all histograms of a size."""
+    return counts.MonteCarlo(readers, pairs)
 
 
 def as_json(found: Analysis) -> str:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
-from mammogan import __version__
-from mammogan.errors import ConfigError
 from mammogan.files import replacing_folder, write
+from mammogan.study import paper
 from mammogan.study.analysis import figures, habits, sentences
 from mammogan.study.analysis.analysis import Analysis, as_json
 from mammogan.study.analysis.codebook import TABLES, codebook
@@ -27,13 +22,9 @@ def write_folder(found: Analysis, out: Path) -> list[Path]:
     Raises
     ------
     ConfigError
-        If `out` holds something that is no analysis.
+        If `out` holds something else.
     """
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / JSON).is_file())):
-        raise ConfigError(
-            f"'{out}' is neither empty nor an analysis (it has no {JSON}): give another folder, so that "
-            "nothing else is overwritten."
-        )
+    paper.check_out(out, JSON)
     rows = {
         "readers.csv": _readers(found),
         "histogram.csv": _histogram(found),
@@ -46,7 +37,7 @@ def write_folder(found: Analysis, out: Path) -> list[Path]:
         PRINT: page(found, printed=True),
         CODEBOOK: codebook(),
     }
-    contents |= {name: _csv(columns, rows[name]) for name, columns in TABLES.items()}
+    contents |= {name: paper.table(columns, rows[name]) for name, columns in TABLES.items()}
     with replacing_folder(out) as folder:
         for name, content in contents.items():
             write(folder / name, content)
@@ -55,15 +46,6 @@ def write_folder(found: Analysis, out: Path) -> list[Path]:
 
 def page(found: Analysis, printed: bool = False) -> str:
     """Write the results as one HTML page that needs nothing else; `printed` lays it out for A4."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("mammogan.study"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": sentences.percent, "p": sentences.p_value}
-    environment.globals |= {"between": sentences.between}
     drawn = (
         figures.histogram,
         figures.shares,
@@ -72,10 +54,10 @@ def page(found: Analysis, printed: bool = False) -> str:
         figures.roc,
         figures.times,
     )
-    return environment.get_template("analysis.html").render(
+    return paper.render(
+        "analysis.html",
+        printed,
         a=found,
-        printed=printed,
-        version=__version__,
         headline=sentences.headline(found),
         readings=sentences.readings(found),
         figures={draw.__name__: draw(found) for draw in drawn},
@@ -161,11 +143,3 @@ def _differences(found: Analysis) -> Iterator[dict[str, Any]]:
             "readers": each.readers,
             "trials": each.trials,
         }
-
-
-def _csv(columns: Mapping[str, str], rows: Iterator[dict[str, Any]]) -> str:
-    stream = io.StringIO()
-    table = csv.DictWriter(stream, list(columns), lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    return stream.getvalue()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mammogan.study.analysis.analysis import Analysis
 from mammogan.study.analysis.equivalence import Equivalence
 from mammogan.study.analysis.readers import least_right
+from mammogan.study.paper import between, percent
 
 
 @dataclass(frozen=True)
@@ -16,25 +17,6 @@ class Reading:
 
     shows: str
     not_shown: str
-
-
-def percent(value: float, digits: int = 1) -> str:
-    """Write a share for people."""
-    return f"{100 * value:.{digits}f} %"
-
-
-def between(low: float, high: float, digits: int = 1) -> str:
-    """Write a range of shares for people."""
-    return f"{100 * low:.{digits}f} to {100 * high:.{digits}f} %"
-
-
-def p_value(p: float | None) -> str:
-    """Write a p for people."""
-    if p is None:
-        return "–"
-    if p < 0.001:
-        return "< 0.001"
-    return "> 0.999" if p > 0.999 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
 def headline(found: Analysis) -> str:

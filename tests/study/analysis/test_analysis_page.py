@@ -147,7 +147,7 @@ def test_a_study_without_confidence_and_times_has_a_page_without_them(found):
 
 def test_no_other_folder_is_overwritten(found, tmp_path):
     (tmp_path / "mine.txt").write_text("x")
-    with pytest.raises(ConfigError, match="is neither empty nor an analysis"):
+    with pytest.raises(ConfigError, match="is neither empty nor holds older results"):
         write_folder(found, tmp_path)
     write_folder(found, tmp_path / "out")
     (tmp_path / "out" / "stale.csv").write_text("x")

@@ -1,0 +1,77 @@
+"""What the pages of results share: numbers in words, tables as CSV, and a look on screen and on A4."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from mammogan import __version__
+from mammogan.errors import ConfigError
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("mammogan.study"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": percent, "p": p_value}
+    environment.globals |= {"between": between, "version": __version__}
+    return environment
+
+
+def render(template: str, printed: bool, **values: Any) -> str:
+    """Fill in a page of results that needs nothing else; `printed` lays it out for A4."""
+    return _environment().get_template(template).render(printed=printed, **values)
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """Write a share for people."""
+    return f"{100 * value:.{digits}f} %"
+
+
+def between(low: float, high: float, digits: int = 1) -> str:
+    """Write a range of shares for people."""
+    return f"{100 * low:.{digits}f} to {100 * high:.{digits}f} %"
+
+
+def p_value(p: float | None) -> str:
+    """Write a p for people."""
+    if p is None:
+        return "–"
+    if p < 0.001:
+        return "< 0.001"
+    return "> 0.999" if p > 0.999 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def table(columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Write rows as CSV; `columns` are names and meanings."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(columns), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def check_out(out: Path, mark: str) -> None:
+    """Refuse a folder for results that holds anything but older ones, which have a file `mark`.
+
+    Raises
+    ------
+    ConfigError
+        If it does.
+    """
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / mark).is_file())):
+        raise ConfigError(
+            f"'{out}' is neither empty nor holds older results (it has no {mark}): give another folder, so "
+            "that nothing else is overwritten."
+        )
