@@ -17,6 +17,7 @@ from mammogan.cli.launch import launch
 from mammogan.cli.outlier import outlier
 from mammogan.cli.phantom import phantom
 from mammogan.cli.project import project
+from mammogan.cli.report import report
 from mammogan.cli.retry import retry
 from mammogan.cli.runs import cancel, logs, step
 from mammogan.cli.sample import sample
@@ -34,7 +35,7 @@ app = typer.Typer(
 app.command()(phantom)
 app.add_typer(shards.app, name="shards")
 app.add_typer(study.app, name="study")
-RUNS = (doctor, launch, status, logs, cancel, retry, graph, cost, step, sync)
+RUNS = (doctor, launch, status, logs, cancel, retry, graph, cost, step, report, sync)
 MODELS = (draw, film, sample, screen, project, outlier)
 for command in (*RUNS, *MODELS):
     app.command()(command)

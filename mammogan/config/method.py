@@ -180,6 +180,20 @@ class Sampling(Settings):
     images_per_task: Positive = 500
 
 
+class Assessment(Settings):
+    """What the report's measures are taken from, and how closely: at most so many images of each view.
+
+    As many synthetics, held-out reals and training reals are looked at; `pairs` are compared for diversity.
+    Intervals come of `bootstraps`, and what reals are to each other of `splits` into halves of the patients.
+    """
+
+    images_per_view: Positive = 5000
+    images_per_task: Positive = 1000
+    pairs: Positive = 2000
+    bootstraps: Annotated[int, Field(ge=20)] = 2000
+    splits: Annotated[int, Field(ge=5)] = 200
+
+
 class Method(Settings):
     """Everything that decides what is learned; with the dataset it identifies a run."""
 
@@ -197,6 +211,7 @@ class Method(Settings):
     scoring: Scoring = Scoring()
     selection: Selection = Selection()
     sampling: Sampling = Sampling()
+    assessment: Assessment = Assessment()
 
     @model_validator(mode="after")
     def _whole_groups(self) -> Self:

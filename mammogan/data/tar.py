@@ -161,7 +161,7 @@ def copy_without(shardset: Path, file: ShardFile, keys: Collection[str]) -> Shar
     writer = ShardWriter(shardset, file.height_px, file.width_px, file.split, name)
     try:
         with tarfile.open(shardset / file.path) as tar, (shardset / file.path).open("rb") as stream:
-            notes = _notes(tar, index, name)
+            notes = read_notes(tar, index, name)
             for number, key in enumerate(index.keys):
                 if key not in keys:
                     stream.seek(index.offsets[number])
@@ -173,7 +173,9 @@ def copy_without(shardset: Path, file: ShardFile, keys: Collection[str]) -> Shar
         raise
 
 
-def _notes(tar: tarfile.TarFile, index: Index, name: str) -> list[bytes]:
+def read_notes(tar: tarfile.TarFile, index: Index, name: str) -> list[bytes]:
+    """Read the notes of a shard's samples, JSON each, in the order of its index."""
+
     def content(member: str) -> bytes:
         stream = tar.extractfile(member)
         assert stream is not None, member

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mammogan.metrics.resample import Groups, Values, Weights
 
 FOLDS = 5
-TREES, LEAVES = 60, 8
+TREES, LEAVES = 40, 8
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class Told:
     """What the classifier said of images that it had not learned from: the more, the more synthetic.
 
     Scores (N,) and (M,) are ranks within their fold, 0 to 1, for each fold has a classifier of its own;
-    `folds` are theirs.
+    `folds_A` are those of reals and synthetics.
     """
 
     real_N: Values
     synthetic_M: Values
-    folds: tuple[NDArray[np.int64], NDArray[np.int64]]
+    folds_A: NDArray[np.int64]
 
     @property
     def auc(self) -> float:
@@ -58,9 +58,8 @@ class Told:
         """
         both_A = np.concatenate([self.real_N, self.synthetic_M])
         groups_A = np.concatenate([groups[0], groups[1] + groups[0].max(initial=-1) + 1])
-        folds_A = np.concatenate(self.folds)
         first_G = np.unique(groups_A, return_index=True)[1]
-        real_G, fold_G = first_G < len(self.real_N), folds_A[first_G]
+        real_G, fold_G = first_G < len(self.real_N), self.folds_A[first_G]
         ranks_A = _ranks(both_A)
         real_BA = np.empty((permutations + 1, len(both_A)), bool)
         real_BA[0] = real_G[groups_A]
@@ -86,16 +85,18 @@ def classify(
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    smallest = min(len(np.unique(part)) for part in groups)
-    count = min(FOLDS, smallest)
+    count = min(FOLDS, *(len(np.unique(part)) for part in groups))
     if count < 2:
         return None
-    folds = tuple(_folds(part, count, random) for part in groups)
-    features_AF, folds_A = np.vstack([real_NF, synthetic_MF]), np.concatenate(folds)
+    features_AF = np.vstack([real_NF, synthetic_MF])
+    folds_A = _folds(features_AF, groups, count, random)
     synthetic_A = np.repeat([0, 1], [len(real_NF), len(synthetic_MF)])
     scores_A = np.empty(len(folds_A))
     for fold in range(count):
         here, rest = folds_A == fold, folds_A != fold
+        if not here.any() or len(np.unique(synthetic_A[rest])) < 2:
+            scores_A[here] = 0.5
+            continue
         model = HistGradientBoostingClassifier(
             max_iter=TREES,
             max_leaf_nodes=LEAVES,
@@ -106,14 +107,34 @@ def classify(
         )
         model.fit(features_AF[rest], synthetic_A[rest])
         scores_A[here] = _ranks(model.decision_function(features_AF[here])) / here.sum()
-    return Told(scores_A[: len(real_NF)], scores_A[len(real_NF) :], (folds[0], folds[1]))
+    return Told(scores_A[: len(real_NF)], scores_A[len(real_NF) :], folds_A)
 
 
-def _folds(groups_N: Groups, folds: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """Deal groups out to folds in random order."""
-    numbers_N = np.unique(groups_N, return_inverse=True)[1]
-    count = int(numbers_N.max()) + 1
-    return np.asarray((random.permutation(count) % folds)[numbers_N], np.int64)
+def _folds(
+    features_AF: Values, groups: tuple[Groups, Groups], folds: int, random: np.random.Generator
+) -> NDArray[np.int64]:
+    """Deal groups out to folds in random order, those of each source and of both evenly.
+
+    Groups that share an image, to the last digit, go together: a copy in another fold would be told wrong.
+    """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    count = len(features_AF)
+    groups_A = np.concatenate([groups[0], groups[1] + groups[0].max(initial=-1) + 1])
+    rows_A = np.unique(features_AF, axis=0, return_inverse=True)[1].ravel()
+    nodes = groups_A.max() + 1
+    edges = coo_matrix((np.ones(count), (groups_A, nodes + rows_A)), shape=(nodes + count, nodes + count))
+    joined_A = np.unique(connected_components(edges, directed=False)[1][groups_A], return_inverse=True)[1]
+    synthetic_A = np.repeat([0, 1], [len(groups[0]), len(groups[1])])
+    holds = [np.bincount(joined_A, synthetic_A == source) > 0 for source in (0, 1)]
+    kinds = holds[0] + 2 * holds[1]
+    dealt, next_fold = np.empty(len(kinds), np.int64), 0
+    for kind in np.unique(kinds):
+        mine = random.permutation(np.flatnonzero(kinds == kind))
+        dealt[mine] = (next_fold + np.arange(len(mine))) % folds
+        next_fold += len(mine)
+    return dealt[joined_A]
 
 
 def _ranks(values_A: Values) -> Values:

@@ -11,7 +11,7 @@ from typing import cast
 
 from mammogan.config.run import Run, load
 from mammogan.errors import ConfigError
-from mammogan.steps import done, report, sample, score, select, shards, train
+from mammogan.steps import assess, compare, done, report, sample, score, select, shards, train
 from mammogan.steps.graph import Node, graph
 from mammogan.steps.progress import Progress, progress
 from mammogan.steps.step import Step
@@ -28,6 +28,8 @@ STEPS: dict[str, type[Step]] = {
     "score": score.ScoreCheckpoints,
     "select": select.SelectCheckpoint,
     "sample": sample.SamplePool,
+    "assess": assess.AssessImages,
+    "compare": compare.CompareSets,
     "report": report.WriteReport,
 }
 

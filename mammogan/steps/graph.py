@@ -1,7 +1,7 @@
 """The job graphs, as plain data.
 
-Of a run: shards -> finalise -> train -> score -> select -> sample -> report. Of a shard set alone: list ->
-catalogue -> plan -> shards -> finalise.
+Of a run: shards -> finalise -> train -> score -> select -> sample -> assess -> compare -> report. Of a shard
+set alone: list -> catalogue -> plan -> shards -> finalise.
 """
 
 from __future__ import annotations
@@ -79,8 +79,17 @@ def _training(method: Method) -> tuple[Node, ...]:
     draws = math.ceil(pool / method.sampling.images_per_task)
     nodes.append(Node("select", "select", None, 1, "login", scores))
     nodes.append(Node("sample", "sample", None, draws, "gpu_one", ("select",)))
-    nodes.append(Node("report", "report", None, 1, "login", ("sample",)))
+    looked_at = 3 * len(VIEWS) * images_per_view(method)  # synthetics, held-out reals, training reals
+    looks = math.ceil(looked_at / method.assessment.images_per_task)
+    nodes.append(Node("assess", "assess", None, looks, "cpu_array", ("sample",)))
+    nodes.append(Node("compare", "compare", None, 1, "cpu_array", ("assess",)))
+    nodes.append(Node("report", "report", None, 1, "login", ("compare",)))
     return tuple(nodes)
+
+
+def images_per_view(method: Method) -> int:
+    """Say how many images of a view the report is taken from, at most: no more reals than synthetics."""
+    return min(method.assessment.images_per_view, method.sampling.images_per_view)
 
 
 def until(nodes: tuple[Node, ...], last: str) -> tuple[Node, ...]:

@@ -9,11 +9,11 @@
 - `settings`: those of the method's table ``assessment`` and the constants that decide about numbers;
 - `sets`: ``sets[view][source]`` with `images`, `patients` and `flat` (images without shape, left out of
   moments); sources are ``synthetic``, ``real`` (held out) and ``train``;
-- `measures`: a list of `Measure`, each as an object of its fields;
-- `spectra`: ``spectra[view]``, see `mammogan.steps.spectra`: lists by radial frequency;
+- `measures`: a list of `mammogan.metrics.compared.measure.Measure`, each as an object of its fields;
+- `spectra`: ``spectra[view]``, see `mammogan.metrics.compared.spectra`: lists by radial frequency;
 - `quartiles`: ``quartiles[view][of][source]``, the five numbers minimum to maximum of each image quantity;
 - `gallery`: `closest`, the synthetics that lie closest to a training image, and `duplicates`, pairs within
-  the synthetic set; images are told by their number among their view's, see `Pair`;
+  the synthetic set; images are told by their number, see `mammogan.metrics.compared.measure.Pair`;
 - `skipped`: what could not be measured, and why, as texts.
 
 Numbers that are not finite are null. Nothing in here names a patient, a file or a sample of the shard set.
@@ -29,96 +29,18 @@ import io
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mammogan.errors import DataError
 from mammogan.files import write
 
+if TYPE_CHECKING:
+    from mammogan.metrics.compared.measure import Measure, Pair
+
 FORMAT = 1
 JSON, TABLE, IMAGES = "measures.json", "measures.csv", "images.csv"
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A range from `low` to `high`, which holds 95 % of what was drawn, and the `mean` of that."""
-
-    mean: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One number about one view.
-
-    Attributes
-    ----------
-    group : str
-        What it belongs to: ``distribution`` (of one image quantity), ``joint`` (C2ST), ``spectrum``,
-        ``diversity``, ``features``, ``copies``, ``views``, ``network`` (of the user's own network).
-    name : str
-        As ``sis``, ``ovl``, ``w1``, ``coverage``, ``nearer_to_train``.
-    of : str
-        What it is taken from: an image quantity as ``breast_skewness``, or a space of features as
-        ``random-network``; empty if there is but one.
-    view : str
-        ``CC`` or ``MLO``.
-    value : float
-        Of synthetics beside held-out reals, or of synthetics alone.
-    ci : Interval or None
-        Bootstrap of the value: reals resampled by patient, synthetics by image.
-    null : Interval or None
-        The same of two halves of the reals without a patient in common, over many splits.
-    matched : float or None
-        Of synthetics and reals as few as those halves have, in the mean over the same splits: what `null`
-        is to be compared with, for many measures depend on the number of images.
-    real, train : float or None
-        Of held-out reals alone, where the measure is of one set; of training beside held-out reals.
-    ideal : float or None
-        What identical distributions have; None where the reals' own value is.
-    images, reals, patients : int
-        Synthetics, held-out reals and their patients.
-    note : str
-        What a reader has to know, as a p-value.
-    """
-
-    group: str
-    name: str
-    of: str
-    view: str
-    value: float
-    ci: Interval | None = None
-    null: Interval | None = None
-    matched: float | None = None
-    real: float | None = None
-    train: float | None = None
-    ideal: float | None = None
-    images: int = 0
-    reals: int = 0
-    patients: int = 0
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two images that are closest: numbers of a synthetic and of another image of the same view.
-
-    `number` counts the pool's images of the view. `other` is, for `closest`, the position of the training
-    image in the rung of split ``train`` (a place, which names nobody), and for `duplicates` another number
-    of the pool. `ratio` is the distance to it by that to the nearest held-out real (or, of duplicates, by
-    the limit under which 1 % of reals lie); `flipped` says that it is its mirror image.
-    """
-
-    view: str
-    number: int
-    other: int
-    space: str
-    distance: float
-    correlation: float
-    ratio: float
-    flipped: bool = False
 
 
 @dataclass
@@ -176,7 +98,9 @@ def read(folder: Path) -> dict[str, Any]:
 
 def table(measures: Iterable[Measure]) -> str:
     """List measures as CSV, a line each; intervals have columns of their own, and None is empty."""
-    names = [name for each in fields(Measure) for name in _columns(each.name)]
+    from mammogan.metrics.compared.measure import Interval, Measure
+
+    names = [name for each in fields(Measure) for name in _columns(each.name, fields(Interval))]
     rows = []
     for measure in measures:
         row: dict[str, Any] = {}
@@ -197,8 +121,8 @@ def spelled(names: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> str:
     return stream.getvalue()
 
 
-def _columns(name: str) -> list[str]:
-    return [f"{name}_{each.name}" for each in fields(Interval)] if name in ("ci", "null") else [name]
+def _columns(name: str, parts: Iterable[Field[Any]]) -> list[str]:
+    return [f"{name}_{each.name}" for each in parts] if name in ("ci", "null") else [name]
 
 
 def _cell(value: Any) -> Any:

@@ -1,0 +1,69 @@
+"""All that the report wants to know of one image: quantities, spectrum, features, a thumbnail.
+
+Shape suffixes: H x W pixels, Q quantities, F features, R radii, K kinds of planted copies.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mammogan.metrics import embed, moments, plant, spectrum, tissue
+from mammogan.metrics.moments import MOMENTS
+from mammogan.metrics.network import UserNetwork
+
+Image = NDArray[np.uint16]
+
+QUANTITIES = (
+    *(f"all_{name}" for name in MOMENTS),
+    *(f"breast_{name}" for name in MOMENTS),
+    "breast_area",
+    "clipped",
+    "dense_area",
+)
+"""Moments of all pixels and of the breast's; the breast's part of the picture; of the breast's pixels the
+part that is black or white through and through, and the dense part."""
+THUMBNAIL_ROWS = 64
+PLANTED = 64
+"""Training images of each view that copies are made of, to see if they are found."""
+
+
+def look(
+    image_HW: Image, *, oblique: bool, network: UserNetwork | None = None
+) -> dict[str, NDArray[np.generic]]:
+    """Measure an image, uint16; NaN is what an image without shape or breast doesn't have."""
+    mask_HW = tissue.outline(image_HW)
+    depth_HW = tissue.depth(mask_HW)
+    whole, breast = moments.histogram(image_HW), moments.histogram(image_HW[mask_HW])
+    power = spectrum.spectrum(image_HW, depth_HW)
+    quantities = [
+        *moments.moments(whole),
+        *moments.moments(breast),
+        mask_HW.mean(),
+        moments.clipped(breast),
+        tissue.dense_share(image_HW, oblique=oblique),
+    ]
+    found = {
+        "quantities": np.array(quantities),
+        "power": power.power_R,
+        "grids": power.grids,
+        "texture": embed.texture(image_HW, depth_HW),
+        "random-network": embed.embed(image_HW),
+        "thumbnail": thumbnail(image_HW),
+    }
+    return found | ({"network": network.features(image_HW)} if network else {})
+
+
+def plant_all(image_HW: Image, number: int) -> dict[str, NDArray[np.generic]]:
+    """Make every kind of copy of training image `number`, and embed them: features (K, F), thumbnails."""
+    random = np.random.default_rng([number, image_HW.shape[0]])
+    copies = [plant.plant(image_HW, kind, random) for kind in plant.KINDS]
+    return {
+        "planted-random-network": np.stack([embed.embed(copy_HW) for copy_HW in copies]),
+        "planted-thumbnail": np.stack([thumbnail(copy_HW) for copy_HW in copies]),
+    }
+
+
+def thumbnail(image_HW: Image) -> Image:
+    """Shrink an image to 64 rows, uint16."""
+    return np.rint(embed.shrunk(image_HW, THUMBNAIL_ROWS)).astype(np.uint16)
