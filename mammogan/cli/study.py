@@ -7,9 +7,13 @@ from typing import Annotated
 
 import typer
 
+from mammogan.cli import reading
+
 app = typer.Typer(
     help="Ask readers which images are synthetic, and analyse what they say.", no_args_is_help=True
 )
+for command in reading.COMMANDS:
+    app.command()(command)
 
 
 @app.command()

@@ -56,9 +56,9 @@ Fields = Annotated[dict[str, str], Depends(_fields)]
 """The fields of a posted form, as an argument of a route."""
 
 
-def page(template: str, status: int = 200, **values: Any) -> HTMLResponse:
+def page(template: str, http_status: int = 200, **values: Any) -> HTMLResponse:
     """Answer with a template filled in."""
-    return HTMLResponse(html(template, **values), status)
+    return HTMLResponse(html(template, **values), http_status)
 
 
 def go(to: str) -> RedirectResponse:

@@ -51,14 +51,15 @@ class Window(Settings):
 class Picture(Settings):
     """A picture and what only the owner of the study may know of it.
 
-    `key` is the name that it has where it comes from, `sha256` of its grey bytes; `laterality` is empty if
-    unknown.
+    `key` is its name here, `origin` the one that it has where it comes from, `sha256` of its grey bytes;
+    `laterality` is empty if unknown.
     """
 
     key: str
     source: Literal["real", "synthetic"]
     view: str
     laterality: str = ""
+    origin: str = ""
     sha256: str = ""
 
 

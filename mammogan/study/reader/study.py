@@ -1,0 +1,245 @@
+"""A study in its folder: what was fixed before the first participant, its secrets, and its codes."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from base64 import b32encode
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import ValidationError
+
+from mammogan import __version__
+from mammogan.config.settings import Settings, canonical_json
+from mammogan.errors import DataError
+from mammogan.files import write
+from mammogan.study.reader.plan import Plans, plans
+from mammogan.study.reader.settings import Consent, StudyFile
+from mammogan.study.web.bank import Index, checksums, load_index
+from mammogan.study.web.gate import new_token, same, sealed
+from mammogan.study.web.store import now
+
+STUDY, SECRET, CODES, SUMS, PACK = (
+    "study.json",
+    "secret.json",
+    "invitations.csv",
+    "images.sha256",
+    "pack.json",
+)
+Record = TypeVar("Record", bound=Settings)
+
+
+class Study(Settings):
+    """What was fixed before the first participant; the file is never written again.
+
+    `pairs` are those of a participant that count. `model_id` is the start of the SHA-256 of the generator's
+    weights, `split` the one that the reals are of. `filtered` says that synthetic images with obvious
+    artefacts were left out, so that all results hold for the rest only. `plan_0` is the hash of the first
+    plan, by which a change of pictures or program is noticed.
+    """
+
+    schema_version: Literal[1] = 1
+    study_id: str
+    study_version: str
+    mammogan: str = __version__
+    created: str
+    title: str
+    seed: int
+    margin: float
+    pairs: int
+    pairs_per_view: int
+    practice_per_view: int
+    filtered: bool
+    model_id: str
+    split: str
+    codes: int
+    consent: Consent
+    plan_0: str
+
+    @property
+    def consent_sha256(self) -> str:
+        """Hash of the text that is agreed to."""
+        return hashlib.sha256(canonical_json(self.consent.model_dump(mode="json")).encode()).hexdigest()
+
+    def plans(self, index: Index) -> Plans:
+        """Give the participants' plans.
+
+        Raises
+        ------
+        DataError
+            If they are not those that the study began with.
+        """
+        found = Plans(plans(self.seed, index.pictures, self.pairs_per_view, self.practice_per_view))
+        if found[0].sha256 != self.plan_0:
+            raise DataError(
+                f"The pictures or the program are not those that the study '{self.study_id}' was made with: "
+                f"participants would get other pairs. Take MammoGAN {self.mammogan} and the study's own "
+                "pictures."
+            )
+        return found
+
+
+class Secret(Settings):
+    """What must stay with the owner: `key` makes sessions, codes and picture names, tokens open the pages."""
+
+    key: str
+    reader: str
+    admin: str
+
+    @classmethod
+    def new(cls, key: str = "") -> Secret:
+        """Draw new tokens, and a key unless one is given."""
+        return cls(key=key or new_token(), reader=new_token(), admin=new_token())
+
+    def erasure_code(self, participant: str) -> str:
+        """Give the code by which a participant can have everything erased."""
+        return _code(self.key, "erase", participant)
+
+    def invitation(self, number: int) -> str:
+        """Give the invitation code of a number."""
+        return _code(self.key, "invitation", number)
+
+    def session(self, participant: str) -> str:
+        """Give the cookie by which a participant's browser is known."""
+        return f"{participant}.{sealed(self.key, 'session', participant)}"
+
+    def participant(self, session: str) -> str:
+        """Give the participant of a cookie, an empty text if it was not made here."""
+        who = session.partition(".")[0]
+        return who if same(session, self.session(who)) else ""
+
+    def picture(self, participant: str, trial: int, side: str) -> str:
+        """Name a picture for one participant; it says nothing, and is of one length."""
+        return sealed(self.key, "picture", participant, trial, side)[:24]
+
+
+class Numbers(Settings):
+    """The participants' numbers that a pack may give: `count` from `first` on."""
+
+    first: int = 0
+    count: int = 1000
+
+
+def create(
+    folder: Path, settings: StudyFile, index: Index, model_id: str, split: str, filtered: bool
+) -> Study:
+    """Fix a study whose pictures lie in `folder`, and write its files.
+
+    Raises
+    ------
+    ConfigError
+        If there are too few pictures for its plans.
+    """
+    about = settings.study
+    source = plans(about.seed, index.pictures, about.pairs_per_view, about.practice_per_view)
+    views = {picture.view for picture in index.pictures}
+    study = Study(
+        study_id=f"{about.name}-{secrets.token_hex(4)}",
+        study_version=about.version,
+        created=now(),
+        title=about.title,
+        seed=about.seed,
+        margin=about.margin,
+        pairs=about.pairs_per_view * len(views),
+        pairs_per_view=about.pairs_per_view,
+        practice_per_view=about.practice_per_view,
+        filtered=filtered,
+        model_id=model_id,
+        split=split,
+        codes=settings.enrolment.codes,
+        consent=settings.consent,
+        plan_0=next(source).sha256,
+    )
+    secret = Secret.new()
+    write(folder / SUMS, checksums(index.pictures))
+    write(folder / SECRET, secret.model_dump_json(indent=1), 0o600)
+    if study.codes:
+        lines = [f"{number},{secret.invitation(number)}" for number in range(study.codes)]
+        write(folder / CODES, "\n".join(["number,code", *lines, ""]), 0o600)
+    write(folder / STUDY, study.model_dump_json(indent=1) + "\n")
+    return study
+
+
+def load_study(folder: Path) -> Study:
+    """Read what was fixed.
+
+    Raises
+    ------
+    DataError
+        If the folder is no study, or its file is damaged.
+    """
+    return _load(Study, folder / STUDY, f"'{folder}' is no reader study: `mammogan study new` makes one.")
+
+
+def load_secret(folder: Path) -> Secret:
+    """Read the secrets.
+
+    Raises
+    ------
+    DataError
+        If they are missing or damaged.
+    """
+    return _load(Secret, folder / SECRET, f"'{folder / SECRET}' is missing: copy it from where it was made.")
+
+
+def load_numbers(folder: Path) -> Numbers:
+    """Read which participants' numbers are given here: those of a pack, or the study's own.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged.
+    """
+    return _load(Numbers, folder / PACK, "") if (folder / PACK).exists() else Numbers()
+
+
+def load_pictures(folder: Path) -> Index:
+    """Read which pictures there are; see `mammogan.study.web.bank.load_index`."""
+    return load_index(folder)
+
+
+def normal_code(text: str) -> str:
+    """Bring a code as a person types it into the form in which codes are kept."""
+    return (
+        "".join(text.upper().split()).replace("-", "").replace("0", "O").replace("1", "I").replace("8", "B")
+    )
+
+
+def same_code(one: str, other: str) -> bool:
+    """Compare codes as typed, in constant time."""
+    return same(normal_code(one), normal_code(other))
+
+
+def retention(day: date | None) -> str:
+    """Write a day as people do."""
+    return f"{day.day} {day:%B %Y}" if day else ""
+
+
+def which(codes: Sequence[str], typed: str) -> int | None:
+    """Find a typed code among `codes`; all are compared, whichever it is."""
+    found = [number for number, code in enumerate(codes) if same_code(code, typed)]
+    return found[0] if found else None
+
+
+def _code(key: str, *parts: object) -> str:
+    """Make a code of 8 letters and digits, those that are easily mistaken left out: 40 bits."""
+    digest = hashlib.sha256(sealed(key, *parts).encode()).digest()
+    letters = b32encode(digest[:5]).decode()
+    return f"{letters[:4]}-{letters[4:]}"
+
+
+def _load(model: type[Record], path: Path, missing: str) -> Record:
+    if not path.exists():
+        raise DataError(missing)
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the whole file"
+        raise DataError(
+            f"'{path}' is damaged, or of another version ('{where}': {first['msg']}): copy it from where it "
+            "was made."
+        ) from None
