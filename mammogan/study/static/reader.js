@@ -166,6 +166,8 @@ by("full").addEventListener("click", () => {
 by("full").hidden = !document.documentElement.requestFullscreen;
 bindTones(tones, {brightness: by("brightness"), contrast: by("contrast"), reset: by("reset")});
 addEventListener("pointerdown", (event) => { if (!by("tools").contains(event.target)) by("tools").open = false; });
+// A tool that was touched keeps no focus: Enter is the answer's again.
+addEventListener("click", (event) => { if (event.detail && event.target.closest?.(".top")) document.activeElement?.blur(); });
 addEventListener("visibilitychange", () => clock?.seen());
 addEventListener("pagehide", () => { if (clock && !sending) clock.keep(); });
 addEventListener("keydown", (event) => {
