@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,15 +16,23 @@ if TYPE_CHECKING:
     from mammogan.study.web.store import Store
 
 Folder = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of the study.")]
+Run = Annotated[Path | None, typer.Option(help="Take reals and pool of this run.")]
+Real = Annotated[
+    Path | None, typer.Option(help="Shard set of the reals: of its split test, or else validation.")
+]
+Synthetic = Annotated[Path | None, typer.Option(help="Pool of synthetic images, with shards.")]
+Host = Annotated[str, typer.Option(help="0.0.0.0 lets tablets in this network in.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
+RootPath = Annotated[
+    str, typer.Option(help="Path that a proxy puts in front, as /node/gpu7/8501 of Open OnDemand.")
+]
 
 
 def new(
     study: Annotated[Path, typer.Argument(metavar="STUDY", help="Folder to make.")],
-    run: Annotated[Path | None, typer.Option(help="Take reals and pool of this run.")] = None,
-    real: Annotated[
-        Path | None, typer.Option(help="Shard set of the reals: of its split test, or else validation.")
-    ] = None,
-    synthetic: Annotated[Path | None, typer.Option(help="Pool of synthetic images, with shards.")] = None,
+    run: Run = None,
+    real: Real = None,
+    synthetic: Synthetic = None,
     settings: Annotated[
         Path | None, typer.Option(help="TOML file: consent, contact, margin, seed, numbers; docs/study.md.")
     ] = None,
@@ -36,16 +44,11 @@ def new(
     """Fix a study: its pictures, plan, texts and margin, before anybody takes part."""
     from mammogan.cli.model import check_new, progress
     from mammogan.config.settings import load
-    from mammogan.steps.study import new_study, open_sources, read_accepted, sources_of_run
+    from mammogan.steps.study import new_study, open_sources, read_accepted
     from mammogan.study.reader.settings import StudyFile
 
     check_new(study)
-    if run is not None and (real or synthetic):
-        raise ConfigError("--run brings reals and pool along: leave out --real and --synthetic.")
-    if run is None and not (real and synthetic):
-        raise ConfigError("Give --run, or --real with a shard set and --synthetic with a pool.")
-    shards, pool = sources_of_run(run) if run is not None else (real, synthetic)
-    assert shards and pool
+    shards, pool = asked_sources(run, real, synthetic)
     file = load(StudyFile, settings) if settings else StudyFile()
     sources = open_sources(shards, pool)
     names = read_accepted(accepted) if accepted else None
@@ -64,11 +67,9 @@ def new(
 
 def serve(
     study: Folder,
-    host: Annotated[str, typer.Option(help="0.0.0.0 lets tablets in this network in.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8501,
-    root_path: Annotated[
-        str, typer.Option(help="Path that a proxy puts in front, as /node/gpu7/8501 of Open OnDemand.")
-    ] = "",
+    host: Host = "127.0.0.1",
+    port: Port = 8501,
+    root_path: RootPath = "",
     kiosk: Annotated[
         bool, typer.Option("--kiosk", help="One device for many: it makes room for the next by itself.")
     ] = False,
@@ -81,7 +82,8 @@ def serve(
     with listening(host, port) as (listener, address):
         desk = Desk(study, kiosk=kiosk)
         try:
-            _tell(address, desk.secret.reader, desk.secret.admin, root_path)
+            links = {"Participants": ("", desk.secret.reader), "Yourself": ("admin", desk.secret.admin)}
+            tell_links(address, links, root_path)
             run(make(desk, root_path), listener)
         finally:
             desk.store.close()
@@ -194,10 +196,24 @@ def _opened(study: Path) -> Iterator[Store]:
         store.close()
 
 
-def _tell(address: Address, reader: str, admin: str, root_path: str) -> None:
-    """Say where the pages are, and how to come there from elsewhere."""
-    typer.echo(f"Participants: {address.link(reader)}")
-    typer.echo(f"Yourself:     {address.link(admin, 'admin')}")
+def asked_sources(run: Path | None, real: Path | None, synthetic: Path | None) -> tuple[Path, Path]:
+    """Give shard set and pool, of a run or as they were named."""
+    from mammogan.steps.study import sources_of_run
+
+    if run is not None and (real or synthetic):
+        raise ConfigError("--run brings reals and pool along: leave out --real and --synthetic.")
+    if run is not None:
+        return sources_of_run(run)
+    if real is None or synthetic is None:
+        raise ConfigError("Give --run, or --real with a shard set and --synthetic with a pool.")
+    return real, synthetic
+
+
+def tell_links(address: Address, links: Mapping[str, tuple[str, str]], root_path: str) -> None:
+    """Say where the pages are, and how to come there from elsewhere; `links` are page and token by name."""
+    width = max(map(len, links)) + 1
+    for name, (page, token) in links.items():
+        typer.echo(f"{name + ':':{width}} {address.link(token, page)}")
     if address.is_open:
         typer.echo(
             "Other devices reach it by this computer's name or address in place of 127.0.0.1. Plain HTTP: "
