@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from mammogan.data.shardset import Rung
     from mammogan.study.reader.settings import StudyFile
     from mammogan.study.reader.study import Study
-    from mammogan.study.web.bank import Levels, Outline, Picture
+    from mammogan.study.web.bank import Index, Levels, Outline, Picture, Window
 
 SPLITS = ("test", "validation")
 """Where reals are taken from, the first that has any; never from what was trained on."""
@@ -108,6 +109,11 @@ def offers(
     ----------
     accepted
         Names of synthetic images that may be shown; None takes any.
+
+    Raises
+    ------
+    ConfigError
+        If there are none at all.
     """
     import numpy as np
 
@@ -133,6 +139,8 @@ def offers(
                     origin=keys[place],
                 )
                 found.append((picture, _reader(rung, place)))
+    if not found:
+        raise ConfigError(f"Neither source has images of the views {', '.join(VIEWS)}.")
     return found
 
 
@@ -169,12 +177,31 @@ def new_study(
     ConfigError
         If there are too few images for its plans.
     """
-    from mammogan.files import replacing_folder
     from mammogan.study.reader.plan import plans
     from mammogan.study.reader.study import create
+
+    about = settings.study
+    offered = offers(sources, about.images_per_view, about.seed, accepted)
+    next(
+        plans(about.seed, [picture for picture, _ in offered], about.pairs_per_view, about.practice_per_view)
+    )
+    with laid_out(out, sources, offered, settings.pictures, about.seed, on_progress) as (folder, index):
+        return create(folder, settings, index, sources.model_id, sources.split, accepted is not None)
+
+
+@contextmanager
+def laid_out(
+    out: Path,
+    sources: Sources,
+    offered: Sequence[Offer],
+    window: Window,
+    seed: int,
+    on_progress: Callable[[int, int], None],
+) -> Iterator[tuple[Path, Index]]:
+    """Give a new folder with the pictures in it, which becomes `out` once the block succeeds."""
+    from mammogan.files import replacing_folder
     from mammogan.study.web.bank import fill
 
-    offered = offers(sources, settings.study.images_per_view, settings.study.seed, accepted)
     done = 0
 
     def told() -> None:
@@ -182,16 +209,9 @@ def new_study(
         done += 1
         on_progress(done, len(offered))
 
-    about = settings.study
-    if not offered:
-        raise ConfigError(f"Neither source has images of the views {', '.join(VIEWS)}.")
-    next(
-        plans(about.seed, [picture for picture, _ in offered], about.pairs_per_view, about.practice_per_view)
-    )
     with replacing_folder(out) as folder:
         folder.chmod(0o700)  # patients' images
-        index = fill(folder, offered, sources.outline, settings.pictures, settings.study.seed, told)
-        return create(folder, settings, index, sources.model_id, sources.split, accepted is not None)
+        yield folder, fill(folder, offered, sources.outline, window, seed, told)
 
 
 def _reader(rung: Rung, place: int) -> Callable[[], Levels]:
