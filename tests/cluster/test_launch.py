@@ -54,7 +54,7 @@ def test_dry_run_shows_stages_jobs_and_scripts_and_writes_nothing(run, tmp_path)
     assert row == ["0", "5x4", "80", "8", "0%", "2", "10", "40", "4", "x", "1", "3"]
     assert "score-0: 2 x gpu_one, after train-0" in text
     assert "GPU-hours of 2 ranks on: A100 80 GB, TF32" in text
-    assert text.count("#!/bin/bash") == 7
+    assert text.count("#!/bin/bash") == 9
     assert "#SBATCH --dependency='afterok:<train-0>'" in text
     assert "nothing was submitted" in text
     assert sorted(tmp_path.rglob("*")) == before
@@ -71,7 +71,7 @@ def test_run_goes_to_its_end_and_launching_it_again_needs_no_more_than_its_folde
     submitted = (tmp_path / "r" / "jobs.jsonl").read_text()
     assert "running" not in run("launch", "--run", "r").output
     assert (tmp_path / "r" / "jobs.jsonl").read_text() == submitted
-    assert run("status", "r").output.count("done") == 7
+    assert run("status", "r").output.count("done") == 9
     assert run("cancel", "r").output == "Nothing of this run is queued or runs.\n"
     with pytest.raises(ConfigError, match=r"holds run '\w+' \(stub\).*give another folder to --run"):
         run(*NEW, "--set", "loss.drift_weight=0.5")
@@ -81,7 +81,7 @@ def test_failed_run_ends_with_the_end_of_its_log_and_what_to_do(run, stub, tmp_p
     (tmp_path / "r").mkdir()
     stub.order(tmp_path / "r", train_0="fail")
     with pytest.raises(
-        RunFailedError, match=r"5 of 7 steps are not done \(train-0: 'train-0' was told to fail\)"
+        RunFailedError, match=r"7 of 9 steps are not done \(train-0: 'train-0' was told to fail\)"
     ):
         run(*NEW)
     assert "blocked" in run("status", "r").output
@@ -121,7 +121,9 @@ def test_retry_does_what_failed_and_what_waits_for_it_and_nothing_else(run, stub
     assert "Tried again: score-0 task 1." in told
     assert not list((tmp_path / "r" / "failures").iterdir())
     after = (tmp_path / "r" / "jobs.jsonl").read_text().splitlines()[before:]
-    assert [json.loads(line)["node"] for line in after] == ["score-0", "select", "sample", "sample", "report"]
+    assert [json.loads(line)["node"] for line in after] == [
+        "score-0", "select", "sample", "sample", "assess", "compare", "report",
+    ]  # fmt: skip
     assert "Nothing to retry: no step of the run 'r' failed or was cancelled." in run("retry", "r").output
 
 

@@ -47,7 +47,7 @@ def test_failure_blocks_dependents_is_explained_and_only_it_runs_again(stub, tmp
     states = run_all(tmp_path, run)
     assert states["score-0"].tasks == ("done", "failed")
     assert states["score-0"].reason == "'score-0' was told to fail"
-    assert {states[name].state for name in ("select", "sample", "report")} == {"blocked"}
+    assert {states[name].state for name in ("select", "sample", "assess", "compare", "report")} == {"blocked"}
     log = log_of(tmp_path, states["score-0"]).read_text()
     assert "'score-0' was told to fail" in log
     assert "Traceback" not in log

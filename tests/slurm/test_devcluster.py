@@ -12,7 +12,7 @@ from mammogan.cluster import attempts, ledger, slurm, state
 from mammogan.errors import ClusterError
 from mammogan.steps.progress import report_progress
 
-NODES = ("shards", "finalise", "train-0", "score-0", "select", "sample", "report")
+NODES = ("shards", "finalise", "train-0", "score-0", "select", "sample", "assess", "compare", "report")
 NODE = {name: index for index, name in enumerate(NODES)}
 
 

@@ -73,6 +73,13 @@ def test_retry_submits_a_failed_task_and_what_waits_for_it(launcher):
     assert states["score-0"].tasks == ("done", "failed")
     run.stub.order(run.folder)
     again = renewal(list(states.values()), "score-0", 1)
-    assert [node.name for node in again.nodes] == ["score-0", "select", "sample", "report"]
-    assert [record.tasks for record in run.submit(again.nodes)] == [(1,), (0,), (0, 1), (0,)]
+    assert [node.name for node in again.nodes] == [
+        "score-0",
+        "select",
+        "sample",
+        "assess",
+        "compare",
+        "report",
+    ]
+    assert [record.tasks for record in run.submit(again.nodes)] == [(1,), (0,), (0, 1), (0,), (0,), (0,)]
     assert {state.state for state in run.finish().values()} == {"done"}
