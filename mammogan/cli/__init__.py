@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mammogan import __version__
-from mammogan.cli import shards, study
+from mammogan.cli import review, shards, study
 from mammogan.cli.cost import cost
 from mammogan.cli.doctor import doctor
 from mammogan.cli.draw import draw, film
@@ -35,6 +35,7 @@ app = typer.Typer(
 app.command()(phantom)
 app.add_typer(shards.app, name="shards")
 app.add_typer(study.app, name="study")
+app.add_typer(review.app, name="review")
 RUNS = (doctor, launch, status, logs, cancel, retry, graph, cost, step, report, sync)
 MODELS = (draw, film, sample, screen, project, outlier)
 for command in (*RUNS, *MODELS):

@@ -5,10 +5,12 @@ Shape suffixes: N images, H x W pixels.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mammogan.data.order import positions
 from mammogan.data.shardset import Rung, ShardSet
@@ -35,20 +37,30 @@ class Mixed:
         Share of synthetic images, from 0 to below 1.
     seed : int
         Decides which synthetic images come when.
+    accepted : iterable of str, optional
+        Names of the synthetic images to take, as `mammogan review accepted` lists them; without it all.
 
     Raises
     ------
     ConfigError
-        If the share is out of range, or the pool has no shards.
+        If the share is out of range, the pool has no shards, or `accepted` names none or others than its own.
     DataError
         If the set is not built or has no rung of the pool's shape, or the pool is not whole.
     """
 
-    def __init__(self, shardset: Path, pool: Path, share: float, seed: int = 0) -> None:
+    def __init__(
+        self,
+        shardset: Path,
+        pool: Path,
+        share: float,
+        seed: int = 0,
+        accepted: Iterable[str] | None = None,
+    ) -> None:
         if not 0 <= share < 1:
             raise ConfigError(f"The share '{share:g}' of synthetic images is not from 0 to below 1.")
         self._paths, self._seed = (shardset, pool), seed
         self._rungs = self._opened()
+        self._places_N = self._taken(None if accepted is None else frozenset(accepted))
         self.epoch = 0
         reals = len(self._rungs[REAL])
         self._lengths = reals, round(reals * share / (1 - share))
@@ -85,7 +97,18 @@ class Mixed:
 
     def _synthetic(self, number: int) -> int:
         shown = self.epoch * self._lengths[SYNTHETIC] + number
-        return int(positions(len(self._rungs[SYNTHETIC]), shown, 1, (self._seed,))[0])
+        return int(self._places_N[positions(len(self._places_N), shown, 1, (self._seed,))[0]])
+
+    def _taken(self, accepted: frozenset[str] | None) -> NDArray[np.int64]:
+        """Give the places of the synthetic images that may be taken."""
+        every_N = np.arange(len(self._rungs[SYNTHETIC]))
+        if accepted is None:
+            return every_N
+        names = self._rungs[SYNTHETIC].keys(every_N)
+        if not accepted or not accepted <= set(names):
+            strange = f"'{min(accepted - set(names))}', which is not in" if accepted else "no image of"
+            raise ConfigError(f"The list of accepted images names {strange} the pool '{self._paths[1]}'.")
+        return every_N[[name in accepted for name in names]]
 
     def _opened(self) -> tuple[Rung, Rung]:
         shardset, pool = self._paths

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,14 @@ import jinja2
 
 from mammogan import __version__
 from mammogan.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a statistic shows and what it doesn't, a sentence or two each."""
+
+    shows: str
+    not_shown: str
 
 
 @cache

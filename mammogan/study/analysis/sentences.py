@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from mammogan.study.analysis.analysis import Analysis
 from mammogan.study.analysis.equivalence import Equivalence
 from mammogan.study.analysis.readers import least_right
-from mammogan.study.paper import between, percent
-
-
-@dataclass(frozen=True)
-class Reading:
-    """One sentence each way."""
-
-    shows: str
-    not_shown: str
+from mammogan.study.paper import Reading, between, percent
 
 
 def headline(found: Analysis) -> str:
