@@ -51,33 +51,13 @@ class Told:
         pairs_B = real_BU.sum(axis=1) * synthetic_BU.sum(axis=1)
         return np.asarray((below_BU * synthetic_BU).sum(axis=1) / pairs_B)
 
-    def p_value(self, groups: tuple[Groups, Groups], permutations: int, random: np.random.Generator) -> float:
-        """Give the share of permutations of the sources, among groups of a fold, with as high an AUC.
-
-        The classifiers stay: given them, whoever they have not seen is exchangeable if the sets are one.
-        """
-        both_A = np.concatenate([self.real_N, self.synthetic_M])
-        groups_A = np.concatenate([groups[0], groups[1] + groups[0].max(initial=-1) + 1])
-        first_G = np.unique(groups_A, return_index=True)[1]
-        real_G, fold_G = first_G < len(self.real_N), self.folds_A[first_G]
-        ranks_A = _ranks(both_A)
-        real_BA = np.empty((permutations + 1, len(both_A)), bool)
-        real_BA[0] = real_G[groups_A]
-        for draw in range(1, permutations + 1):
-            permuted_G = real_G.copy()
-            for fold in range(int(fold_G.max(initial=0)) + 1):
-                mine = np.flatnonzero(fold_G == fold)
-                permuted_G[mine] = real_G[random.permutation(mine)]
-            real_BA[draw] = permuted_G[groups_A]
-        counts_B = real_BA.sum(axis=1)
-        sums_B = real_BA @ ranks_A
-        others_B = len(both_A) - counts_B
-        aucs_B = 1 - (sums_B - counts_B * (counts_B + 1) / 2) / (counts_B * others_B).clip(1)
-        return float((aucs_B[1:] >= aucs_B[0] - 1e-12).sum() + 1) / (permutations + 1)
-
 
 def classify(
-    real_NF: Values, synthetic_MF: Values, groups: tuple[Groups, Groups], random: np.random.Generator
+    real_NF: Values,
+    synthetic_MF: Values,
+    groups: tuple[Groups, Groups],
+    random: np.random.Generator,
+    folds: int = FOLDS,
 ) -> Told | None:
     """Score each image by boosted trees that learned from the other folds; no group is in two folds.
 
@@ -85,7 +65,7 @@ def classify(
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    count = min(FOLDS, *(len(np.unique(part)) for part in groups))
+    count = min(folds, *(len(np.unique(part)) for part in groups))
     if count < 2:
         return None
     features_AF = np.vstack([real_NF, synthetic_MF])
@@ -108,6 +88,35 @@ def classify(
         model.fit(features_AF[rest], synthetic_A[rest])
         scores_A[here] = _ranks(model.decision_function(features_AF[here])) / here.sum()
     return Told(scores_A[: len(real_NF)], scores_A[len(real_NF) :], folds_A)
+
+
+def p_value(
+    real_NF: Values,
+    synthetic_MF: Values,
+    groups: tuple[Groups, Groups],
+    permutations: int,
+    random: np.random.Generator,
+) -> float:
+    """Give the share of permutations of the sources, among groups, that have at least as high an AUC.
+
+    A classifier learns from one half; only images of the other are permuted. Given the classifier they are
+    exchangeable if both sets are one, so that this is exact; scores of several folds hang on each other, and
+    are not. NaN if there are too few groups.
+    """
+    told = classify(real_NF, synthetic_MF, groups, random, 2)
+    if told is None:
+        return float("nan")
+    mine_A = told.folds_A == 0
+    groups_A = np.concatenate([groups[0], groups[1] + groups[0].max(initial=-1) + 1])[mine_A]
+    ranks_A = _ranks(np.concatenate([told.real_N, told.synthetic_M])[mine_A])
+    real_A = (np.arange(len(told.folds_A)) < len(told.real_N))[mine_A]
+    _, first_G, group_A = np.unique(groups_A, return_index=True, return_inverse=True)
+    real_G = real_A[first_G]
+    real_BA = np.array([real_A, *(random.permutation(real_G)[group_A] for _ in range(permutations))])
+    counts_B, others_B = real_BA.sum(axis=1), (~real_BA).sum(axis=1)
+    below_B = real_BA @ ranks_A - counts_B * (counts_B + 1) / 2
+    aucs_B = 1 - below_B / (counts_B * others_B).clip(1)
+    return float((aucs_B[1:] >= aucs_B[0] - 1e-12).sum() + 1) / (permutations + 1)
 
 
 def _folds(

@@ -9,7 +9,7 @@ import numpy as np
 from mammogan.metrics.compared.measure import Measure
 from mammogan.metrics.compared.sets import ViewSets, space
 from mammogan.metrics.look import QUANTITIES
-from mammogan.metrics.two_sample import Told, classify
+from mammogan.metrics.two_sample import classify, p_value
 
 SPLITS, PERMUTATIONS = 5, 999
 COMPONENTS = 30
@@ -60,9 +60,5 @@ def _told(sets: ViewSets, of: str, features: list[np.ndarray]) -> Iterator[Measu
         matched=float(of_matched.mean()) if len(of_matched) else None,
         train=beside.auc if beside else None,
         ideal=0.5,
-        note=_p(told, groups, random),
+        note=f"permutation p = {p_value(real_NF, synthetic_MF, groups, PERMUTATIONS, random):.3g}",
     )
-
-
-def _p(told: Told, groups: tuple[np.ndarray, np.ndarray], random: np.random.Generator) -> str:
-    return f"permutation p = {told.p_value(groups, PERMUTATIONS, random):.3g}"
