@@ -1,4 +1,4 @@
-"""Two samples of one quantity: each score by what it should see, and weights against the sets they stand for."""
+"""Two samples of one quantity: each score by what it should see, and weights by the sets they stand for."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def test_shared_information_of_one_distribution_is_1_after_its_correction_whatev
 
 @pytest.mark.parametrize(
     ("changed", "expected"),
-    # Of normal distributions: 1 - JSD by integration, the overlap 2 Phi(-shift / 2), and Wasserstein's distance.
+    # Of normal distributions: 1 - JSD by integration, the overlap 2 Phi(-shift / 2), Wasserstein's distance.
     [
         (REAL + 0.5, {"sis": 0.955, "ovl": 0.80, "w1": 0.5, "ks": 0.197}),
         (REAL + 1, {"sis": 0.841, "ovl": 0.62, "w1": 1.0, "ks": 0.383}),
