@@ -84,6 +84,7 @@ export class Pane extends EventTarget {
     this.grey = grey;
     this.maxZoom = 1;
     this.#home();
+    this.dispatchEvent(new Event("zoom"));
     this.#develop();
   }
 
@@ -202,9 +203,10 @@ export class Pane extends EventTarget {
       this.zoomBy(Math.exp(-clamp(step, -1, 1)), spot(event).x, spot(event).y);
     }, {passive: false});
     canvas.addEventListener("contextmenu", (event) => event.preventDefault());
-    // iOS zooms the page by its own gesture, whatever the page asks for.
-    for (const kind of ["gesturestart", "gesturechange"]) {
-      canvas.addEventListener(kind, (event) => event.preventDefault());
+    // iOS zooms the page by its own gesture, whatever the page asks for; and Chromium would take the end of a
+    // quick drag for a fling, and swallow the tap on a button that follows.
+    for (const kind of ["touchstart", "gesturestart", "gesturechange"]) {
+      canvas.addEventListener(kind, (event) => event.preventDefault(), {passive: false});
     }
   }
 
