@@ -5,6 +5,7 @@ Shape suffixes: H x W pixels, Q quantities, F features, R radii, K kinds of plan
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,7 +24,7 @@ QUANTITIES = (
 )
 """Moments of all pixels and of the breast's; the breast's part of the picture; of the breast's pixels the
 part that is black or white through and through, and the dense part."""
-THUMBNAIL_ROWS = 64
+THUMBNAIL_PX = (64, 51)
 PLANTED = 64
 """Training images of each view that copies are made of, to see if they are found."""
 
@@ -49,7 +50,7 @@ def look(
         "grids": power.grids,
         "texture": embed.texture(image_HW, depth_HW),
         "random-network": embed.embed(image_HW),
-        "thumbnail": thumbnail(image_HW),
+        "thumbnail": thumbnail(image_HW, mask_HW),
     }
     return found | ({"network": network.features(image_HW)} if network else {})
 
@@ -64,6 +65,17 @@ def plant_all(image_HW: Image, number: int) -> dict[str, NDArray[np.generic]]:
     }
 
 
-def thumbnail(image_HW: Image) -> Image:
-    """Shrink an image to 64 rows, uint16."""
-    return np.rint(embed.shrunk(image_HW, THUMBNAIL_ROWS)).astype(np.uint16)
+def thumbnail(image_HW: Image, mask_HW: tissue.Mask | None = None) -> Image:
+    """Stretch the box of the breast to 64 x 51 pixels, so that no shift and no zoom hides a copy; uint16.
+
+    Outside the breast is black; without a breast all is.
+    """
+    mask_HW = tissue.outline(image_HW) if mask_HW is None else mask_HW
+    top, left, height, width = tissue.box(mask_HW)
+    if not height:
+        return np.zeros(THUMBNAIL_PX, np.uint16)
+    part = slice(top, top + height), slice(left, left + width)
+    breast_HW = np.where(mask_HW[part], image_HW[part], 0).astype(np.float32)
+    way = cv2.INTER_AREA if height > THUMBNAIL_PX[0] else cv2.INTER_LINEAR
+    small_HW = cv2.resize(breast_HW, THUMBNAIL_PX[::-1], interpolation=way)
+    return np.asarray(np.rint(small_HW), np.uint16)

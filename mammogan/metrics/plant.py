@@ -23,10 +23,10 @@ CROP_PART = 0.9
 
 
 def plant(image_HW: Image, kind: str, random: np.random.Generator) -> Image:
-    """Copy a picture with noise, shifted, or cropped; what a shift uncovers is black."""
+    """Copy a picture with noise where it is not black, shifted, or cropped; a shift uncovers black."""
     height, width = image_HW.shape
     if kind == "noise":
-        noisy_HW = image_HW + random.normal(0, NOISE_SD * WHITE, image_HW.shape)
+        noisy_HW = image_HW + random.normal(0, NOISE_SD * WHITE, image_HW.shape) * (image_HW > 0)
         return np.asarray(np.clip(np.rint(noisy_HW), 0, WHITE), np.uint16)
     if kind == "shift":
         down, right = (max(1, round(random.uniform(0.3, 1) * SHIFT_PART * side)) for side in image_HW.shape)

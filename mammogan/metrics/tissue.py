@@ -33,6 +33,12 @@ def outline(image_HW: Image) -> Mask:
     return np.asarray(whole_HW, dtype=bool)
 
 
+def box(mask_HW: Mask) -> tuple[int, int, int, int]:
+    """Give first row, first column, height and width of the box around the breast; zeros without one."""
+    left, top, width, height = cv2.boundingRect(mask_HW.astype(np.uint8))
+    return top, left, height, width
+
+
 def depth(mask_HW: Mask) -> NDArray[np.float32]:
     """Give each pixel's distance in pixels to the outside of the breast; the picture's edge is no outside."""
     found = cv2.distanceTransform(mask_HW.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)

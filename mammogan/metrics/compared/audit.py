@@ -1,7 +1,7 @@
 """The audit of copying: nearer to training images than to held-out ones, planted copies, duplicates.
 
-Two spaces: ``thumbnail``, correlation of 64 rows about the mean picture, and ``random-network``. In both a
-picture and its mirror image are looked up.
+Two spaces: ``thumbnail``, correlation of the breasts' boxes about the mean of the training reals', and
+``random-network``. In both a picture and its mirror image are looked up.
 
 Shape suffixes: N held-out reals, M synthetics, T training reals, P pixels, B draws, S splits, K kinds.
 """
