@@ -13,6 +13,7 @@ const panes = Object.fromEntries(sides.map((side) => [side, new Pane(boxes[side]
 const both = sides.map((side) => panes[side]);
 const fetched = new Map();
 let linked = false, clock = null, sending = false;
+let hand = matchMedia("(pointer: coarse)").matches ? "touch" : "mouse";
 
 for (const side of sides) {
   const mark = boxes[side].querySelector(".mark");
@@ -102,7 +103,7 @@ function device() {
   const system = /iPad|iPhone/.test(agent) || (/Macintosh/.test(agent) && touch) ? "iOS"
     : /Android/.test(agent) ? "Android" : /Windows/.test(agent) ? "Windows" : /Mac OS/.test(agent) ? "macOS"
     : /CrOS/.test(agent) ? "ChromeOS" : /Linux/.test(agent) ? "Linux" : "other";
-  return `${touch ? "touch" : "mouse"} ${system}`;
+  return `${hand} ${system}`;
 }
 
 function fields() {
@@ -165,7 +166,10 @@ by("full").addEventListener("click", () => {
 });
 by("full").hidden = !document.documentElement.requestFullscreen;
 bindTones(tones, {brightness: by("brightness"), contrast: by("contrast"), reset: by("reset")});
-addEventListener("pointerdown", (event) => { if (!by("tools").contains(event.target)) by("tools").open = false; });
+addEventListener("pointerdown", (event) => {
+  hand = event.pointerType || hand;
+  if (!by("tools").contains(event.target)) by("tools").open = false;
+});
 // A tool that was touched keeps no focus: Enter is the answer's again.
 addEventListener("click", (event) => { if (event.detail && event.target.closest?.(".top")) document.activeElement?.blur(); });
 addEventListener("visibilitychange", () => clock?.seen());
