@@ -14,6 +14,7 @@ import jinja2
 
 from mammogan import __version__
 from mammogan.errors import ConfigError
+from mammogan.files import replacing_folder, write
 
 
 @dataclass(frozen=True)
@@ -71,16 +72,20 @@ def table(columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> str:
     return stream.getvalue()
 
 
-def check_out(out: Path, mark: str) -> None:
-    """Refuse a folder for results that holds anything but older ones, which have a file `mark`.
+def publish(out: Path, mark: str, contents: Mapping[str, str]) -> list[Path]:
+    """Write files by name into `out`, whole or not at all; older results, which have a file `mark`, go.
 
     Raises
     ------
     ConfigError
-        If it does.
+        If `out` holds something else.
     """
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / mark).is_file())):
         raise ConfigError(
             f"'{out}' is neither empty nor holds older results (it has no {mark}): give another folder, so "
             "that nothing else is overwritten."
         )
+    with replacing_folder(out) as folder:
+        for name, content in contents.items():
+            write(folder / name, content)
+    return [out / name for name in contents]

@@ -75,7 +75,7 @@ def test_a_session_by_touch(tablet, server):
         page.tap("#keep")
     page.wait_for_selector("#end:not([hidden])")
     shot(page, "end")
-    page.tap("text=End the session")
+    page.tap("#end [type=submit]")
     page.wait_for_selector("text=Thank you")
     assert said(server.folder) == [(), ("seam",), (), (), (), ()]
     rows = peek(server.folder, TABLES).rows("SELECT * FROM verdicts ORDER BY position")
@@ -125,7 +125,7 @@ def test_a_session_by_keys_with_the_server_killed_in_between(tablet, server):
     shown(page, 5)
     page.keyboard.press("n")
     page.wait_for_selector("#end:not([hidden])")
-    page.click("text=End the session")
+    page.click("#end [type=submit]")
     page.wait_for_selector("text=Thank you")
     assert said(server.folder) == [(), ("checkerboard", "marker-ghost"), ("other",), (), (), ()]
 

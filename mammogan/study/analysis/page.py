@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mammogan.files import replacing_folder, write
 from mammogan.study import paper
 from mammogan.study.analysis import figures, habits, sentences
 from mammogan.study.analysis.analysis import Analysis, as_json
@@ -24,7 +23,6 @@ def write_folder(found: Analysis, out: Path) -> list[Path]:
     ConfigError
         If `out` holds something else.
     """
-    paper.check_out(out, JSON)
     rows = {
         "readers.csv": _readers(found),
         "histogram.csv": _histogram(found),
@@ -38,10 +36,7 @@ def write_folder(found: Analysis, out: Path) -> list[Path]:
         CODEBOOK: codebook(),
     }
     contents |= {name: paper.table(columns, rows[name]) for name, columns in TABLES.items()}
-    with replacing_folder(out) as folder:
-        for name, content in contents.items():
-            write(folder / name, content)
-    return [out / name for name in contents]
+    return paper.publish(out, JSON, contents)
 
 
 def page(found: Analysis, printed: bool = False) -> str:

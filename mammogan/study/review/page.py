@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from mammogan.files import replacing_folder, write
 from mammogan.study import paper
 from mammogan.study.figure import INK, LINE, MUTED, REAL, SYNTHETIC, dress, inlined, svg
 from mammogan.study.paper import Reading
@@ -44,17 +43,13 @@ def write_folder(found: Results, bank: Bank, out: Path) -> list[Path]:
     ConfigError
         If `out` holds something else.
     """
-    paper.check_out(out, RATES)
     contents = {
         JSON: as_json(found),
         RATES: paper.table(COLUMNS, _rows(found)),
         PAGE: page(found, bank),
         PRINT: page(found, bank, printed=True),
     }
-    with replacing_folder(out) as folder:
-        for name, content in contents.items():
-            write(folder / name, content)
-    return [out / name for name in contents]
+    return paper.publish(out, RATES, contents)
 
 
 def page(found: Results, bank: Bank, printed: bool = False) -> str:
@@ -95,7 +90,8 @@ def forest(rows: tuple[Row, ...]) -> str:
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x", color=LINE, linewidth=0.5, alpha=0.6)
-    axes.legend(frameon=False, fontsize=8, labelcolor=MUTED, loc="lower right")
+    if most:
+        axes.legend(frameon=False, fontsize=8, labelcolor=MUTED, loc="lower right")
     return svg(figure)
 
 

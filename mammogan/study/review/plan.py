@@ -50,7 +50,11 @@ def plan(seed: int, pictures: Iterable[Picture], reviewers: int, overlap: int) -
         if place < len(keys)
     ]
     shared = frozenset(dealt[:overlap])
-    owners = {key: number for keys in shuffled for number, key in _turns(keys, shared, reviewers)}
+    owners = {
+        key: number
+        for first, keys in enumerate(shuffled)
+        for number, key in _turns(keys, shared, reviewers, first)
+    }
     series = tuple(
         tuple(
             sorted(
@@ -63,11 +67,13 @@ def plan(seed: int, pictures: Iterable[Picture], reviewers: int, overlap: int) -
     return Plan(series, owners, shared)
 
 
-def _turns(keys: Sequence[str], shared: frozenset[str], reviewers: int) -> Iterable[tuple[int, str]]:
-    """Deal the keys of a stratum to reviewers in turn, shared and others each for themselves."""
+def _turns(
+    keys: Sequence[str], shared: frozenset[str], reviewers: int, first: int
+) -> Iterable[tuple[int, str]]:
+    """Deal the keys of a stratum to reviewers in turn, from `first` on, shared and others apart."""
     for part in ([k for k in keys if k in shared], [k for k in keys if k not in shared]):
         for place, key in enumerate(part):
-            yield place % reviewers, key
+            yield (first + place) % reviewers, key
 
 
 def _drawn(seed: int, what: str, key: str) -> bytes:

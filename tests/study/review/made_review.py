@@ -30,7 +30,7 @@ def judge(browser, number, position, *kinds, **more):
 
 
 def go_through(desk, verdict, reviewers=None):
-    """Let reviewers judge all that is left to them and end; `verdict` gives kinds for reviewer and picture."""
+    """Let reviewers judge all that is left to them, and end; `verdict` gives kinds for each picture."""
     for reviewer in reviewers if reviewers is not None else range(len(desk.review.reviewers)):
         series = desk.plan.series[reviewer]
         for position in range(desk.state(reviewer)["position"], len(series)):
