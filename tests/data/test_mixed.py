@@ -1,5 +1,6 @@
 """Real and synthetic images in one training set, as torch's DataLoader takes them."""
 
+import pickle
 from collections import Counter
 
 import numpy as np
@@ -119,3 +120,30 @@ def test_pools_that_cannot_be_mixed_are_refused(built, pool, size_px, tmp_path):
     plain = make_pool(tmp_path / "dicoms", size_px, formats=("dicom",), dicom=DicomForm(pixel_mm=1))
     with pytest.raises(ConfigError, match="has dicom only: sample it as shards"):
         Mixed(built, plain, 0.5)
+
+
+def test_only_accepted_synthetic_images_are_taken_and_each_once_before_any_again(built, pool):
+    names = ["cc-0000001", "mlo-0000003", "mlo-0000004"]
+    mixed = Mixed(built, pool, 0.5, accepted=names)
+    wanted, reals = {60010, 60031, 60041}, len(Mixed(built, pool, 0))
+    shown = []
+    for epoch in range(3):
+        mixed.set_epoch(epoch)
+        assert len(greys(mixed)) == reals
+        shown += greys(mixed)
+    assert set(shown) == wanted
+    for first in range(0, len(shown) - 2, 3):
+        assert set(shown[first : first + 3]) == wanted
+    assert greys(pickle.loads(pickle.dumps(mixed))) == greys(mixed)  # as a spawned worker gets it
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ([], "The list of accepted images names no image of the pool '"),
+        (["cc-0000001", "cc-0000999"], "names 'cc-0000999', which is not in the pool '"),
+    ],
+)
+def test_a_list_of_other_images_is_refused(built, pool, names, told):
+    with pytest.raises(ConfigError, match=told):
+        Mixed(built, pool, 0.5, accepted=names)
