@@ -38,13 +38,13 @@ def analyse(
     from mammogan.study.analysis.analysis import analyse as compute
     from mammogan.study.analysis.design import design_of, find_trials
     from mammogan.study.analysis.page import PAGE, PRINT, write_folder
-    from mammogan.study.analysis.reading import read
+    from mammogan.study.analysis.reading import read, silent
     from mammogan.study.analysis.sentences import headline, readings
     from mammogan.study.paper import p_value, percent
 
     path = find_trials(source)
     trials = read(path)
-    found = compute(trials, design_of(path, trials, margin, pairs))
+    found = compute(trials, design_of(path, trials, margin, pairs), silent(path, trials))
     write_folder(found, out)
     typer.echo(headline(found))
     pooled = found.histogram.pooled

@@ -48,7 +48,8 @@ class Analysis:
 
     The primary share is of every scored trial, whether or not its reader went on to the end: an answer given
     is an answer. `completers` is the same of complete readers alone (None if there are none), and only they
-    are in the histogram, for only their counts are of as many pairs.
+    are in the histogram, for only their counts are of as many pairs. `silent` counts who was enrolled and
+    answered nothing, None if that is unknown.
     """
 
     trials: Trials
@@ -68,6 +69,7 @@ class Analysis:
     side: habits.Side
     times: habits.Times | None
     effort: habits.Effort
+    silent: int | None
 
     @property
     def incomplete(self) -> list[tuple[str, int]]:
@@ -76,7 +78,7 @@ class Analysis:
         return [(self.trials.readers[r], int(self.trials.answered[r])) for r in left_R]
 
 
-def analyse(trials: Trials, design: Design) -> Analysis:
+def analyse(trials: Trials, design: Design, silent: int | None = None) -> Analysis:
     """Compute everything; the same trials give the same numbers."""
     complete_R = trials.answered == design.pairs
     whole_N = complete_R[trials.reader_N]
@@ -104,6 +106,7 @@ def analyse(trials: Trials, design: Design) -> Analysis:
         side=habits.side(trials),
         times=habits.times(trials),
         effort=habits.effort(trials),
+        silent=silent,
     )
 
 
@@ -137,6 +140,7 @@ def as_json(found: Analysis) -> str:
             "pairs_a_reader": design.pairs,
             "complete_readers": int(found.complete_R.sum()),
             "incomplete": [{"participant": code, "answered": count} for code, count in found.incomplete],
+            "enrolled_without_answer": found.silent,
             "real_images": len(np.unique(trials.real_N)),
             "synthetic_images": len(np.unique(trials.synth_N)),
         },

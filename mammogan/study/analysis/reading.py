@@ -21,6 +21,7 @@ from mammogan.study.analysis.trials import LEFT, RIGHT, ROLES, Trials
 Row = Mapping[str, str]
 YES, NO = ("1", "yes", "true"), ("0", "no", "false")
 UNSAID = ("", "prefer not", "prefer-not", "prefer not to say", "unknown", "na")
+PARTICIPANTS = "participants.csv"
 READER_COLUMNS = ("role", "board", "breast", "years")
 
 
@@ -63,6 +64,29 @@ def read(path: Path) -> Trials:
     )
     _check_score(path, trials, cells.column(_flag, "correct", ", ".join((*YES, *NO))))
     return trials
+
+
+def silent(path: Path, trials: Trials) -> int | None:
+    """Count who was enrolled and answered nothing that is scored, by the export's participants.csv.
+
+    None if no such table lies beside the trials.
+
+    Raises
+    ------
+    DataError
+        If it has no column of participants, or lacks one who answered.
+    """
+    beside = path.with_name(PARTICIPANTS)
+    if not beside.is_file():
+        return None
+    with beside.open(encoding="utf-8-sig", newline="") as stream:
+        enrolled = {row.get("participant") or "" for row in csv.DictReader(stream)}
+    if strange := set(trials.readers) - enrolled:
+        raise DataError(
+            f"'{beside}' does not list the participant '{min(strange)}' of '{path}': both come from one "
+            "export, so export the study again."
+        )
+    return len(enrolled - set(trials.readers))
 
 
 def _rows(path: Path) -> list[Row]:

@@ -62,6 +62,7 @@ def test_page_json_and_tables_say_the_same(found, text, tmp_path):
     assert sum(int(row["right"]) for row in rows["readers.csv"]) == round(share["value"] * share["trials"])
     assert [int(row["readers"]) for row in rows["histogram.csv"]] == tree["histogram"]["counts"]
     assert float(rows["groups.csv"][0]["rate"]) == share["value"]
+    assert (tmp_path / "out" / "codebook.md").read_text() == codebook()
     assert len(rows["readers.csv"]) == tree["study"]["readers"] == 117
 
 
@@ -78,6 +79,12 @@ def test_readers_who_stop_early_are_listed_and_count_but_not_in_the_histogram(fo
     assert found.completers.trials == 1150
     assert "P004 (4 of 10), P071 (9 of 10)" in text
     assert json.loads(as_json(found))["study"]["incomplete"][0] == {"participant": "P004", "answered": 4}
+
+
+def test_who_answered_nothing_is_told(found):
+    more = analyse(found.trials, DESIGN, silent=3)
+    assert "3 more enrolled and answered no scored pair" in page(more)
+    assert json.loads(as_json(more))["study"]["enrolled_without_answer"] == 3
 
 
 def test_a_planted_expert_stands_beside_what_chance_gives(found, text):
@@ -143,16 +150,6 @@ def test_a_study_without_confidence_and_times_has_a_page_without_them(found):
     assert "no confidence said" in page(bare)
     assert page(bare).count("<svg") == 4
     assert json.loads(as_json(bare))["roc_area"] is None
-
-
-def test_no_other_folder_is_overwritten(found, tmp_path):
-    (tmp_path / "mine.txt").write_text("x")
-    with pytest.raises(ConfigError, match="is neither empty nor holds older results"):
-        write_folder(found, tmp_path)
-    write_folder(found, tmp_path / "out")
-    (tmp_path / "out" / "stale.csv").write_text("x")
-    write_folder(found, tmp_path / "out")
-    assert not (tmp_path / "out" / "stale.csv").exists()
 
 
 def test_the_codebook_has_every_column():

@@ -8,7 +8,7 @@ import pytest
 from mammogan.errors import ConfigError, DataError
 from mammogan.study.analysis.codebook import TRIALS
 from mammogan.study.analysis.design import design_of, find_trials
-from mammogan.study.analysis.reading import read
+from mammogan.study.analysis.reading import read, silent
 from mammogan.study.analysis.simulated import Plan, simulate
 from mammogan.study.analysis.table import write_trials
 
@@ -196,3 +196,13 @@ def test_a_design_that_does_not_fit_the_trials_is_refused(table):
         study.write_text(text)
         with pytest.raises(DataError, match=r"study.json' is damaged"):
             design_of(table, trials, None, None)
+
+
+def test_who_enrolled_and_answered_nothing_is_counted(table):
+    trials, beside = read(table), table.with_name("participants.csv")
+    assert silent(table, trials) is None
+    beside.write_text("participant,answered\n" + "".join(f"{who},4\n" for who in (*trials.readers, "P9")))
+    assert silent(table, trials) == 1
+    beside.write_text("participant,answered\nP001,4\n")
+    with pytest.raises(DataError, match=r"participants.csv' does not list the participant 'P002'"):
+        silent(table, trials)
