@@ -40,7 +40,7 @@ def analyse(
     from mammogan.study.analysis.page import PAGE, PRINT, write_folder
     from mammogan.study.analysis.reading import read, silent
     from mammogan.study.analysis.sentences import headline, readings
-    from mammogan.study.paper import p_value, percent
+    from mammogan.study.paper import p_is, percent
 
     path = find_trials(source)
     trials = read(path)
@@ -50,8 +50,8 @@ def analyse(
     pooled = found.histogram.pooled
     typer.echo(
         f"{len(trials.readers)} readers, {len(trials.reader_N)} pairs, {percent(found.share.value)} right; "
-        f"chi-square of counts p = {p_value(pooled.p if pooled else None)}, by drawing "
-        f"p = {p_value(found.histogram.monte_carlo_p)}."
+        f"chi-square of counts {p_is(pooled.p if pooled else None)}, by drawing "
+        f"{p_is(found.histogram.monte_carlo_p)}."
     )
     typer.echo(readings(found)["readers"].shows)
     if found.incomplete:

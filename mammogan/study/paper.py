@@ -34,7 +34,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "p": p_value}
+    environment.filters |= {"percent": percent, "p": p_value, "p_is": p_is}
     environment.globals |= {"between": between, "version": __version__}
     return environment
 
@@ -61,6 +61,12 @@ def p_value(p: float | None) -> str:
     if p < 0.001:
         return "< 0.001"
     return "> 0.999" if p > 0.999 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def p_is(p: float | None) -> str:
+    """Write a p for people as a statement."""
+    said = p_value(p)
+    return f"p {said}" if said[0] in "<>" else f"p = {said}"
 
 
 def table(columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> str:

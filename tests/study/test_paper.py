@@ -3,7 +3,7 @@
 import pytest
 
 from mammogan.errors import ConfigError
-from mammogan.study.paper import between, p_value, percent, publish, table
+from mammogan.study.paper import between, p_is, p_value, percent, publish, table
 
 
 def test_results_replace_older_ones_and_nothing_else(tmp_path):
@@ -28,6 +28,7 @@ def test_a_file_is_no_folder(tmp_path):
 )
 def test_a_p_is_told_as_far_as_it_says_anything(p, told):
     assert p_value(p) == told
+    assert p_is(p) == (f"p {told}" if told[0] in "<>" else f"p = {told}")
 
 
 def test_shares_are_told_as_percentages():
