@@ -18,7 +18,7 @@ class Served:
 
     def __init__(self, folder, *options, port=None, command="study"):
         self.folder, self.options, self.command = Path(folder), options, command
-        self.port = port or _free_port()
+        self.port = port or free_port()
         self.process = None
 
     def __enter__(self):
@@ -66,7 +66,7 @@ class Served:
         return self.process.communicate(timeout=PATIENCE_S)[0]
 
 
-def _free_port():
+def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
