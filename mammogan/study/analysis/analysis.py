@@ -23,11 +23,15 @@ from mammogan.study.analysis.trials import Trials
 
 @dataclass(frozen=True)
 class Design:
-    """The margin of the equivalence test, whether the study fixed it beforehand, and the pairs a reader."""
+    """The margin of the equivalence test, whether the study fixed it beforehand, and the pairs a reader.
+
+    `filtered` says that synthetic images with obvious artefacts were left out, so that all holds for the rest.
+    """
 
     margin: float
     fixed: bool
     pairs: int
+    filtered: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,7 @@ def as_json(found: Analysis) -> str:
             "readers": len(trials.readers),
             "trials": len(trials.reader_N),
             "pairs_a_reader": design.pairs,
+            "filtered": design.filtered,
             "complete_readers": int(found.complete_R.sum()),
             "incomplete": [{"participant": code, "answered": count} for code, count in found.incomplete],
             "enrolled_without_answer": found.silent,

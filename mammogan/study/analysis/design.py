@@ -63,18 +63,19 @@ def design_of(path: Path, trials: Trials, margin: float | None, pairs: int | Non
             f"'{path}': participant '{reader}' has {most} trials, and the study has {planned} pairs. "
             "Practice pairs don't belong into the table: export the study again."
         )
-    return Design(equivalence.check(used, where), said, planned)
+    return Design(equivalence.check(used, where), said, planned, fixed.get("filtered", False))
 
 
 def _study(path: Path, trials: Trials) -> dict[str, Any]:
-    """Read what the study fixed: margin and pairs, as far as it says them."""
+    """Read what the study fixed: margin, pairs and filter, as far as it says them."""
     places = [folder / STUDY for folder in (path.parent, path.parent.parent) if (folder / STUDY).is_file()]
     if not places:
         return {}
     try:
         tree = json.loads(places[0].read_text(encoding="utf-8"))
+        kinds = {"margin": float, "pairs": int, "filtered": bool}
         study_id = tree.get("study_id", trials.study_id)
-        found = {key: kind(tree[key]) for key, kind in (("margin", float), ("pairs", int)) if key in tree}
+        found = {key: kind(tree[key]) for key, kind in kinds.items() if key in tree}
     except (ValueError, TypeError, AttributeError) as error:
         raise DataError(
             f"'{places[0]}' is damaged: {error}. Take it from the folder of the study again."

@@ -25,7 +25,10 @@ def headline(found: Analysis) -> str:
         verdict = "not equivalent to guessing: they can tell, if not always"
     else:
         verdict = "not equivalent to guessing: they see a difference, and misread it"
-    return f"{said} (95 % interval {between(low, high)}): {verdict}."
+    rest = ""
+    if found.design.filtered:
+        rest = " Images with obvious artefacts were left out before: this holds for the others only."
+    return f"{said} (95 % interval {between(low, high)}): {verdict}.{rest}"
 
 
 def readings(found: Analysis) -> dict[str, Reading]:

@@ -123,6 +123,12 @@ def test_equivalence_may_come_with_a_measurable_lead():
     assert headline(found).endswith("within the margin 40 to 60 %, though measurably off a half.")
 
 
+def test_a_study_of_accepted_images_says_so_in_its_headline(found):
+    rest = "Images with obvious artefacts were left out before: this holds for the others only."
+    filtered = analyse(found.trials, Design(0.1, fixed=True, pairs=10, filtered=True))
+    assert headline(filtered) == f"{headline(found)} {rest}"
+
+
 def test_a_margin_that_nothing_fixed_is_called_that(found):
     loose = page(analyse(found.trials, Design(0.1, fixed=False, pairs=10)))
     assert "nothing shows that it was fixed before" in loose

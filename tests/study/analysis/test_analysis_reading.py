@@ -167,9 +167,9 @@ def test_the_margin_is_the_studys_and_nobody_elses(table):
     study = table.with_name("study.json")
     assert design_of(table, trials, None, None).margin == 0.1
     assert not design_of(table, trials, 0.05, None).fixed
-    study.write_text('{"study_id": "simulated", "margin": 0.08, "pairs": 4, "seed": 3}')
+    study.write_text('{"study_id": "simulated", "margin": 0.08, "pairs": 4, "filtered": true, "seed": 3}')
     found = design_of(table, trials, None, None)
-    assert (found.margin, found.fixed, found.pairs) == (0.08, True, 4)
+    assert (found.margin, found.fixed, found.pairs, found.filtered) == (0.08, True, 4, True)
     assert design_of(table, trials, 0.08, 4) == found
     with pytest.raises(
         ConfigError, match=r"--margin '0.05' is not the study's: study.json has '0.08', fixed bef"
