@@ -25,7 +25,7 @@ from mammogan.study.analysis.trials import Trials
 class Design:
     """The margin of the equivalence test, whether the study fixed it beforehand, and the pairs a reader.
 
-    `filtered` says that synthetic images with obvious artefacts were left out, so that all holds for the rest.
+    `filtered` says that images with obvious artefacts were left out, so that all holds for the rest only.
     """
 
     margin: float
