@@ -37,6 +37,8 @@ from mammogan.errors import DataError
 from mammogan.files import write
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from mammogan.metrics.compared.measure import Measure, Pair
 
 FORMAT = 1
@@ -94,6 +96,28 @@ def read(folder: Path) -> dict[str, Any]:
             "`mammogan report` writes it again."
         )
     return tree
+
+
+def read_images(folder: Path) -> dict[tuple[str, str], dict[str, np.ndarray]]:
+    """Read ``images.csv``: by source and view, of each quantity a number an image, NaN where there is none.
+
+    Raises
+    ------
+    DataError
+        If it is missing.
+    """
+    import numpy as np
+
+    path = folder / IMAGES
+    if not path.exists():
+        raise DataError(f"'{path}' is missing: `mammogan report` writes it again.")
+    found: dict[tuple[str, str], dict[str, list[float]]] = {}
+    with path.open(encoding="utf-8", newline="") as stream:
+        for line in csv.DictReader(stream):
+            columns = found.setdefault((line.pop("source"), line.pop("view")), {})
+            for name, cell in line.items():
+                columns.setdefault(name, []).append(float(cell or "nan"))
+    return {key: {name: np.array(v) for name, v in columns.items()} for key, columns in found.items()}
 
 
 def table(measures: Iterable[Measure]) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mammogan import schedule
 from mammogan.config.labels import VIEWS
@@ -18,7 +19,8 @@ from mammogan.steps.step import Step
 if TYPE_CHECKING:
     import numpy as np
 
-    from mammogan.data.shardset import ShardSet
+    from mammogan.data.shardset import Rung, ShardSet
+    from mammogan.study.quality import Quality
 
 SHOWN_PER_VIEW = 64
 
@@ -34,7 +36,8 @@ class WriteReport(Step):
 
         stages, choice = schedule.plan(run.method), read_choice(self.folder)
         last, shard_set = stages[-1], ShardSet(Path(run.shards))
-        synthetic = [self._synthetic(name, run.method.sampling.images_per_view) for name in VIEWS]
+        shown = min(SHOWN_PER_VIEW, run.method.sampling.images_per_view)
+        synthetic = [[self._synthetic(view, number) for number in range(shown)] for view in VIEWS]
         real = [self._real(shard_set, last, view) for view in range(len(VIEWS))]
         abouts = [recipe.dataset for recipe in run.recipes]
         counts: Counter[str] = Counter()
@@ -59,6 +62,7 @@ class WriteReport(Step):
             scores=[scores(self.folder, stage) for stage in stages],
             choice=choice,
             conditions=[about.terms for about in abouts],
+            quality=self._quality(shard_set.rung(last.height_px, last.width_px, "train")),
         )
         folder = self.folder / "report"
         files = [folder / "index.html"]
@@ -71,17 +75,39 @@ class WriteReport(Step):
         tell_tracking(self.folder, run, finished=self.node.name)
         return files
 
+    def _quality(self, training: Rung) -> Quality | None:
+        """Read what was measured, with the pictures of its galleries; nothing if it was not."""
+        import numpy as np
+
+        from mammogan.steps import measures
+        from mammogan.steps.compare import report_folder
+        from mammogan.study.quality import Quality
+
+        folder = report_folder(self.folder)
+        if not (folder / measures.JSON).exists():
+            return None
+        tree = measures.read(folder)
+        closest, duplicates = tree["gallery"]["closest"], tree["gallery"]["duplicates"]
+        return Quality(
+            tree,
+            measures.read_images(folder),
+            [(p, self._drawn(p, "number"), training.read(np.array([p["other"]]))[0]) for p in closest],
+            [(p, self._drawn(p, "number"), self._drawn(p, "other")) for p in duplicates],
+        )
+
+    def _drawn(self, pair: Mapping[str, Any], which: str) -> np.ndarray:
+        return self._synthetic(pair["view"], pair[which])
+
     def _ticks(self, stage: Stage) -> list[dict[str, float]]:
         from mammogan import tracking
 
         entries = tracking.read(self.folder, f"train-{stage.index}")
         return [entry["metrics"] for entry in entries if "metrics" in entry]
 
-    def _synthetic(self, view: str, count: int) -> list[np.ndarray]:
-        from mammogan.data.synthetic import read_image
+    def _synthetic(self, view: str, number: int) -> np.ndarray:
+        from mammogan.data.synthetic import image_name, read_image
 
-        names = (f"{view.lower()}-{i:07d}.png" for i in range(min(SHOWN_PER_VIEW, count)))
-        return [read_image(pool_folder(self.folder) / "png" / name) for name in names]
+        return read_image(pool_folder(self.folder) / "png" / f"{image_name(view, number)}.png")
 
     def _real(self, shard_set: ShardSet, stage: Stage, view: int) -> list[np.ndarray]:
         """Take validation images of a view: the page says that training never saw these patients."""

@@ -20,7 +20,7 @@ def dress(axes: Axes, title: str = "", x: str = "", y: str = "") -> None:
     axes.set_title(title, fontsize=10, color=INK, loc="left")
     axes.set_xlabel(x, fontsize=8, color=MUTED)
     axes.set_ylabel(y, fontsize=8, color=MUTED)
-    axes.tick_params(labelsize=8, colors=MUTED)
+    axes.tick_params(which="both", labelsize=8, colors=MUTED)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(LINE)
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jinja2
-
 from mammogan.study.curves import loss_curves, swd_curves
 from mammogan.study.figure import inlined
+from mammogan.study.paper import render
+from mammogan.study.quality import Quality, sections
 from mammogan.study.sheet import Image, png, sheet
 
 SHEET_COLUMNS = 8
@@ -36,6 +36,8 @@ class Findings:
         As `mammogan.steps.select` writes it.
     conditions
         What the data's licences demand.
+    quality
+        What was measured of the pool, if it was.
     """
 
     title: str
@@ -47,15 +49,16 @@ class Findings:
     scores: Sequence[Sequence[Mapping[str, Any]]]
     choice: Mapping[str, Any]
     conditions: Sequence[str] = ()
+    quality: Quality | None = None
 
 
 def page(findings: Findings) -> str:
     """Write the report as HTML."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("mammogan.study"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.get_template("report.html").render(
+    return render(
+        "report.html",
+        printed=False,
         findings=findings,
+        quality=sections(findings.quality) if findings.quality else None,
         sheets=[
             (view, _sheets(real, synthetic))
             for view, real, synthetic in zip(findings.views, findings.real, findings.synthetic, strict=True)

@@ -1,0 +1,53 @@
+"""The measures of the report in words, from ``words.toml``: what each is called, and what it tells."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+
+MOMENTS = ("mean", "sd", "skewness", "kurtosis", "hyperskewness")
+HEADLINES = (
+    ("joint", "c2st_auc", "breast_moments"),
+    ("joint", "c2st_auc", "features"),
+    ("distribution", "ovl", "breast_mean"),
+    ("distribution", "ovl", "breast_area"),
+    ("features", "precision", "random-network"),
+    ("features", "coverage", "random-network"),
+    ("diversity", "ms_ssim_difference", ""),
+    ("spectrum", "beta", ""),
+    ("swd", "swd_image", "mean"),
+    ("copies", "nearer_to_train", "thumbnail"),
+    ("copies", "called_copies", "thumbnail"),
+    ("views", "view_told_right", ""),
+    ("network", "frechet", "network"),
+)
+"""The rows of the summary: group, name and what it is taken from."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """A measure's name on the page, and what it tells in a sentence."""
+
+    name: str
+    tells: str
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """All that the page says: image quantities by name, measures by group and name, texts of groups."""
+
+    quantities: dict[str, str]
+    measures: dict[str, dict[str, Words]]
+    groups: dict[str, dict[str, str]]
+
+
+def lexicon() -> Lexicon:
+    """Read ``words.toml``."""
+    text = (resources.files("mammogan.study") / "words.toml").read_text(encoding="utf-8")
+    tree = tomllib.loads(text)
+    measures = {
+        group: {name: Words(**words) for name, words in named.items()}
+        for group, named in tree["measures"].items()
+    }
+    return Lexicon(tree["quantities"], measures, tree["groups"])
