@@ -95,14 +95,13 @@ def status(study: Folder) -> None:
     from rich.table import Table
 
     from mammogan.study.reader.admin import status as count
-    from mammogan.study.reader.admin import title_of
     from mammogan.study.reader.answers import TABLES
     from mammogan.study.reader.study import load_study
     from mammogan.study.web.store import peek
 
     fixed = load_study(study)
     found = count(peek(study, TABLES))
-    typer.echo(title_of(fixed))
+    typer.echo(f"{fixed.title} ({fixed.study_id}, version {fixed.study_version})")
     table = Table("enrolled", "complete", "answers", "withdrawn", "minutes, median", "state")
     minutes = "" if found.median_min is None else f"{found.median_min:.1f}"
     state = f"locked {found.locked[:16]}Z" if found.locked else "open"
@@ -216,8 +215,8 @@ def tell_links(address: Address, links: Mapping[str, tuple[str, str]], root_path
         typer.echo(f"{name + ':':{width}} {address.link(token, page)}")
     if address.is_open:
         typer.echo(
-            "Other devices reach it by this computer's name or address in place of 127.0.0.1. Plain HTTP: "
-            "use a wireless network of your own."
+            "Other devices in this network open the same links. They are plain HTTP: use a wireless network "
+            "of your own."
         )
     else:
         typer.echo(f"From another computer, first:  {address.tunnel}")

@@ -8,8 +8,9 @@ from mammogan.errors import ConfigError, DataError
 from mammogan.study.reader.answers import TABLES
 from mammogan.study.reader.desk import Desk
 from mammogan.study.reader.plan import SIDES
+from mammogan.study.reader.secret import normal_code
 from mammogan.study.reader.site import make
-from mammogan.study.reader.study import CODES, SECRET, load_secret, load_study, normal_code
+from mammogan.study.reader.study import CODES, SECRET, load_secret, load_study
 from mammogan.study.web.bank import PIXELS
 from mammogan.study.web.store import peek
 from tests.study.asgi import Browser

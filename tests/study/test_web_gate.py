@@ -139,4 +139,7 @@ def test_a_port_is_taken_before_it_is_told_and_a_taken_one_is_an_error():
         with pytest.raises(ConfigError, match=r"can't be listened at.*--port 0 takes a free one"):
             with listening("127.0.0.1", address.port):
                 pass
-    assert Address("0.0.0.0", 1).is_open
+    everywhere = Address("0.0.0.0", 1)
+    assert everywhere.is_open
+    assert re.fullmatch(r"http://(?!127\.|0\.)[\w.-]+:1/\?token=t", everywhere.link("t"))
+    assert Address("10.0.0.7", 2).link("t") == "http://10.0.0.7:2/?token=t"

@@ -13,7 +13,6 @@ from mammogan.study.reader import answers
 from mammogan.study.reader.answers import is_locked, standing
 from mammogan.study.reader.desk import Desk, lock
 from mammogan.study.reader.plan import Plan
-from mammogan.study.reader.study import Study
 from mammogan.study.web.app import NOT_FOUND, Fields, RefusalError, go, page
 from mammogan.study.web.store import View
 
@@ -128,11 +127,6 @@ def router(desk: Desk) -> APIRouter:
         return go("admin")
 
     return routes
-
-
-def title_of(study: Study) -> str:
-    """Name a study with its version."""
-    return f"{study.title} ({study.study_id}, version {study.study_version})"
 
 
 def _check(request: Request) -> None:

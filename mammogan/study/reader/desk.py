@@ -11,7 +11,8 @@ from mammogan import __version__
 from mammogan.study.reader import answers
 from mammogan.study.reader.answers import ABOUT, Standing, is_locked, next_number, standing
 from mammogan.study.reader.plan import SIDES, Pair
-from mammogan.study.reader.study import Secret, load_numbers, load_secret, load_study, which
+from mammogan.study.reader.secret import Secret, which
+from mammogan.study.reader.study import load_numbers, load_secret, load_study
 from mammogan.study.web.app import RefusalError
 from mammogan.study.web.bank import Bank
 from mammogan.study.web.gate import same

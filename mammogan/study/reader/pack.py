@@ -12,6 +12,7 @@ from mammogan.errors import ConfigError, DataError
 from mammogan.files import replacing_folder, write
 from mammogan.study.reader import answers
 from mammogan.study.reader.answers import is_locked
+from mammogan.study.reader.secret import Secret
 from mammogan.study.reader.study import (
     CODES,
     PACK,
@@ -19,7 +20,6 @@ from mammogan.study.reader.study import (
     STUDY,
     SUMS,
     Numbers,
-    Secret,
     load_secret,
     load_study,
 )

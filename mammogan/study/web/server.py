@@ -16,32 +16,41 @@ if TYPE_CHECKING:
     from mammogan.study.web.gate import Gate
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - only if asked for
 GRACE_S = 5
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a site is served; `prefix` is what a proxy in front of it puts before its paths."""
+    """Where a site is served."""
 
     host: str
     port: int
-    prefix: str = ""
 
     def link(self, token: str, page: str = "") -> str:
-        """Give the address that lets in, as opened on this machine or through `tunnel`."""
-        host = "127.0.0.1" if self.host in ("0.0.0.0", *LOOPBACK) else self.host  # noqa: S104
+        """Give the address that lets in: from this network if it is open to it, else from this machine."""
+        host = outward() if self.host in EVERYWHERE else "127.0.0.1" if not self.is_open else self.host
         return f"http://{host}:{self.port}/{page}?{urlencode({'token': token})}"
 
     @property
     def tunnel(self) -> str:
         """Give the line that makes the site reachable on another machine, typed there."""
-        at = "127.0.0.1" if self.host in ("0.0.0.0", *LOOPBACK) else self.host  # noqa: S104
-        return f"ssh -N -L {self.port}:{at}:{self.port} {getpass.getuser()}@{socket.getfqdn()}"
+        return f"ssh -N -L {self.port}:127.0.0.1:{self.port} {getpass.getuser()}@{socket.getfqdn()}"
 
     @property
     def is_open(self) -> bool:
         """Whether other machines can reach it without ssh."""
         return self.host not in LOOPBACK
+
+
+def outward() -> str:
+    """Give this machine's address in its network, or its name where it is in none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # nothing is sent: it only chooses the interface
+        except OSError:
+            return socket.gethostname()
+        return str(probe.getsockname()[0])
 
 
 @contextmanager
