@@ -109,3 +109,24 @@ def test_a_fair_study_lies_in_the_fair_range():
     assert (high >= FAIR).all()
     assert low[5] > 15
     assert high[5] < 45
+
+
+def pooled_p(drawn, readers=117, trials=10, *, cells=None):
+    """Give chi-square's p of many histograms, in the cells that the test pools, or in others."""
+    expected = readers * binomial(trials)
+    cells = cells or pool(expected)
+    e = np.array([expected[a : b + 1].sum() for a, b in cells])
+    o = np.stack([drawn[:, a : b + 1].sum(axis=1) for a, b in cells], axis=1)
+    return stats.chi2.sf(((o - e) ** 2 / e).sum(axis=1), len(cells) - 1)
+
+
+def test_pooling_keeps_the_level_and_its_power_is_what_the_page_says():
+    rng = np.random.default_rng(0)
+    fair = rng.multinomial(117, binomial(10), 40_000)
+    assert (pooled_p(fair) <= 0.05).mean() == pytest.approx(0.05, abs=0.004)
+    assert (pooled_p(fair) >= 0.999).mean() == pytest.approx(0.001, abs=0.0007)
+    every = [(k, k) for k in range(11)]
+    assert (pooled_p(fair, cells=every) <= 0.05).mean() == pytest.approx(0.074, abs=0.006)
+    assert (pooled_p(fair, cells=every) >= 0.999).mean() == pytest.approx(0.003, abs=0.001)
+    able = rng.multinomial(117, stats.binom.pmf(np.arange(11), 10, 0.55), 20_000)
+    assert (pooled_p(able) > 0.05).mean() == pytest.approx(0.28, abs=0.015)  # "three times in ten"
