@@ -1,18 +1,21 @@
-"""A real Chromium, where there is one."""
+"""A real Chromium, where there is one.
+
+It ends with each module: Playwright's event loop would be in the way of tests that run their own.
+"""
 
 import shutil
 
 import pytest
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright():
     api = pytest.importorskip("playwright.sync_api")
     with api.sync_playwright() as started:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(playwright):
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
