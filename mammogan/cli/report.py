@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,18 +12,6 @@ from mammogan.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-HEADLINES = (
-    ("joint", "c2st_auc", "breast_moments"),
-    ("joint", "c2st_auc", "features"),
-    ("features", "coverage", "random-network"),
-    ("diversity", "ms_ssim_difference", ""),
-    ("spectrum", "beta", ""),
-    ("copies", "nearer_to_train", "thumbnail"),
-    ("copies", "called_copies", "thumbnail"),
-    ("views", "view_told_right", ""),
-    ("network", "frechet", "network"),
-)
 
 
 def report(
@@ -47,8 +35,8 @@ def report(
     from mammogan.config.run import Run
     from mammogan.steps import STEPS, done, graph
     from mammogan.steps.assess import assess
-    from mammogan.steps.compare import FAMILIES, compare, report_folder
-    from mammogan.steps.measures import JSON, TABLE, read
+    from mammogan.steps.compare import FAMILIES, compare
+    from mammogan.steps.measures import JSON, TABLE, read, report_folder
     from mammogan.steps.subjects import Subjects
 
     if (tasks > 1) != (task is not None):
@@ -75,24 +63,17 @@ def report(
     )
 
 
-def _summary(measures: list[dict[str, object]]) -> Table:
+def _summary(measures: list[dict[str, Any]]) -> Table:
+    """Give the page's summary, in its words."""
     from rich.table import Table
 
-    table = Table("measure", "view", "value", "95 %", "real against real")
-    for wanted in HEADLINES:
-        for measure in measures:
-            if (measure["group"], measure["name"], measure["of"]) == wanted:
-                name = f"{measure['name']} {measure['of']}".strip()
-                ranges = (_range(measure["ci"]), _range(measure["null"]))
-                table.add_row(name, str(measure["view"]), _number(measure["value"]), *ranges)
+    from mammogan.study.quality import row
+    from mammogan.study.words import headlines, lexicon
+
+    words = lexicon()
+    table = Table("measure", "view", "value", "95 %", "as few", "real beside real")
+    for measure in headlines(measures):
+        told = row(measure, words)
+        name = f"{told['name']} ({told['of']})" if told["of"] else told["name"]
+        table.add_row(name, *(told[key] for key in ("view", "value", "interval", "matched", "null")))
     return table
-
-
-def _range(interval: object) -> str:
-    if not isinstance(interval, dict):
-        return ""
-    return f"{_number(interval['low'])} to {_number(interval['high'])}"
-
-
-def _number(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float | int) else "-"

@@ -12,6 +12,7 @@ from mammogan.config.labels import VIEWS
 from mammogan.config.run import Run
 from mammogan.files import write
 from mammogan.steps import looked, measures
+from mammogan.steps.measures import report_folder
 from mammogan.steps.select import read_choice, scores
 from mammogan.steps.step import Step
 
@@ -23,11 +24,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FAMILIES = ("distributions", "joint", "spectra", "features", "diversity", "copies")
-
-
-def report_folder(run: Path) -> Path:
-    """Where the report is."""
-    return run / "report"
 
 
 class CompareSets(Step):

@@ -12,6 +12,7 @@ from mammogan.config.labels import VIEWS
 from mammogan.config.run import Run
 from mammogan.files import write
 from mammogan.schedule import Stage
+from mammogan.steps.measures import report_folder
 from mammogan.steps.sample import pool_folder
 from mammogan.steps.select import read_choice, scores
 from mammogan.steps.step import Step
@@ -64,7 +65,7 @@ class WriteReport(Step):
             conditions=[about.terms for about in abouts],
             quality=self._quality(shard_set.rung(last.height_px, last.width_px, "train")),
         )
-        folder = self.folder / "report"
+        folder = report_folder(self.folder)
         files = [folder / "index.html"]
         write(files[0], report.page(findings))
         for name, *kinds in zip(VIEWS, real, synthetic, strict=True):
@@ -80,7 +81,6 @@ class WriteReport(Step):
         import numpy as np
 
         from mammogan.steps import measures
-        from mammogan.steps.compare import report_folder
         from mammogan.study.quality import Quality
 
         folder = report_folder(self.folder)

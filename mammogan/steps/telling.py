@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from mammogan import schedule, tracking
 from mammogan.config.run import Run
+from mammogan.steps import measures
 from mammogan.steps.graph import graph
-from mammogan.steps.select import FILE_NAME, TABLE, model_folder, scores
+from mammogan.steps.measures import report_folder
+from mammogan.steps.select import FILE_NAME, TABLE, model_folder, read_choice, scores
 
 log = logging.getLogger(__name__)
 
@@ -63,11 +65,12 @@ def story(run_dir: Path, run: Run, finished: str = "") -> tracking.Story:
         for score in scores(run_dir, stage):
             name, step = f"swd/{stage.height_px}x{stage.width_px}", round(score["kimg"])
             result.scores += [(f"{name}/{key}", value, step) for key, value in _points(score)]
+    report = report_folder(run_dir)
+    if (report / measures.JSON).exists():
+        result.scores += list(_qualities(measures.read(report), read_choice(run_dir)["kimg"]))
     files = (
-        run_dir / "run.json",
-        run_dir / FILE_NAME,
-        run_dir / TABLE,
-        run_dir / "report" / "index.html",
+        *(run_dir / name for name in ("run.json", FILE_NAME, TABLE)),
+        *(report / name for name in ("index.html", measures.JSON, measures.TABLE, measures.IMAGES)),
     )
     result.files += [path for path in files if path.exists()]
     if "report" in ended:
@@ -84,6 +87,16 @@ def _points(score: dict[str, Any]) -> Iterator[tuple[str, float]]:
     parts = {view.lower(): part for view, part in score["views"].items()} | {"breast": score["breast"]}
     for name, part in parts.items():
         yield from ((f"{name}/mean", part["swd"]), (f"{name}/floor", part["floor"]))
+
+
+def _qualities(tree: Mapping[str, Any], kimg: float) -> Iterator[tuple[str, float, int]]:
+    """Give the report's summary, so that runs can be compared by it; the files have all measures."""
+    from mammogan.study.words import headlines
+
+    for measure in headlines(tree["measures"]):
+        name = "/".join(filter(None, ("quality", measure["view"].lower(), measure["name"], measure["of"])))
+        values = {name: measure["value"], f"{name}/as_few": measure["matched"]}
+        yield from ((key, value, round(kimg)) for key, value in values.items() if value is not None)
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, str]:

@@ -14,7 +14,7 @@ from mammogan.study.moments import histograms, pairs
 from mammogan.study.sheet import Image, png, sheet
 from mammogan.study.spectra import spectra
 from mammogan.study.strip import spelled, strip, verdict
-from mammogan.study.words import HEADLINES, MOMENTS, Lexicon, Words, lexicon
+from mammogan.study.words import MOMENTS, Lexicon, Words, headlines, lexicon
 
 Values = NDArray[np.float64]
 DOMAINS = {"all": "whole image", "breast": "breast alone"}
@@ -51,10 +51,10 @@ class Quality:
 
 def sections(quality: Quality) -> dict[str, Any]:
     """Give all that the page's template asks for: texts, tables with strips, and figures."""
-    words = lexicon()
+    words, short = lexicon(), list(headlines(quality.tree["measures"]))
     return {
         "tree": quality.tree,
-        "headlines": [(view, list(_headlines(quality, view, words))) for view in quality.views],
+        "headlines": [(view, [row(m, words) for m in short if m["view"] == view]) for view in quality.views],
         "moments": [
             (view, title, inlined(_moments(quality, view, domain)))
             for view in quality.views
@@ -88,13 +88,6 @@ def row(measure: Mapping[str, Any], words: Lexicon, digits: int = 3) -> dict[str
         "verdict": verdict(measure),
         "note": measure["note"],
     }
-
-
-def _headlines(quality: Quality, view: str, words: Lexicon) -> Iterator[dict[str, Any]]:
-    for group, name, of in HEADLINES:
-        for measure in _found(quality, group, view):
-            if (measure["name"], measure["of"]) == (name, of):
-                yield row(measure, words)
 
 
 def _group(quality: Quality, key: str, words: Lexicon) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from typing import Any
 
 MOMENTS = ("mean", "sd", "skewness", "kurtosis", "hyperskewness")
 HEADLINES = (
@@ -40,6 +42,12 @@ class Lexicon:
     quantities: dict[str, str]
     measures: dict[str, dict[str, Words]]
     groups: dict[str, dict[str, str]]
+
+
+def headlines(measures: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Give the measures of the summary, in its order, those of one row for each view."""
+    for wanted in HEADLINES:
+        yield from (m for m in measures if (m["group"], m["name"], m["of"]) == wanted)
 
 
 def lexicon() -> Lexicon:
