@@ -9,7 +9,6 @@ Shape suffixes: N, M images, F features, B draws.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mammogan.metrics.neighbours import Features
 from mammogan.metrics.resample import Values
@@ -21,12 +20,11 @@ def frechet(a_NF: Features, b_MF: Features) -> float:
     """Give the squared Fréchet distance of the normal distributions that fit best; NaN for a single image."""
     if min(len(a_NF), len(b_MF)) < 2:
         return float("nan")
-    (mean_a, cov_a), (mean_b, cov_b) = (_fitted(each) for each in (a_NF, b_MF))
-    root_a = _root(cov_a)
-    # The trace of the root of a product of covariances is that of this symmetric matrix's.
-    values = np.linalg.eigvalsh(root_a @ cov_b @ root_a)
-    common = np.sqrt(np.maximum(values, 0)).sum()
-    return float(max(0.0, ((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * common))
+    wide = a_NF.astype(np.float64), b_MF.astype(np.float64)
+    mean_a, mean_b = (part.mean(axis=0) for part in wide)
+    off_a, off_b = ((part - part.mean(axis=0)) / (len(part) - 1) ** 0.5 for part in wide)
+    spread = (off_a**2).sum() + (off_b**2).sum()
+    return float(max(0.0, ((mean_a - mean_b) ** 2).sum() + spread - 2 * _common(off_a, off_b)))
 
 
 def kernel_distance(a_NF: Features, b_MF: Features) -> float:
@@ -54,11 +52,15 @@ def _diagonal(a_NF: Features) -> float:
     return float(((np.einsum("nf,nf->n", a_NF, a_NF) / a_NF.shape[1] + 1) ** 3).sum(dtype=np.float64))
 
 
-def _fitted(features_NF: Features) -> tuple[Values, Values]:
-    wide_NF = features_NF.astype(np.float64)
-    return wide_NF.mean(axis=0), np.atleast_2d(np.cov(wide_NF, rowvar=False))
+def _common(a_NF: Values, b_MF: Values) -> float:
+    """Give the trace of the root of the product of both covariances, a' a and b' b.
 
-
-def _root(matrix_FF: Values) -> NDArray[np.float64]:
-    values_F, vectors_FF = np.linalg.eigh(matrix_FF)
-    return np.asarray((vectors_FF * np.sqrt(np.maximum(values_F, 0))) @ vectors_FF.T)
+    Its eigenvalues' roots are the singular values of a b', which is the smaller matrix where images are few,
+    and else those of the product of two roots.
+    """
+    if min(len(a_NF), len(b_MF)) < a_NF.shape[1]:
+        return float(np.linalg.svd(a_NF @ b_MF.T, compute_uv=False).sum())
+    values_F, vectors_FF = np.linalg.eigh(a_NF.T @ a_NF)
+    root_FF = (vectors_FF * np.sqrt(np.maximum(values_F, 0))) @ vectors_FF.T
+    squared_F = np.linalg.eigvalsh(root_FF @ (b_MF.T @ b_MF) @ root_FF)
+    return float(np.sqrt(np.maximum(squared_F, 0)).sum())

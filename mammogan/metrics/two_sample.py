@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mammogan.metrics.resample import Groups, Values, Weights
 
 FOLDS = 5
-TREES, LEAVES = 40, 8
+TREES, LEAVES, RATE = 25, 8, 0.2
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,7 @@ def classify(
             continue
         model = HistGradientBoostingClassifier(
             max_iter=TREES,
+            learning_rate=RATE,
             max_leaf_nodes=LEAVES,
             min_samples_leaf=min(20, max(2, int(rest.sum()) // 10)),
             early_stopping=False,

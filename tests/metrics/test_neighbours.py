@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.linalg import sqrtm
 
 from mammogan.metrics import neighbours
 from mammogan.metrics.frechet import frechet, kernel_distance
@@ -69,6 +70,12 @@ def test_the_frechet_distance_is_that_of_two_normal_distributions():
     assert frechet(a, a) == pytest.approx(0, abs=1e-6)
     assert frechet(a, points(40000, 1, shift=0.5)) == pytest.approx(6 * 0.25, rel=0.05)
     assert frechet(a, points(40000, 1, spread=2.0)) == pytest.approx(6, rel=0.05)
+    few = a[:5], points(9, 3, shift=0.3)
+    means, covariances = [part.mean(axis=0) for part in few], [np.cov(part, rowvar=False) for part in few]
+    root = np.real(sqrtm(covariances[0] @ covariances[1]))
+    literal = ((means[0] - means[1]) ** 2).sum() + np.trace(covariances[0] + covariances[1] - 2 * root)
+    assert frechet(*few) == pytest.approx(literal, rel=1e-4)
+    assert frechet(*few[::-1]) == pytest.approx(literal, rel=1e-4)
     assert np.isnan(frechet(a[:1], a))
 
 

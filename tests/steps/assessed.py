@@ -1,29 +1,74 @@
-"""A run whose pool is made of given images, as if its generator had drawn them; nothing is trained."""
+"""Shard sets and runs made of given images, so that no DICOM is read and nothing is trained."""
 
 import json
 
+from mammogan.config.dataset import load_recipe
 from mammogan.config.labels import VIEWS
 from mammogan.config.method import load_method
-from mammogan.config.run import claim, merge
+from mammogan.config.run import Run, claim, merge
 from mammogan.config.site import load_site
-from mammogan.data import synthetic
+from mammogan.data import manifest, private, synthetic
 from mammogan.data.filling import write_parts
+from mammogan.data.manifest import Count, Manifest, Plan, PlannedShard, recipe_record, render
+from mammogan.data.shardset import ShardSet
 from mammogan.data.synthetic import Image, Pool
+from mammogan.data.tar import ShardWriter, encode_image
 from mammogan.steps.subjects import Subjects
 
 DIGEST = "d" * 64
 SETTINGS = ("assessment.bootstraps=100", "assessment.splits=20", "assessment.pairs=40")
+SPACING_MM = 0.2
+
+
+def make_shards(folder, images, a_patient=2):
+    """Make a shard set of one rung of images by split and view, uint16 (N, H, W); some are of one patient.
+
+    The patients' names start with ``CANARY``, and so do keys.
+    """
+    recipe, shards, files, counts = load_recipe("phantom"), [], [], []
+    private.create(folder, "plan")
+    for split, views in images.items():
+        size = views["CC"].shape[1:]
+        writer, lines = ShardWriter(folder, *size, split, f"{split}-00000"), []
+        for view in VIEWS:
+            for number, image in enumerate(views[view]):
+                key = f"CANARY{split}{view}{number:05d}"
+                note = json.dumps({"key": key, "pixel_spacing_mm": SPACING_MM}).encode()
+                writer.add(key, {"view": view, "laterality": "L"}, encode_image(image), note)
+                lines.append({"sample": {"key": key}, "patient": f"CANARY{split}{number // a_patient}"})
+            counts.append(Count(recipe="phantom", split=split, view=view, vendor="", images=len(views[view])))
+        files.append(writer.close())
+        private.write_lines(private.folder(folder) / "plan" / f"{split}-00000.jsonl", lines)
+        shards.append(
+            PlannedShard(name=f"{split}-00000", split=split, samples=len(lines), sha256=files[-1].sha256)
+        )
+    identity = manifest.identity((recipe,), tuple(shards))
+    about = {"identity": identity, "tallies": ()}
+    (folder / manifest.PLAN).write_text(render(Plan(recipes=(recipe,), shards=tuple(shards), **about)))
+    made = Manifest(
+        recipes=(recipe_record(recipe),),
+        rungs_px=(size,),
+        counts=tuple(counts),
+        flags={},
+        moments=(),
+        files=tuple(files),
+        **about,
+    )
+    (folder / manifest.MANIFEST).write_text(render(made))
+    return ShardSet(folder)
 
 
 def make_run(folder, shard_set, images, *overrides):
-    """Make a run on a shard set of 40x32 pixels; `images` are those of its pool by view, uint16 (N, H, W)."""
-    count = len(images["CC"])
+    """Make a run on a shard set, whose stage has the images' size; `images` are its pool's, by view."""
+    count, height, width = images["CC"].shape
+    stage = (height // 5).bit_length() - 1
     sampling = (f"sampling.images_per_view={count}", f"sampling.images_per_task={count}")
-    method = load_method("tour", (*SETTINGS, *sampling, *overrides))
+    method = load_method("tour", (f"ladder.stages={stage + 1}", *SETTINGS, *sampling, *overrides))
     site = load_site("local", ("tracking.uri=off",))
     claim(folder, merge(method, shard_set.recipes, site, shard_set.path, shard_set.identity, "test"))
-    (folder / "selection.json").write_text(json.dumps({"stage": 3, "images": 1, "checkpoint": DIGEST}))
-    size = {"height_px": 40, "width_px": 32}
+    choice = {"stage": stage, "images": 1, "checkpoint": DIGEST}
+    (folder / "selection.json").write_text(json.dumps(choice))
+    size = {"height_px": height, "width_px": width}
     pool = Pool(checkpoint=DIGEST, seed=1, views=VIEWS, images_per_view=count, **size)
     synthetic.claim(folder / "samples", pool)
     drawn = ((part, Image(view, i, images[view][i])) for part in pool.parts for view, i in part.order)
@@ -32,14 +77,13 @@ def make_run(folder, shard_set, images, *overrides):
     return folder
 
 
-def reals(shard_set, split, count):
-    """Give the first images of a split by view, uint16 (N, H, W)."""
-    rung = shard_set.rung(40, 32, split)
-    return {view: rung.read((rung.views_N == n).nonzero()[0][:count]) for n, view in enumerate(VIEWS)}
-
-
 def subjects(run_folder):
     """Give what a run's steps measure."""
-    from mammogan.config.run import Run
-
     return Subjects(run_folder, Run.load(run_folder))
+
+
+def found(report, view="CC", **wanted):
+    """Give the only measure that has the wanted fields, as in ``measures.json``."""
+    wanted["view"] = view
+    (one,) = [m for m in report["measures"] if all(m[key] == value for key, value in wanted.items())]
+    return one

@@ -74,7 +74,8 @@ def _booted(sets: ViewSets, found: Manifolds) -> dict[str, Values]:
 
 def _distances(sets: ViewSets, group: str, name: str, parts: list[np.ndarray]) -> Iterator[Measure]:
     real_NF, synthetic_MF, train_TF = parts
-    draws = WIDE_DRAWS if real_NF.shape[1] > WIDE else DRAWS
+    most = WIDE_DRAWS if real_NF.shape[1] > WIDE else DRAWS
+    draws = min(most, max(10, sets.settings.bootstraps // 10))
     drawn = [
         (_repeated(real_NF, real_N), _repeated(synthetic_MF, synthetic_M))
         for real_N, synthetic_M in zip(*(part[:draws] for part in sets.drawn), strict=True)

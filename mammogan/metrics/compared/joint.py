@@ -41,9 +41,9 @@ def _told(sets: ViewSets, of: str, features: list[np.ndarray]) -> Iterator[Measu
     if told is None:
         return
     nulls, matched = [], []
-    for one_N, other_N, some_M in zip(
-        *(part[:SPLITS] > 0 for part in (*sets.halves, sets.some)), strict=True
-    ):
+    count = min(SPLITS, max(2, sets.settings.splits // 10))
+    splits = [part[:count] > 0 for part in (*sets.halves, sets.some)]
+    for one_N, other_N, some_M in zip(*splits, strict=True):
         one_NF, one_groups = real_NF[one_N], groups[0][one_N]
         nulls.append(classify(one_NF, real_NF[other_N], (one_groups, groups[0][other_N]), random))
         matched.append(classify(one_NF, synthetic_MF[some_M], (one_groups, groups[1][some_M]), random))
