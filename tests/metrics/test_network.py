@@ -7,7 +7,6 @@ import torch
 from mammogan.errors import ConfigError
 from mammogan.metrics.network import UserNetwork
 
-
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 
 
