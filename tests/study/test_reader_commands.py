@@ -109,6 +109,18 @@ def test_an_export_tells_what_was_right_only_once_the_study_is_locked(folder, tm
     assert marks == [("locked",), ("unblinded",)]
 
 
+def test_a_study_that_was_exported_into_itself_is_analysed_by_its_name(folder, tmp_path):
+    assert "has no trials.csv: `mammogan study lock" in refused(
+        DataError, "analyse", folder, "--out", tmp_path / "results"
+    )
+    take_part(folder, people=3)
+    done("lock", folder)
+    done("export", folder, folder / "export")
+    told = done("analyse", folder, "--out", tmp_path / "results")
+    assert "3 readers, 30 pairs" in told
+    assert (tmp_path / "results" / "analysis.json").exists()
+
+
 def test_an_export_says_what_its_columns_mean_and_what_was_shown(folder, tmp_path):
     take_part(folder, pairs=4)
     out = tmp_path / "out"

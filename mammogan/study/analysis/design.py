@@ -11,7 +11,7 @@ from mammogan.study.analysis import equivalence
 from mammogan.study.analysis.analysis import Design
 from mammogan.study.analysis.trials import Trials
 
-STUDY, TRIALS = "study.json", "trials.csv"
+STUDY, TRIALS, EXPORT = "study.json", "trials.csv", "export"
 
 
 def find_trials(source: Path) -> Path:
@@ -24,12 +24,13 @@ def find_trials(source: Path) -> Path:
     """
     if not source.is_dir():
         return source
-    if not (source / TRIALS).is_file():
-        raise DataError(
-            f"'{source}' has no {TRIALS}: `mammogan study lock {source}`, then `mammogan study export "
-            f"{source} {source}/export`, and analyse '{source}/export'."
-        )
-    return source / TRIALS
+    for folder in (source, source / EXPORT):
+        if (folder / TRIALS).is_file():
+            return folder / TRIALS
+    raise DataError(
+        f"'{source}' has no {TRIALS}: `mammogan study lock {source}`, then `mammogan study export {source} "
+        f"{source / EXPORT}`, and analyse '{source}' again."
+    )
 
 
 def design_of(path: Path, trials: Trials, margin: float | None, pairs: int | None) -> Design:
