@@ -1,5 +1,7 @@
 """Both copies of what was answered hold the same, whatever moment the process is killed at."""
 
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -231,6 +233,27 @@ def test_one_process_has_a_store_at_a_time_and_anybody_may_look(tmp_path):
     Store(tmp_path, TABLES).close()
     with pytest.raises(DataError, match="There is no folder"):
         Store(tmp_path / "elsewhere", TABLES)
+
+
+def test_a_file_system_without_locks_is_told(tmp_path, monkeypatch):
+    Store(tmp_path, TABLES).close()
+
+    def without(descriptor, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", without)
+    with pytest.raises(ConfigError, match="can't be locked: No locks available"):
+        Store(tmp_path, TABLES)
+
+
+def test_a_database_that_cannot_be_used_now_is_not_taken_for_damaged(tmp_path, monkeypatch):
+    def refuse(path, **more):
+        raise sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr(sqlite3, "connect", refuse)
+    with pytest.raises(ConfigError, match="can't be opened: database is locked"):
+        Store(tmp_path, TABLES)
+    assert not (tmp_path / f"{DATABASE}.damaged").exists()
 
 
 def test_a_full_disk_keeps_nothing_by_half(tmp_path, monkeypatch):

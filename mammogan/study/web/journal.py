@@ -66,6 +66,9 @@ class Journal:
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o600)
         os.ftruncate(descriptor, self._size)
         os.fsync(descriptor)
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        os.fsync(folder)  # so that the file's name outlives a power cut, too
+        os.close(folder)
         return descriptor
 
     def append(self, event: Event) -> None:

@@ -10,6 +10,7 @@ network file systems don't have. One process serves a folder; a lock file holds 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -214,6 +215,13 @@ def _merged(first: list[Event], second: list[Event]) -> list[Event]:
 def _connect(path: Path) -> sqlite3.Connection:
     try:
         return _opened(path)
+    except (
+        sqlite3.OperationalError
+    ) as error:  # a locked file, a full disk, no locks there: nothing is damaged
+        raise ConfigError(
+            f"The database '{path}' can't be opened: {error}. It needs a file system with locks and some free "
+            "space; move the folder to one. Nothing that was answered is lost."
+        ) from None
     except sqlite3.DatabaseError:  # damaged: the journal holds all of it
         path.replace(path.with_name(f"{path.name}.damaged"))
         return _opened(path)
@@ -249,9 +257,13 @@ def _locked(folder: Path) -> int:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError as error:
         owner = os.pread(descriptor, 100, 0).decode(errors="replace").strip() or "unknown"
         os.close(descriptor)
+        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+            raise ConfigError(
+                f"'{path}' can't be locked: {error.strerror}. Move the folder to a file system with locks."
+            ) from None
         raise ConfigError(
             f"'{folder}' is open in another process ({owner}): one at a time may write there. Use its page, "
             "or stop it first."
