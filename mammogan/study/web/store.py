@@ -215,12 +215,10 @@ def _merged(first: list[Event], second: list[Event]) -> list[Event]:
 def _connect(path: Path) -> sqlite3.Connection:
     try:
         return _opened(path)
-    except (
-        sqlite3.OperationalError
-    ) as error:  # a locked file, a full disk, no locks there: nothing is damaged
+    except sqlite3.OperationalError as error:  # locked, or a full disk: nothing is damaged
         raise ConfigError(
-            f"The database '{path}' can't be opened: {error}. It needs a file system with locks and some free "
-            "space; move the folder to one. Nothing that was answered is lost."
+            f"The database '{path}' can't be opened: {error}. It needs a file system with locks and some "
+            "free space; move the folder to one. Nothing that was answered is lost."
         ) from None
     except sqlite3.DatabaseError:  # damaged: the journal holds all of it
         path.replace(path.with_name(f"{path.name}.damaged"))
