@@ -1,5 +1,6 @@
 """The reader study as people meet it: a real Chromium, real touches, a server that is killed."""
 
+import os
 import re
 
 import pytest
@@ -13,6 +14,10 @@ from tests.study.served import Served
 pytestmark = pytest.mark.browser
 CONFIRM = "#answer [type=submit]"
 LEFT, RIGHT = ".pane[data-side=left] canvas", ".pane[data-side=right] canvas"
+
+
+SHOTS = os.environ.get("MAMMOGAN_SCREENSHOTS", "")
+"""A folder for pictures of the pages, for a person to look at."""
 
 
 @pytest.fixture(scope="module")
@@ -300,6 +305,8 @@ def test_everything_of_a_pair_is_in_view_at_every_size(tablet, server):
             assert box["x"] + box["width"] <= width and box["y"] + box["height"] <= height, name
         assert boxes[LEFT]["width"] == pytest.approx(boxes[RIGHT]["width"], abs=1)
         assert boxes[LEFT]["height"] > height / 2
+        if SHOTS:
+            page.screenshot(path=f"{SHOTS}/study-{width}x{height}.png")
         for name in ("[data-choose=left]", CONFIRM, "#link"):
             assert page.locator(name).bounding_box()["height"] >= 44, name
 

@@ -12,10 +12,11 @@ from mammogan.config.dataset import load_recipe
 from mammogan.config.labels import UNKNOWN
 from mammogan.data.synthetic import load_manifest
 from mammogan.errors import ConfigError, DataError
-from mammogan.steps.study import Sources, new_study, offers, open_sources, read_accepted
+from mammogan.steps.study import Sources, new_study, offers, open_sources, read_accepted, sources_of_run
 from mammogan.study.reader.settings import StudyFile
 from mammogan.study.reader.study import SUMS, load_study
 from mammogan.study.web.bank import Bank, load_index
+from tests.cli.made import make_run
 from tests.steps.test_steps_review import CHECKPOINT, make_pool, rung_of
 from tests.study.made_study import SIZE, VIEWS
 
@@ -118,6 +119,11 @@ def test_reals_are_of_patients_that_training_never_saw(splits, taken, pools, mon
         assert found.reals == (*SIZE, taken)
         assert found.split == taken
         assert len(found.synthetics) == load_manifest(pools[1]).pool.images
+
+
+def test_a_run_brings_its_shard_set_and_its_pool(tmp_path):
+    run = make_run(tmp_path / "run")
+    assert sources_of_run(run) == (run / "shards", run / "samples")
 
 
 class Blind:
