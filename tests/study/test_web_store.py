@@ -221,6 +221,7 @@ def test_a_tail_of_zeros_after_a_power_cut_is_cut_off(tmp_path):
     with (tmp_path / JOURNAL).open("ab") as stream:
         stream.write(bytes(300))
     assert state(tmp_path) == [("a", 1)]
+    assert (tmp_path / JOURNAL).read_bytes().endswith(b"}\n")
 
 
 def test_one_process_has_a_store_at_a_time_and_anybody_may_look(tmp_path):
@@ -268,6 +269,7 @@ def test_a_full_disk_keeps_nothing_by_half(tmp_path, monkeypatch):
     with pytest.raises(RunFailedError, match="disk or quota is full"):
         mark(opened, "a", 2)
     monkeypatch.setattr(os, "fsync", real)
+    assert len(whole_lines(tmp_path / JOURNAL)[0]) == 1  # nobody who looks now sees what was refused
     mark(opened, "a", 3)
     opened.close()
     assert state(tmp_path) == [("a", 1), ("a", 3)]
