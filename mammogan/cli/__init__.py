@@ -69,8 +69,8 @@ def main() -> None:
             raise
         _fail(
             f"This needs the package '{package}', which is not installed here. A command that reads images "
-            "needs pip install 'mammogan[data]', one that draws or scores 'mammogan[train]', one that serves pages "
-            "'mammogan[study]'.",
+            "needs pip install 'mammogan[data]', one that draws or scores 'mammogan[train]', one that serves "
+            "pages 'mammogan[study]'.",
             MammoganError.exit_code,
         )
     except OSError as error:
