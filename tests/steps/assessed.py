@@ -2,6 +2,7 @@
 
 import json
 
+from mammogan import schedule
 from mammogan.config.dataset import load_recipe
 from mammogan.config.labels import VIEWS
 from mammogan.config.method import load_method
@@ -13,7 +14,10 @@ from mammogan.data.manifest import Count, Manifest, Plan, PlannedShard, recipe_r
 from mammogan.data.shardset import ShardSet
 from mammogan.data.synthetic import Image, Pool
 from mammogan.data.tar import ShardWriter, encode_image
+from mammogan.steps.score import score_path
+from mammogan.steps.select import lowest_swd
 from mammogan.steps.subjects import Subjects
+from tests.steps import scored
 
 DIGEST = "d" * 64
 SETTINGS = ("assessment.bootstraps=100", "assessment.splits=20", "assessment.pairs=40")
@@ -66,9 +70,13 @@ def make_run(folder, shard_set, images, *overrides):
     method = load_method("tour", (f"ladder.stages={stage + 1}", *SETTINGS, *sampling, *overrides))
     site = load_site("local", ("tracking.uri=off",))
     claim(folder, merge(method, shard_set.recipes, site, shard_set.path, shard_set.identity, "test"))
-    choice = {"stage": stage, "images": 1, "checkpoint": DIGEST}
-    (folder / "selection.json").write_text(json.dumps(choice))
-    size = {"height_px": height, "width_px": width}
+    images_shown = schedule.plan(method)[stage].checkpoints()[-1]
+    chosen = scored.score(images_shown, 20.0, stage=stage, checkpoint=DIGEST)
+    path = score_path(folder, stage, images_shown)
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(chosen))
+    (folder / "selection.json").write_text(json.dumps(lowest_swd([chosen], 2.0)))
+    size = {"height_px": height, "width_px": width, "formats": ("shards", "png")}
     pool = Pool(checkpoint=DIGEST, seed=1, views=VIEWS, images_per_view=count, **size)
     synthetic.claim(folder / "samples", pool)
     drawn = ((part, Image(view, i, images[view][i])) for part in pool.parts for view, i in part.order)

@@ -175,10 +175,12 @@ def test_every_measure_says_what_it_is_taken_from_and_the_csv_says_the_same(repo
     assert report["sets"]["MLO"]["synthetic"]["patients"] is None
     names = {(measure["group"], measure["name"]) for measure in report["measures"]}
     assert {group for group, _ in names} == {
-        "distribution", "joint", "spectrum", "features", "diversity", "copies", "views",
+        "distribution", "joint", "spectrum", "features", "diversity", "copies", "views", "swd",
     }  # fmt: skip
     for measure in report["measures"]:
         assert measure["images"] > 0 and measure["patients"] in (0, COUNT // 2)
+        if measure["group"] == "swd":  # of the score: 19 for CC, with a floor of 5
+            assert (measure["value"], measure["null"]["mean"]) in ((19, 5), (21, 5), (29, 5), (31, 5))
         if measure["ci"] and measure["ci"]["low"] is not None:
             assert measure["ci"]["low"] <= measure["value"] <= measure["ci"]["high"], measure
 
@@ -286,7 +288,7 @@ def test_a_handful_of_images_gives_what_it_can_and_says_what_it_can_not(tmp_path
     )
     report = measured(tmp_path / "run", shards, images(3, count))
     if count == 1:
-        assert not report["measures"]
+        assert {measure["group"] for measure in report["measures"]} == {"swd"}
         assert report["skipped"] == [
             f"{view}: there are 1 synthetic and 1 held-out and 1 training images, and it takes 2"
             for view in ("CC", "MLO")
