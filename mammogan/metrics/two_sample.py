@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mammogan.metrics.resample import Groups, Values, Weights
 
 FOLDS = 5
-TREES, LEAVES, RATE = 25, 8, 0.2
+TREES, LEAVES, RATE, BINS = 25, 8, 0.2, 63
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def classify(
             max_leaf_nodes=LEAVES,
             min_samples_leaf=min(20, max(2, int(rest.sum()) // 10)),
             early_stopping=False,
-            class_weight="balanced",
+            max_bins=BINS,
             random_state=0,
         )
         model.fit(features_AF[rest], synthetic_A[rest])
