@@ -76,10 +76,6 @@ def _distances(sets: ViewSets, group: str, name: str, parts: list[np.ndarray]) -
     real_NF, synthetic_MF, train_TF = parts
     most = WIDE_DRAWS if real_NF.shape[1] > WIDE else DRAWS
     draws = min(most, max(10, sets.settings.bootstraps // 10))
-    drawn = [
-        (_repeated(real_NF, real_N), _repeated(synthetic_MF, synthetic_M))
-        for real_N, synthetic_M in zip(*(part[:draws] for part in sets.drawn), strict=True)
-    ]
     splits = list(zip(*(part[: min(SPLITS, draws)] > 0 for part in (*sets.halves, sets.some)), strict=True))
     for score, distance in (("frechet", frechet), ("kid", kernel_distance)):
         matched = [distance(real_NF[one_N], synthetic_MF[some_M]) for one_N, _, some_M in splits]
@@ -88,7 +84,7 @@ def _distances(sets: ViewSets, group: str, name: str, parts: list[np.ndarray]) -
             distance(real_NF, synthetic_MF),
             group,
             name,
-            np.array([distance(*pair) for pair in drawn]) if score == "frechet" else None,
+            _drawn(sets, real_NF, synthetic_MF, draws) if score == "frechet" else None,
             np.array([distance(real_NF[one_N], real_NF[other_N]) for one_N, other_N, _ in splits]),
             within=(0, np.inf),
             matched=float(np.mean(matched)) if matched else None,
@@ -98,5 +94,12 @@ def _distances(sets: ViewSets, group: str, name: str, parts: list[np.ndarray]) -
         )
 
 
-def _repeated(features_NF: np.ndarray, weights_N: np.ndarray) -> np.ndarray:
-    return np.repeat(features_NF, weights_N.astype(np.int64), axis=0)
+def _drawn(sets: ViewSets, real_NF: np.ndarray, synthetic_MF: np.ndarray, draws: int) -> Values:
+    """Give the Frechet distance of draws, of which one at a time is held: each is as large as the sets."""
+    weights = zip(*(part[:draws].astype(np.int64) for part in sets.drawn), strict=True)
+    return np.array(
+        [
+            frechet(np.repeat(real_NF, real_N, axis=0), np.repeat(synthetic_MF, synthetic_M, axis=0))
+            for real_N, synthetic_M in weights
+        ]
+    )
