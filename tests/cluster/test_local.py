@@ -18,7 +18,8 @@ from mammogan.steps.graph import graph
 
 
 def run_all(folder, run):
-    *_, last = local.run_graph(folder, graph(run), poll_s=0.1)
+    with local.interruptible():  # tests may run in the background of a shell, whose children ignore INT
+        *_, last = local.run_graph(folder, graph(run), poll_s=0.1)
     return {state.node.name: state for state in last}
 
 
