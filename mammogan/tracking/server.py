@@ -20,6 +20,7 @@ from uuid import uuid4
 
 from mammogan import __version__
 from mammogan.files import sha256, write
+from mammogan.tracking import database
 from mammogan.tracking.journal import FOLDER, read
 
 EXPERIMENT, PARENT, TOLD = "mammogan", "parent", "told.json"
@@ -87,6 +88,7 @@ def sync(run: Path, uri: str, story: Story) -> None:
 
     uri = uri or default_uri(run)
     with _one_at_a_time(run):
+        database.ensure(uri)
         server = _Server(MlflowClient(tracking_uri=uri), run, uri)
         launched_ms = int((run / "run.json").stat().st_mtime * 1000)
         parent = server.run_of(PARENT, story.name, story.tags, launched_ms)
