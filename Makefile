@@ -92,8 +92,10 @@ fuzz: $(VENV)/dev ## Build shards of 10,000 mutated DICOM files: N=10000 SEED=1 
 torture: $(VENV)/dev ## Kill a build of 2,000 images ten times; plan 100,000 headers in flat memory (15 minutes)
 	$(BIN)/pytest -m slow tests/data/test_shards_killed.py tests/data/test_shards_memory.py
 
-pictures: ## Take the README's pictures from make small
+pictures: ## Take the README's pictures from make small and make small METHOD=small-160
 	for sheet in synthetic-cc synthetic-mlo real-cc real-mlo; do cp small/sheets/80-$$sheet.png docs/pictures/small-$$sheet.png; done
+	$(BIN)/python -m tests.bench.small small/run-small-160 small/few --stage 5 --columns 8 --rows 2
+	for view in cc mlo; do cp small/few/160-synthetic-$$view.png docs/pictures/small-160-$$view.png; done
 
 killed: $(VENV)/dev ## Kill a training of four stages ten times; it ends in the same weights (10 minutes)
 	$(BIN)/pytest -m slow tests/train/test_killed.py

@@ -1,6 +1,6 @@
 """Say how far a run has come: SWD above the floor at a stage's start and end, and sheets of its samples.
 
-    python -m tests.bench.small RUN SHEETS [--stage 4]
+    python -m tests.bench.small RUN SHEETS [--stage 4] [--columns 12 --rows 3]
 
 At its start a stage draws what the stage before draws, its pixels doubled: that is a fade of 0. Both are
 scored like any checkpoint, against the same held-out reals, with the same seeds.
@@ -29,8 +29,6 @@ from mammogan.train import checkpoint, device
 from mammogan.train.draw import Model
 from mammogan.train.growth import load_average
 
-COLUMNS, ROWS = 12, 3
-
 
 def averages(
     folder: Path, run: Run, stage: Stage, shards: ShardSet, *models: tuple[Model, int]
@@ -55,6 +53,8 @@ def main() -> None:
     arguments.add_argument("run", type=Path)
     arguments.add_argument("sheets", type=Path)
     arguments.add_argument("--stage", type=int, help="without it, every stage that has ended")
+    arguments.add_argument("--columns", type=int, default=12, help="of a sheet")
+    arguments.add_argument("--rows", type=int, default=3)
     options = arguments.parse_args()
     torch.set_grad_enabled(False)
     device.prepare(here := device.local_device())
@@ -73,11 +73,14 @@ def main() -> None:
         start, finish = averages(options.run, run, stage, shards, (old, 2), (new, 1))
         say(f"| {size[0]}x{size[1]} | {start:.1f} | {finish:.1f} | {finish / start:.2f} |")
         for view, name in enumerate(VIEWS):
-            count = COLUMNS * ROWS
+            count = options.columns * options.rows
             fakes = list(new.draw(run.method.method.seed, range(count), view))
             reals = list(rung.read(np.flatnonzero(rung.views_N == view)[:count]))
             for kind, images in (("synthetic", fakes), ("real", reals)):
-                write(options.sheets / f"{size[0]}-{kind}-{name.lower()}.png", png(sheet(images, COLUMNS)))
+                write(
+                    options.sheets / f"{size[0]}-{kind}-{name.lower()}.png",
+                    png(sheet(images, options.columns)),
+                )
 
 
 if __name__ == "__main__":
