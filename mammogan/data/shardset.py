@@ -16,6 +16,8 @@ from mammogan.data.manifest import Manifest, Plan, ShardFile, load_plan
 from mammogan.data.tar import Index, decode_image
 from mammogan.errors import DataError
 
+HELD_OUT = ("test", "validation")
+"""Splits that training never sees; a model is judged by the first that a set has."""
 CACHE_BYTES = 512 << 20
 """A rung whose images fit in here stays in memory once they were read."""
 OPEN_SHARDS = 64
@@ -60,6 +62,24 @@ class ShardSet:
             If the set is planned only.
         """
         return manifest.load_manifest(self.path, self.plan)
+
+    def held_out(self, height_px: int, width_px: int) -> str:
+        """Name the split by which a model of this resolution is judged: test, or else validation.
+
+        Raises
+        ------
+        DataError
+            If the set holds training images only.
+        """
+        size = height_px, width_px
+        there = {f.split for f in self.manifest.files if (f.height_px, f.width_px) == size and f.samples}
+        for split in HELD_OUT:
+            if split in there:
+                return split
+        raise DataError(
+            f"The shard set '{self.path}' holds training images only, and nobody should judge a model by "
+            "what it was trained on: plan the set with a 'splits.test' or 'splits.validation'."
+        )
 
     def rung(self, height_px: int, width_px: int, split: str) -> Rung:
         """Open the images of one resolution and split.

@@ -17,6 +17,7 @@ from mammogan import __version__
 from mammogan.config.settings import Natural, Positive, Settings, validate
 from mammogan.data.encoding import decode_png
 from mammogan.data.manifest import ShardFile, render
+from mammogan.data.shardset import Rung
 from mammogan.errors import ConfigError, DataError
 from mammogan.files import sha256, write
 
@@ -137,6 +138,19 @@ class PoolManifest(Settings):
 
     pool: Pool
     parts: tuple[BuiltPart, ...]
+
+    def rung(self, folder: Path) -> Rung:
+        """Open the images of the pool, which lies in `folder`.
+
+        Raises
+        ------
+        ConfigError
+            If it has no shards.
+        """
+        files = [part.shard for part in self.parts if part.shard is not None]
+        if not files:
+            raise ConfigError(f"The pool '{folder}' has no shards: sample it with --format shards.")
+        return Rung(folder, files)
 
 
 def image_name(view: str, number: int) -> str:

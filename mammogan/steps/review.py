@@ -14,6 +14,7 @@ from mammogan.steps.study import Sources, laid_out, offers
 from mammogan.steps.terms import TERMS
 
 if TYPE_CHECKING:
+    from mammogan.data.synthetic import PoolManifest
     from mammogan.study.review.review import Review
     from mammogan.study.review.settings import ReviewFile
 
@@ -71,7 +72,7 @@ def export_accepted(
     listed = {file for part in manifest.parts for file in part.files}
     kinds = {"png": "png/{}.png", "dicom": "dicom/{}.dcm"}
     counts = dict.fromkeys(kinds, 0)
-    drawn = None if "png" in manifest.pool.formats else _from_shards(pool)
+    drawn = None if "png" in manifest.pool.formats else _from_shards(pool, manifest)
     with replacing_folder(out) as folder:
         for name in names:
             for kind, pattern in kinds.items():
@@ -93,16 +94,13 @@ def export_accepted(
     return counts["png"], counts["dicom"]
 
 
-def _from_shards(pool: Path) -> Callable[[str], bytes]:
+def _from_shards(pool: Path, manifest: PoolManifest) -> Callable[[str], bytes]:
     """Give a reader of images by name, as PNG, from a pool's shards."""
     import numpy as np
 
     from mammogan.data.encoding import encode_png
-    from mammogan.data.shardset import Rung
-    from mammogan.data.synthetic import load_manifest
 
-    files = [part.shard for part in load_manifest(pool).parts if part.shard is not None]
-    rung = Rung(pool, files)
+    rung = manifest.rung(pool)
     places = {name: place for place, name in enumerate(rung.keys(np.arange(len(rung))))}
 
     def encoded(name: str) -> bytes:

@@ -60,7 +60,7 @@ def screen_pool(
     """
     import numpy as np
 
-    from mammogan.data.shardset import Rung, ShardSet
+    from mammogan.data.shardset import ShardSet
     from mammogan.data.synthetic import load_manifest
     from mammogan.metrics.support import Support, names
     from mammogan.train import checkpoint, device
@@ -74,11 +74,9 @@ def screen_pool(
             f"The pool '{pool}' was drawn from checkpoint '{manifest.pool.checkpoint}', and the run "
             f"'{folder}' chose '{source.digest}': give the run that the pool is of."
         )
-    files = [part.shard for part in manifest.parts if part.shard is not None]
-    if not files:
-        raise ConfigError(f"The pool '{pool}' has no shards to be screened: sample it with --format shards.")
+    drawn = manifest.rung(pool)
     device.prepare(here := device.local_device())
-    shardset, drawn = ShardSet(Path(run.shards)), Rung(pool, files)
+    shardset = ShardSet(Path(run.shards))
     training, validation = (
         shardset.rung(stage.height_px, stage.width_px, split) for split in ("train", "validation")
     )

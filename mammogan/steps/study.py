@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from mammogan.study.reader.study import Study
     from mammogan.study.web.bank import Index, Levels, Outline, Picture, Window
 
-SPLITS = ("test", "validation")
-"""Where reals are taken from, the first that has any; never from what was trained on."""
 Offer = tuple["Picture", Callable[[], "Levels"]]
 
 
@@ -95,23 +93,15 @@ def open_sources(shards: Path, pool: Path) -> Sources:
     DataError
         If set or pool are not whole, or the set holds no patients apart from those for training.
     """
-    from mammogan.data.shardset import Rung, ShardSet
+    from mammogan.data.shardset import ShardSet
     from mammogan.data.synthetic import load_manifest
 
     manifest, shard_set = load_manifest(pool), ShardSet(shards)
-    files = [part.shard for part in manifest.parts if part.shard is not None]
-    if not files:
-        raise ConfigError(f"The pool '{pool}' has no shards: sample it with --format shards.")
-    there = {file.split for file in shard_set.manifest.files}
-    split = next((name for name in SPLITS if name in there), None)
-    if split is None:
-        raise DataError(
-            f"The shard set '{shards}' holds training images only, and nobody should judge a model by what "
-            "it was trained on: plan the set with a 'splits.test' or 'splits.validation'."
-        )
+    synthetics = manifest.rung(pool)
+    split = shard_set.held_out(*manifest.pool.size_px)
     return Sources(
         reals=shard_set.rung(*manifest.pool.size_px, split),
-        synthetics=Rung(pool, files),
+        synthetics=synthetics,
         split=split,
         model_id=manifest.pool.checkpoint[:12],
         recipe=shard_set.recipes[0],

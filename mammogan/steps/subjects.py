@@ -65,7 +65,7 @@ class Subjects:
     """
 
     def __init__(self, folder: Path, run: Run, weights: Path | None = None) -> None:
-        from mammogan.data.shardset import Rung, ShardSet
+        from mammogan.data.shardset import ShardSet
         from mammogan.data.synthetic import load_manifest
 
         self.folder, self.run, self.weights = folder, run, weights
@@ -84,14 +84,9 @@ class Subjects:
         stage = schedule.plan(run.method)[choice["stage"]]
         self.size_px = stage.height_px, stage.width_px
         self.shard_set = ShardSet(Path(run.shards))
-        splits = {
-            file.split
-            for file in self.shard_set.manifest.files
-            if (file.height_px, file.width_px) == self.size_px and file.samples
-        }
-        self.held_out = "test" if "test" in splits else "validation"
+        self.held_out = self.shard_set.held_out(*self.size_px)
         self.rungs: dict[str, Rung] = {
-            "synthetic": Rung(pool_folder(folder), [part.shard for part in pool.parts if part.shard]),
+            "synthetic": pool.rung(pool_folder(folder)),
             "real": self.shard_set.rung(*self.size_px, self.held_out),
             "train": self.shard_set.rung(*self.size_px, "train"),
         }

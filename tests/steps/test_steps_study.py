@@ -10,6 +10,7 @@ import pytest
 
 from mammogan.config.dataset import load_recipe
 from mammogan.config.labels import UNKNOWN
+from mammogan.data.shardset import ShardSet
 from mammogan.data.synthetic import load_manifest
 from mammogan.errors import ConfigError, DataError
 from mammogan.steps.study import Sources, new_study, offers, open_sources, read_accepted, sources_of_run
@@ -92,14 +93,18 @@ def test_a_list_of_accepted_images_that_is_none_is_told(text, told, tmp_path):
     assert read_accepted(tmp_path / "list.json") == {"cc-0000001"}
 
 
-class FakeSet:
+class FakeSet(ShardSet):
     """A shard set of a given manifest: building a real one for each split takes minutes."""
 
     splits = ()
+    recipes = (load_recipe("phantom"),)
 
     def __init__(self, path):
-        self.manifest = SimpleNamespace(files=[SimpleNamespace(split=split) for split in self.splits])
-        self.recipes = (load_recipe("phantom"),)
+        self.path = path
+        about = {"height_px": SIZE[0], "width_px": SIZE[1], "samples": 1}
+        self.manifest = SimpleNamespace(
+            files=[SimpleNamespace(split=split, **about) for split in self.splits]
+        )
 
     def rung(self, height_px, width_px, split):
         return (height_px, width_px, split)

@@ -105,7 +105,7 @@ def test_a_pool_of_another_checkpoint_or_without_shards_is_refused(run, validati
     with pytest.raises(ConfigError, match="was drawn from checkpoint 'dddd"):
         screen_pool(run, other, 0.001)
     dicoms = make_pool(tmp_path / "dicoms", run, validation, formats=("dicom",), dicom=DicomForm(pixel_mm=1))
-    with pytest.raises(ConfigError, match="has no shards to be screened: sample it with --format shards"):
+    with pytest.raises(ConfigError, match="has no shards: sample it with --format shards"):
         screen_pool(run, dicoms, 0.001)
     with pytest.raises(DataError, match="holds no whole pool"):
         screen_pool(run, tmp_path / "none", 0.001)
