@@ -90,7 +90,7 @@ def test_other_sizes_and_missing_or_damaged_files_are_told(tmp_path):
     with pytest.raises(DataError, match="missing or has not 720 bytes"):
         Bank(tmp_path)
     (tmp_path / INDEX).write_text('{"schema_version": 1}')
-    with pytest.raises(DataError, match=r"is damaged .'height_px': Field required"):
+    with pytest.raises(DataError, match=r"is damaged, or of another version .'height_px': Field required"):
         load_index(tmp_path)
     with pytest.raises(ValueError, match="'black' 5 is not below 'white' 5"):
         Window(black=5, white=5)

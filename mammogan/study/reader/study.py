@@ -6,9 +6,7 @@ import hashlib
 import secrets
 from datetime import date
 from pathlib import Path
-from typing import Literal, TypeVar
-
-from pydantic import ValidationError
+from typing import Literal
 
 from mammogan import __version__
 from mammogan.config.settings import Settings, canonical_json
@@ -18,6 +16,7 @@ from mammogan.study.reader.plan import Plans, plans
 from mammogan.study.reader.secret import Secret
 from mammogan.study.reader.settings import Consent, StudyFile
 from mammogan.study.web.bank import Index, checksums
+from mammogan.study.web.record import load_record
 from mammogan.study.web.store import now
 
 STUDY, SECRET, CODES, SUMS, PACK = (
@@ -27,7 +26,6 @@ STUDY, SECRET, CODES, SUMS, PACK = (
     "images.sha256",
     "pack.json",
 )
-Record = TypeVar("Record", bound=Settings)
 
 
 class Study(Settings):
@@ -135,7 +133,9 @@ def load_study(folder: Path) -> Study:
     DataError
         If the folder is no study, or its file is damaged.
     """
-    return _load(Study, folder / STUDY, f"'{folder}' is no reader study: `mammogan study new` makes one.")
+    return load_record(
+        Study, folder / STUDY, f"'{folder}' is no reader study: `mammogan study new` makes one."
+    )
 
 
 def load_secret(folder: Path) -> Secret:
@@ -146,7 +146,9 @@ def load_secret(folder: Path) -> Secret:
     DataError
         If they are missing or damaged.
     """
-    return _load(Secret, folder / SECRET, f"'{folder / SECRET}' is missing: copy it from where it was made.")
+    return load_record(
+        Secret, folder / SECRET, f"'{folder / SECRET}' is missing: copy it from where it was made."
+    )
 
 
 def load_numbers(folder: Path) -> Numbers:
@@ -157,23 +159,9 @@ def load_numbers(folder: Path) -> Numbers:
     DataError
         If the file is damaged.
     """
-    return _load(Numbers, folder / PACK, "") if (folder / PACK).exists() else Numbers()
+    return load_record(Numbers, folder / PACK, "") if (folder / PACK).exists() else Numbers()
 
 
 def retention(day: date | None) -> str:
     """Write a day as people do."""
     return f"{day.day} {day:%B %Y}" if day else ""
-
-
-def _load(model: type[Record], path: Path, missing: str) -> Record:
-    if not path.exists():
-        raise DataError(missing)
-    try:
-        return model.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole file"
-        raise DataError(
-            f"'{path}' is damaged, or of another version ('{where}': {first['msg']}): copy it from where it "
-            "was made."
-        ) from None

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from mammogan import __version__
-from mammogan.config.settings import Settings, validate
+from mammogan.config.settings import Settings
 from mammogan.errors import ConfigError, DataError
 from mammogan.files import write
 from mammogan.study.review.plan import Plan, plan
 from mammogan.study.review.settings import Artefact, ReviewFile
 from mammogan.study.web.bank import Index
 from mammogan.study.web.gate import new_token, sealed
+from mammogan.study.web.record import Record, load_record
 from mammogan.study.web.store import now
 
 REVIEW, SECRET = "review.json", "secret.json"
@@ -112,27 +112,18 @@ def load_review(folder: Path) -> Review:
     Raises
     ------
     DataError
-        If the folder is no review.
-    ConfigError
-        If its file is damaged.
+        If the folder is no review, or its file is damaged.
     """
-    return validate(Review, _tree(folder / REVIEW), str(folder / REVIEW))
+    return _load(Review, folder / REVIEW)
 
 
 def load_secret(folder: Path) -> Secret:
     """Read the secrets; raises as `load_review`."""
-    return validate(Secret, _tree(folder / SECRET), str(folder / SECRET))
+    return _load(Secret, folder / SECRET)
 
 
-def _tree(path: Path) -> dict[str, Any]:
-    try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(
-            f"'{path.parent}' is no artefact review: it has no {path.name}. `mammogan review new` makes one."
-        ) from None
-    except ValueError as error:
-        raise DataError(f"'{path}' is damaged: {error}. Copy it from where it was made.") from None
-    if not isinstance(tree, dict):
-        raise DataError(f"'{path}' is damaged: it holds no table. Copy it from where it was made.")
-    return tree
+def _load(model: type[Record], path: Path) -> Record:
+    missing = (
+        f"'{path.parent}' is no artefact review: it has no {path.name}. `mammogan review new` makes one."
+    )
+    return load_record(model, path, missing)

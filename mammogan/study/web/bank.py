@@ -17,11 +17,12 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from mammogan.config.settings import Positive, Settings
 from mammogan.errors import DataError
 from mammogan.files import replacing, write
+from mammogan.study.web.record import load_record
 
 PIXELS, INDEX = "pictures.grey", "pictures.json"
 WHITE = 65535
@@ -118,15 +119,7 @@ def load_index(folder: Path) -> Index:
     DataError
         If there are none, or the file is damaged.
     """
-    path = folder / INDEX
-    if not path.exists():
-        raise DataError(f"'{folder}' holds no pictures: it has no '{INDEX}'.")
-    try:
-        return Index.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole file"
-        raise DataError(f"'{path}' is damaged ('{where}': {first['msg']}): copy it anew.") from None
+    return load_record(Index, folder / INDEX, f"'{folder}' holds no pictures: it has no '{INDEX}'.")
 
 
 def fill(
