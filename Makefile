@@ -90,7 +90,7 @@ fuzz: $(VENV)/dev ## Build shards of 10,000 mutated DICOM files: N=10000 SEED=1 
 	$(BIN)/python -m tests.data.fuzz $(N) $(SEED)
 
 torture: $(VENV)/dev ## Kill a build of 2,000 images ten times; plan 100,000 headers in flat memory (15 minutes)
-	$(BIN)/pytest -m slow tests/data/test_shards_killed.py tests/data/test_shards_memory.py
+	$(BIN)/pytest -m slow tests/data/shards/test_shards_killed.py tests/data/shards/test_shards_memory.py
 
 pictures: ## Take the README's pictures from make small and make small METHOD=small-160
 	for sheet in synthetic-cc synthetic-mlo real-cc real-mlo; do cp small/sheets/80-$$sheet.png docs/pictures/small-$$sheet.png; done
@@ -101,7 +101,7 @@ killed: $(VENV)/dev ## Kill a training of four stages ten times; it ends in the 
 	$(BIN)/pytest -m slow tests/train/test_killed.py
 
 pool: $(VENV)/dev ## Draw 2,000 images by 1, 3 and 8 tasks, killed again and again, to the same bytes; validate 1,000 DICOMs (5 minutes)
-	$(BIN)/pytest -m slow tests/cli/test_cli_sample.py tests/data/test_synthetic_dicom.py
+	$(BIN)/pytest -m slow tests/cli/test_cli_sample.py tests/data/synthetic/test_dicom_export.py
 
 alarms: $(VENV)/dev ## Plant faults in real training and see that their alarms, and no others, go off (20 minutes)
 	$(BIN)/pytest -m slow tests/train/test_alarms_trained.py -o log_cli=true --log-cli-level=INFO

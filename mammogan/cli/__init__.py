@@ -8,22 +8,22 @@ from typing import Annotated
 import typer
 
 from mammogan import __version__
-from mammogan.cli import review, shards, study
-from mammogan.cli.cost import cost
-from mammogan.cli.doctor import doctor
-from mammogan.cli.draw import draw, film
-from mammogan.cli.graph import graph
-from mammogan.cli.launch import launch
-from mammogan.cli.outlier import outlier
-from mammogan.cli.phantom import phantom
-from mammogan.cli.project import project
-from mammogan.cli.report import report
-from mammogan.cli.retry import retry
-from mammogan.cli.runs import cancel, logs, step
-from mammogan.cli.sample import sample
-from mammogan.cli.screen import screen
-from mammogan.cli.status import status
-from mammogan.cli.sync import sync
+from mammogan.cli import review_command, shards_command, study_command
+from mammogan.cli.cost_command import cost
+from mammogan.cli.doctor_command import doctor
+from mammogan.cli.draw_command import draw, film
+from mammogan.cli.graph_command import graph
+from mammogan.cli.launch_command import launch
+from mammogan.cli.outlier_command import outlier
+from mammogan.cli.phantom_command import phantom
+from mammogan.cli.project_command import project
+from mammogan.cli.report_command import report
+from mammogan.cli.retry_command import retry
+from mammogan.cli.run_commands import cancel, logs, step
+from mammogan.cli.sample_command import sample
+from mammogan.cli.screen_command import screen
+from mammogan.cli.status_command import status
+from mammogan.cli.sync_command import sync
 from mammogan.errors import MammoganError
 
 app = typer.Typer(
@@ -33,9 +33,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(phantom)
-app.add_typer(shards.app, name="shards")
-app.add_typer(study.app, name="study")
-app.add_typer(review.app, name="review")
+app.add_typer(shards_command.app, name="shards")
+app.add_typer(study_command.app, name="study")
+app.add_typer(review_command.app, name="review")
 RUNS = (doctor, launch, status, logs, cancel, retry, graph, cost, step, report, sync)
 MODELS = (draw, film, sample, screen, project, outlier)
 for command in (*RUNS, *MODELS):

@@ -16,11 +16,11 @@ from typing import TextIO
 
 from submitit import JobEnvironment
 
-from mammogan.cluster import ledger, ranks, spans
-from mammogan.config.run import load
+from mammogan.cluster import job_spans, rank_environment, submission_ledger
+from mammogan.config.run_config import load
 from mammogan.config.settings import nearest
 from mammogan.errors import ClusterError, ConfigError, MammoganError, StopRequestedError
-from mammogan.steps.graph import graph
+from mammogan.steps.job_graph import graph
 
 log = logging.getLogger(__name__)
 
@@ -41,9 +41,9 @@ def main(run: str, node: str, task: int) -> None:
     # submitit ignores TERM and answers USR2 with a checkpoint of its own; here a cancelled job dies at once.
     for name in (signal.SIGTERM, signal.SIGCONT, signal.SIGUSR2):
         signal.signal(name, signal.SIG_DFL)
-    os.environ.update(ranks.variables(os.environ))
+    os.environ.update(rank_environment.variables(os.environ))
     try:
-        with spans.noted(Path(run), node, task), _scratch():
+        with job_spans.noted(Path(run), node, task), _scratch():
             perform(Path(run), node, task)
     except StopRequestedError as error:
         log.info("%s", error)
@@ -61,7 +61,7 @@ def main(run: str, node: str, task: int) -> None:
 def by_hand(run: Path, name: str, task: int) -> None:
     """Run a task in the foreground, as a process group of one."""
     _log_to(sys.stderr)
-    os.environ.update(ranks.variables({}))
+    os.environ.update(rank_environment.variables({}))
     perform(run, name, task)
 
 
@@ -114,7 +114,9 @@ def _log_to(stream: TextIO) -> None:
 
 def _fail(run: Path, node: str, task: int, message: str, code: int) -> None:
     log.error("%s", message)
-    ledger.note_failure(run, node, task, ledger.Failure(int(os.environ["RANK"]), code, message))
+    submission_ledger.note_failure(
+        run, node, task, submission_ledger.Failure(int(os.environ["RANK"]), code, message)
+    )
     if os.environ["WORLD_SIZE"] != "1":  # an ordinary exit may wait for peers in a collective, for ever
         logging.shutdown()
         os._exit(code)

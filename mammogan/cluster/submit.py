@@ -9,12 +9,12 @@ from pathlib import Path
 
 from submitit.core.utils import FailedJobError
 
-from mammogan.cluster import executor, job, ledger, slurm
-from mammogan.cluster.ledger import Submission
-from mammogan.cluster.state import LIVE, NodeState, Watcher
-from mammogan.config.run import Launched
+from mammogan.cluster import job, sbatch_parameters, slurm_commands, submission_ledger
+from mammogan.cluster.run_state import LIVE, NodeState, Watcher
+from mammogan.cluster.submission_ledger import Submission
+from mammogan.config.run_config import Launched
 from mammogan.errors import ClusterError
-from mammogan.steps.graph import Node
+from mammogan.steps.job_graph import Node
 
 
 def submit(
@@ -30,11 +30,11 @@ def submit(
         If Slurm refuses a job. What was submitted before stays, and the next launch goes on from there.
     """
     watcher = Watcher(folder)
-    slurm.use(watcher.run.site)
+    slurm_commands.use(watcher.run.site)
     preflight(watcher.run, folder, wanted)
     _cancel_unknown(folder)
     states = {state.node.name: state for state in watcher.read()}
-    largest = slurm.max_array_size()
+    largest = slurm_commands.max_array_size()
     submitted: dict[str, list[Submission]] = {}
     for node in wanted:
         state = states[node.name]
@@ -43,7 +43,7 @@ def submit(
             need in submitted for need in node.needs
         ):  # it waits for a job that has failed: it never starts
             waits = state.among("queued")
-            slurm.cancel(state.jobs[task] for task in waits)
+            slurm_commands.cancel(state.jobs[task] for task in waits)
             kept -= set(waits)
         kept |= {task for task in range(node.tasks) if (node.name, task) in left_out}
         tasks = [task for task in range(node.tasks) if task not in kept and state.tasks[task] != "done"]
@@ -73,10 +73,10 @@ def preflight(run: Launched, folder: Path, wanted: Sequence[Node]) -> None:
         )
     for node in {node.resource: node for node in wanted}.values():
         with tempfile.NamedTemporaryFile("w", suffix=".sbatch") as file:
-            file.write(executor.batch(run, folder, node, 1))
+            file.write(sbatch_parameters.batch(run, folder, node, 1))
             file.flush()
             try:
-                slurm.preflight(Path(file.name))
+                slurm_commands.preflight(Path(file.name))
             except ClusterError as error:
                 raise ClusterError(
                     f"Slurm could never run a job of [resources.{node.resource}] of the site "
@@ -89,14 +89,14 @@ def _cancel_unknown(folder: Path, patience_s: float = 120.0) -> None:
 
     Once it returns they are gone: two jobs of one stage must not write its checkpoints at once.
     """
-    known, end = {record.job_id for record in ledger.read(folder)}, time.monotonic() + patience_s
-    while unknown := {queued.job_id.split("_")[0] for queued in slurm.queue(str(folder))} - known:
+    known, end = {record.job_id for record in submission_ledger.read(folder)}, time.monotonic() + patience_s
+    while unknown := {queued.job_id.split("_")[0] for queued in slurm_commands.queue(str(folder))} - known:
         if time.monotonic() > end:
             raise ClusterError(
                 f"Jobs of the run '{folder}' that nobody wrote down don't end: {', '.join(sorted(unknown))}. "
                 "Cancel them with scancel, and launch the run again."
             )
-        slurm.cancel(unknown)
+        slurm_commands.cancel(unknown)
         time.sleep(0.5)
 
 
@@ -114,14 +114,14 @@ def _chunks(tasks: list[int], largest: int) -> Iterator[tuple[int, ...]]:
 
 def _sbatch(run: Launched, folder: Path, node: Node, tasks: tuple[int, ...], dependency: str) -> Submission:
     for task in tasks:
-        ledger.forget(folder, node.name, task)
+        submission_ledger.forget(folder, node.name, task)
     several = len(tasks)
     try:
-        jobs = executor.slurm(run, folder, node, tasks, dependency).map_array(
+        jobs = sbatch_parameters.slurm(run, folder, node, tasks, dependency).map_array(
             job.main, [str(folder)] * several, [node.name] * several, tasks
         )
     except FailedJobError as error:
-        for orphan in ledger.logs(folder, node.name).glob("[0-9a-f]" * 32 + ".pkl"):
+        for orphan in submission_ledger.logs(folder, node.name).glob("[0-9a-f]" * 32 + ".pkl"):
             orphan.unlink()
         raise ClusterError(f"Slurm refused '{node.name}': {error}") from None
-    return ledger.append(folder, node.name, jobs[0].job_id.split("_")[0], tasks, "slurm")
+    return submission_ledger.append(folder, node.name, jobs[0].job_id.split("_")[0], tasks, "slurm")

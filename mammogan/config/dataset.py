@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
 from pydantic import model_validator
 
-from mammogan.config.pixels import Pixels
-from mammogan.config.screening import Screening
-from mammogan.config.settings import Fraction, Positive, Settings, load_named
-from mammogan.config.source import Source
+from mammogan.config.pixel_settings import Pixels
+from mammogan.config.screening_settings import Screening
+from mammogan.config.settings import Fraction, Positive, Settings, load_named, packaged
+from mammogan.config.source_settings import Source
 
 
 class About(Settings):
@@ -87,11 +86,8 @@ class Dataset(Settings):
 
 
 def recipes() -> dict[str, Path]:
-    """Find the recipes that come with MammoGAN, by name: of the checkout, or of the installed package."""
-    checkout = Path(__file__).parents[2] / "shards"
-    installed = Path(sys.prefix) / "share" / "mammogan" / "shards"
-    folder = checkout if checkout.is_dir() else installed
-    return {path.parent.name: path for path in sorted(folder.glob("*/recipe.toml"))}
+    """Find the recipes that come with the package, by name; they are those of ``shards``."""
+    return {path.parent.name: path for path in packaged("recipes", "*/recipe.toml")}
 
 
 def load_recipe(name: str | Path, overrides: Iterable[str] = ()) -> Dataset:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from mammogan.config.alarms import Alarms
-from mammogan.config.augmentation import Augmentation
-from mammogan.config.labels import CLASSES
-from mammogan.config.settings import Fraction, Positive, Settings, load_named
+from mammogan.config.alarm_settings import Alarms
+from mammogan.config.augmentation_settings import Augmentation
+from mammogan.config.label_fields import CLASSES
+from mammogan.config.settings import Fraction, Positive, Settings, load_named, packaged
 
 NonNegative = Annotated[float, Field(ge=0)]
 
@@ -237,8 +236,7 @@ class Method(Settings):
 
 def methods() -> dict[str, Path]:
     """Find the methods that come with the package, by name."""
-    folder = Path(str(resources.files("mammogan") / "methods"))
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return {path.stem: path for path in packaged("methods", "*.toml")}
 
 
 def load_method(name: str, overrides: tuple[str, ...] = ()) -> Method:

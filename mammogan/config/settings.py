@@ -6,6 +6,7 @@ import difflib
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -64,6 +65,11 @@ def validate(model: type[Model], tree: Mapping[str, Any], where: str) -> Model:
     except ValidationError as error:
         lines = [_explain(model, problem) for problem in error.errors()]
         raise ConfigError(f"{where}: " + "\n".join(lines)) from None
+
+
+def packaged(folder: str, pattern: str) -> list[Path]:
+    """List the files that come with the package in its `folder`, by a glob, in order of their names."""
+    return sorted(Path(str(resources.files("mammogan") / folder)).glob(pattern))
 
 
 def load(model: type[Model], path: Path, overrides: Iterable[str] = ()) -> Model:

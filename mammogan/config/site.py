@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mammogan.config.settings import Natural, Positive, Settings, load_named
+from mammogan.config.settings import Natural, Positive, Settings, load_named, packaged
 
 
 class Place(Settings):
@@ -138,11 +137,8 @@ def _impossible(place: Place, resource: Resource) -> str:
 
 
 def sites() -> dict[str, Path]:
-    """Find the profiles that come with MammoGAN, by name: of the checkout, or of the installed package."""
-    checkout = Path(__file__).parents[2] / "slurm" / "profiles"
-    installed = Path(sys.prefix) / "share" / "mammogan" / "profiles"
-    folder = checkout if checkout.is_dir() else installed
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    """Find the profiles that come with the package, by name; they are those of ``slurm/profiles``."""
+    return {path.stem: path for path in packaged("profiles", "*.toml")}
 
 
 def load_site(name: str, overrides: tuple[str, ...] = ()) -> Site:

@@ -11,9 +11,9 @@ from typing import Protocol
 
 from torch import Tensor
 
-from mammogan.losses.bounded import Hinge, NonSaturating
-from mammogan.losses.gradients import Critic
-from mammogan.losses.supervision import SUPERVISIONS
+from mammogan.losses.acgan import SUPERVISIONS
+from mammogan.losses.critic_gradients import Critic
+from mammogan.losses.nonsaturating import Hinge, NonSaturating
 from mammogan.losses.wgan_gp import WganGp
 
 

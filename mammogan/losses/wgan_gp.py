@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from mammogan.losses.gradients import Critic, norms_between
+from mammogan.losses.critic_gradients import Critic, norms_between
 
 
 @dataclass(frozen=True)

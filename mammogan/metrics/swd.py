@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mammogan.files import write
-from mammogan.metrics import places, pyramid
-from mammogan.metrics.places import Places
-from mammogan.metrics.projection import normalise, sliced, unit_directions
-from mammogan.metrics.store import Floats, Store
+from mammogan.metrics import laplacian_pyramid, patch_sampling
+from mammogan.metrics.patch_sampling import Places
+from mammogan.metrics.patch_store import Floats, Store
+from mammogan.metrics.sliced_projection import normalise, sliced, unit_directions
 
 AT_ONCE_PX = 4 * 1280 * 1024
 """Pixels of the images that are taken at once: calls are few then, and freed arrays are still kept."""
@@ -70,7 +70,7 @@ class SlicedWasserstein:
     stores: list[Store] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.levels = pyramid.levels(self.height_px, self.width_px)
+        self.levels = laplacian_pyramid.levels(self.height_px, self.width_px)
         self.stores = [Store(numbers, path) for numbers, path in self._files(self.folder)]
 
     @property
@@ -158,7 +158,7 @@ class SlicedWasserstein:
         return found
 
     def _files(self, folder: Path | None) -> list[tuple[int, Path | None]]:
-        numbers = [pyramid.patch_px(shape) ** 2 for shape in self.levels]
+        numbers = [laplacian_pyramid.patch_px(shape) ** 2 for shape in self.levels]
         return [(n, folder / f"level-{level}.f32" if folder else None) for level, n in enumerate(numbers)]
 
     def _normalised(self, store: Store) -> Tensor:
@@ -184,10 +184,13 @@ def gather(
     at_once = max(1, AT_ONCE_PX // (shapes[0][0] * shapes[0][1]))
     for first in range(0, len(images_NHW), at_once):
         part_NHW = np.asarray(images_NHW[first : first + at_once])
-        lows = pyramid.low_passes(part_NHW, shapes, device)
+        lows = laplacian_pyramid.low_passes(part_NHW, shapes, device)
         masks: list[NDArray[np.bool_]] = []
         if any(one.foreground for one in sets):
-            masks = [places.breast(low_HW) for low_HW in lows[places.outlined(shapes)].cpu().numpy()]
+            masks = [
+                patch_sampling.breast(low_HW)
+                for low_HW in lows[patch_sampling.outlined(shapes)].cpu().numpy()
+            ]
         last = first + at_once
         for one in sets:
             if given:
@@ -199,14 +202,14 @@ def gather(
             for store, low_NHW, coarser_NHW, at in zip(
                 one.stores, lows, [*lows[1:], None], at_levels, strict=True
             ):
-                store.add(pyramid.cut(low_NHW, coarser_NHW, *at).cpu().numpy())
+                store.add(laplacian_pyramid.cut(low_NHW, coarser_NHW, *at).cpu().numpy())
 
 
 def _drawn(one: SlicedWasserstein, image_HW: NDArray[np.uint16], mask_HW: NDArray[np.bool_]) -> list[Places]:
-    random = places.drawn(image_HW, one.seed)
+    random = patch_sampling.drawn(image_HW, one.seed)
     if one.foreground:
-        return places.within(mask_HW, one.levels, one.patches_per_image, random)
-    return places.everywhere(one.levels, one.patches_per_image, random)
+        return patch_sampling.within(mask_HW, one.levels, one.patches_per_image, random)
+    return patch_sampling.everywhere(one.levels, one.patches_per_image, random)
 
 
 def _stacked(images: Sequence[Sequence[Places]]) -> list[Places]:

@@ -11,8 +11,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from mammogan.nets.double_backward import activate, downscale
 from mammogan.nets.layers import EqualConv, EqualLinear, channels, minibatch_stddev, recomputed
-from mammogan.nets.twice import activate, downscale
 
 
 class Critic(nn.Module):

@@ -11,8 +11,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from mammogan.nets.double_backward import activate
 from mammogan.nets.layers import EqualConv, EqualLinear, channels, pixel_norm, recomputed, upscale
-from mammogan.nets.twice import activate
 
 
 class Generator(nn.Module):

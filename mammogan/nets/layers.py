@@ -16,7 +16,7 @@ from torch.autograd import Function
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from mammogan.nets.twice import convolve
+from mammogan.nets.double_backward import convolve
 
 EPSILON = 1e-8
 GAIN = math.sqrt(2)  # He et al. 2015, for layers that a leaky ReLU follows

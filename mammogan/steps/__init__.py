@@ -9,28 +9,38 @@ import os
 from pathlib import Path
 from typing import cast
 
-from mammogan.config.run import Run, load
+from mammogan.config.run_config import Run, load
 from mammogan.errors import ConfigError
-from mammogan.steps import assess, compare, done, report, sample, score, select, shards, train
-from mammogan.steps.graph import Node, graph
-from mammogan.steps.progress import Progress, progress
+from mammogan.steps import (
+    assess_images,
+    compare_sets,
+    markers,
+    sample_pool,
+    score_checkpoints,
+    select_checkpoint,
+    shard_steps,
+    train_stage,
+    write_report,
+)
+from mammogan.steps.job_graph import Node, graph
 from mammogan.steps.step import Step
+from mammogan.steps.task_progress import Progress, progress
 
 __all__ = ["STEPS", "Node", "Progress", "Step", "graph", "is_done", "progress", "run"]
 
 STEPS: dict[str, type[Step]] = {
-    "list": shards.ListFiles,
-    "catalogue": shards.ReadHeaders,
-    "plan": shards.PlanShards,
-    "shards": shards.BuildShards,
-    "finalise": shards.FinishShards,
-    "train": train.TrainStage,
-    "score": score.ScoreCheckpoints,
-    "select": select.SelectCheckpoint,
-    "sample": sample.SamplePool,
-    "assess": assess.AssessImages,
-    "compare": compare.CompareSets,
-    "report": report.WriteReport,
+    "list": shard_steps.ListFiles,
+    "catalogue": shard_steps.ReadHeaders,
+    "plan": shard_steps.PlanShards,
+    "shards": shard_steps.BuildShards,
+    "finalise": shard_steps.FinishShards,
+    "train": train_stage.TrainStage,
+    "score": score_checkpoints.ScoreCheckpoints,
+    "select": select_checkpoint.SelectCheckpoint,
+    "sample": sample_pool.SamplePool,
+    "assess": assess_images.AssessImages,
+    "compare": compare_sets.CompareSets,
+    "report": write_report.WriteReport,
 }
 
 SHARD_STEPS = ("list", "catalogue", "plan", "shards", "finalise")
@@ -52,11 +62,11 @@ def run(run_dir: Path, node: str, task: int = 0) -> None:
         raise ConfigError(f"Step '{node}' has no task '{task}': it has {nodes[node].tasks}, counted from 0.")
     files = STEPS[nodes[node].step](run_dir, nodes[node], task)(cast(Run, launched))
     if os.environ.get("RANK", "0") == "0":
-        done.mark(run_dir, node, task, files)
+        markers.mark(run_dir, node, task, files)
 
 
 def is_done(run_dir: Path, node: Node, task: int) -> bool:
     """Whether this task has ended well and its files are what it left."""
     if node.step in SHARD_STEPS:
-        return shards.is_done(load(run_dir), node, task)
-    return done.holds(run_dir, node.name, task)
+        return shard_steps.is_done(load(run_dir), node, task)
+    return markers.holds(run_dir, node.name, task)

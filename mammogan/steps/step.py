@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
-from mammogan.config.run import Run
-from mammogan.steps.graph import Node
-from mammogan.steps.progress import report_progress
+from mammogan.config.run_config import Run
+from mammogan.steps.job_graph import Node
+from mammogan.steps.task_progress import report_progress
 
 
 @dataclass(frozen=True)

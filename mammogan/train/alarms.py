@@ -16,8 +16,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from mammogan.config.alarms import Alarms
-from mammogan.config.labels import UNKNOWN
+from mammogan.config.alarm_settings import Alarms
+from mammogan.config.label_fields import UNKNOWN
 from mammogan.metrics import self_similarity
 
 Tick = Mapping[str, float]

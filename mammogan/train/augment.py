@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mammogan.config.augmentation import HIGHEST_PROBABILITY, Augmentation
-from mammogan.config.labels import VIEWS
+from mammogan.config.augmentation_settings import HIGHEST_PROBABILITY, Augmentation
+from mammogan.config.label_fields import VIEWS
 
 PARAMETERS = (
     "flip", "rows", "columns", "log_scale", "angle_rad", "log_tone", "log_contrast", "top_held",

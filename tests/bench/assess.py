@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mammogan.config.labels import VIEWS
-from mammogan.steps import looked
-from mammogan.steps.assess import assess
-from mammogan.steps.compare import compare
-from mammogan.steps.subjects import SOURCES, Subjects
+from mammogan.config.label_fields import VIEWS
+from mammogan.steps import feature_parts
+from mammogan.steps.assess_images import assess
+from mammogan.steps.compare_sets import compare
+from mammogan.steps.comparison_sets import SOURCES, Subjects
 from tests.metrics.noise import picture
 from tests.steps import assessed
 
@@ -85,13 +85,13 @@ def fill(subjects, folder):
                 noisy = np.abs(noisy) if name == "power" else noisy
                 integer = values.dtype == np.uint16
                 found[name] = (noisy.clip(0, 65535) if integer else noisy).astype(values.dtype)
-        looked.save(subjects.path(part), subjects.key, found)
+        feature_parts.save(subjects.path(part), subjects.key, found)
 
 
 def comparison(run, count):
     """Compare sets of `count` images each; give seconds and the peak of memory in GB."""
-    import mammogan.data.patients as patients
-    from mammogan.config.run import Run
+    import mammogan.data.shards.patients as patients
+    from mammogan.config.run_config import Run
 
     settings = Run.load(run)
     method = settings.method.model_copy(

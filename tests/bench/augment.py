@@ -23,11 +23,11 @@ import numpy as np
 import pydicom
 import torch
 
-from mammogan.config.augmentation import Augmentation
+from mammogan.config.augmentation_settings import Augmentation
 from mammogan.config.dataset import load_recipe
 from mammogan.config.method import load_method
-from mammogan.data.phantom.files import make_patient
-from mammogan.data.picture import pyramid, take
+from mammogan.data.phantom.phantom_files import make_patient
+from mammogan.data.preprocess.preprocess import pyramid, take
 from mammogan.files import write
 from mammogan.losses import OBJECTIVES
 from mammogan.memory import keep_pages

@@ -9,7 +9,7 @@ from itertools import repeat
 from statistics import median
 
 from mammogan.config.method import load_method
-from mammogan.steps import devices
+from mammogan.cost import devices
 from tests.bench import estimate
 from tests.bench.flops import Work, count
 from tests.bench.memory import Peak, peak, slope

@@ -14,10 +14,10 @@ import torch
 
 from mammogan import schedule
 from mammogan.config.method import Method
+from mammogan.cost import devices
+from mammogan.cost.devices import GPUS, Bound, Gpu
 from mammogan.schedule import Stage
-from mammogan.steps import devices
-from mammogan.steps.devices import GPUS, Bound, Gpu
-from mammogan.train.growth import fresh
+from mammogan.train.build_networks import fresh
 from tests.bench.flops import Work, count
 from tests.bench.ours import countable, ours
 from tests.bench.peers import Shape

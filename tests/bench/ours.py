@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from mammogan import schedule
 from mammogan.config.method import Method, load_method
 from mammogan.memory import keep_pages
-from mammogan.train import adversaries, device, growth
+from mammogan.train import build_networks, device, gan_step
 from mammogan.train.adam import SteadyAdam
-from mammogan.train.adversaries import Adversaries
+from mammogan.train.dataloader import Batch
 from mammogan.train.distributed import Ranks, join
-from mammogan.train.feed import Batch
+from mammogan.train.gan_step import Adversaries
 from tests.bench.peers import Shape, Step
 
 UNLABELLED = ('supervision.kind="none"',)
@@ -84,11 +84,11 @@ def adversaries_of(shape: Shape, method: Method, here: torch.device, *, bare: bo
     """Build both networks of the top rung of `method`, with DeepSpeed's engines or `bare` ones."""
     stage = schedule.plan(method)[shape.stage]
     with torch.device(here):
-        generator, critic = growth.fresh(method, shape.stage)
+        generator, critic = build_networks.fresh(method, shape.stage)
     nets = generator, copy.deepcopy(generator), critic
     if not bare:
         return Adversaries(method, stage, nets, join(), here)
-    with mock.patch.object(adversaries, "start_engine", _bare_engine):
+    with mock.patch.object(gan_step, "start_engine", _bare_engine):
         return Adversaries(method, stage, nets, Ranks(0, 1), here)
 
 
@@ -135,7 +135,7 @@ def countable() -> Iterator[None]:
 def sampler(shape: Shape, precision: str = "fp32") -> Step:
     """Give MammoGAN's way of drawing a batch."""
     method = method_of(shape, *UNLABELLED)
-    generator = growth.fresh(method, shape.stage)[0]
+    generator = build_networks.fresh(method, shape.stage)[0]
     latents, labels = torch.randn(shape.batch, shape.latent), torch.empty(shape.batch, 0)
 
     @torch.no_grad()

@@ -22,25 +22,25 @@ from rich.progress import track
 
 from mammogan import schedule
 from mammogan.config.dataset import load_recipe
-from mammogan.config.labels import VIEWS
+from mammogan.config.label_fields import VIEWS
 from mammogan.config.method import load_method
-from mammogan.config.run import Run, claim, merge
+from mammogan.config.run_config import Run, claim, merge
 from mammogan.config.site import load_site
-from mammogan.data.build import build
-from mammogan.data.dicom import view_code
-from mammogan.data.fresh import Wanted, fetch
-from mammogan.data.phantom import edits, make_cohort
+from mammogan.data.dicom.dicom_writing import view_code
+from mammogan.data.phantom import header_edits, make_cohort
 from mammogan.data.phantom.defects import BOTH, Defect, make_defective
-from mammogan.data.plan import plan
-from mammogan.data.shardset import ShardSet
+from mammogan.data.shards.build_set import build
+from mammogan.data.shards.shard_plan import plan
+from mammogan.data.shards.shard_reader import ShardSet
+from mammogan.data.shards.single_file import Wanted, fetch
 from mammogan.files import write
-from mammogan.metrics.ranks import p_values
-from mammogan.steps.gauge import Gauge
-from mammogan.study.sheet import png, sheet
+from mammogan.metrics.conformal import p_values
+from mammogan.pages.image_sheet import png, sheet
+from mammogan.steps.anomaly_score import Gauge
 from mammogan.train import checkpoint, device
-from mammogan.train.feed import to_float
-from mammogan.train.growth import load_average
-from mammogan.train.invert import Search, losses
+from mammogan.train.build_networks import load_average
+from mammogan.train.dataloader import to_float
+from mammogan.train.gan_inversion import Search, losses
 from tests.train.conftest import train
 
 SEED, FRAME_SCALE, FIRST_NEW = 0, 0.125, 500_000
@@ -73,7 +73,7 @@ def other_view(ds, pixels):
 
 def chest(ds, pixels):
     """Make an axial slice of a chest, of another size for everybody: a body, two lungs, a spine."""
-    shape = edits.ct(ds, pixels).shape
+    shape = header_edits.ct(ds, pixels).shape
     ds.SeriesDescription = "Thorax"
     rng = np.random.default_rng(int.from_bytes(str(ds.PatientID).encode()))
     y, x = np.mgrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j]
@@ -97,7 +97,7 @@ def planted(kind, edit=None, views=BOTH, findings=(), **more):
 AS_THEY_ARE = planted("as they are")
 OUTLIERS = (
     planted("implant", findings=("implant",)),
-    planted("mirrored", edits.mirrored),
+    planted("mirrored", header_edits.mirrored),
     planted("upside down", upside_down),
     planted("on its side", partial(turned, 1), syntax=uid.ExplicitVRLittleEndian),
     planted("other view's name", other_view),

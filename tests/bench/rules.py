@@ -25,12 +25,12 @@ import pydicom
 from pydicom import uid
 
 from mammogan.config.dataset import load_recipe
-from mammogan.config.screening import Screening
-from mammogan.data.artefacts import PIXEL_RULES
-from mammogan.data.header import UnreadableError
-from mammogan.data.phantom import edits
+from mammogan.config.screening_settings import Screening
+from mammogan.data.dicom.header import UnreadableError
+from mammogan.data.phantom import header_edits
 from mammogan.data.phantom.defects import BOTH, Defect, make_defective, zeroed
-from mammogan.data.picture import take
+from mammogan.data.preprocess.preprocess import take
+from mammogan.data.screening.pixel_rules import PIXEL_RULES
 from mammogan.files import write
 
 PAGE = Path(__file__).parents[2] / "docs" / "screening.md"
@@ -89,7 +89,7 @@ KINDS = (
     Kind("paddle: walls of a spot paddle", "paddle", Defect("rim", views=BOTH, findings=("paddle_rim",))),
     Kind("paddle: field shuttered", "paddle", Defect("shutter", views=BOTH, findings=("paddle_shutter",))),
     Kind("paddle: lip at the chest wall", "paddle", Defect("lip", views=BOTH, findings=("paddle_lip",))),
-    Kind("wrong side", "orientation", Defect("mirrored", views=BOTH, edit=edits.mirrored)),
+    Kind("wrong side", "orientation", Defect("mirrored", views=BOTH, edit=header_edits.mirrored)),
     Kind("breast beside the plate", "breast-area", Defect("sliver", views=BOTH, edit=sliver)),
     Kind("one grey", "constant-image", Defect("constant", views=BOTH, edit=constant)),
     Kind("rows repeat", "half-decoded", Defect("stuck", views=BOTH, edit=stuck)),

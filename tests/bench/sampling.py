@@ -14,12 +14,12 @@ import torch
 from rich.console import Console
 
 from mammogan.config.method import load_method
-from mammogan.data.synthetic import DicomForm, Pool
-from mammogan.steps.pool import fill
+from mammogan.data.synthetic.synthetic_pool import DicomForm, Pool
+from mammogan.steps.fill_pool import fill
 from mammogan.train import device
-from mammogan.train.draw import Model
+from mammogan.train.draw_images import Model
 from mammogan.train.engines import build_generator
-from mammogan.train.labels import LabelTable
+from mammogan.train.label_encoding import LabelTable
 
 FORMS = (("shards",), ("png",), ("dicom",))
 

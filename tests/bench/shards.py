@@ -32,12 +32,12 @@ from pydicom import uid
 from pydicom.pixels.processing import apply_windowing
 
 from mammogan.config.dataset import load_recipe
-from mammogan.data.build import build
-from mammogan.data.decode import decode, read
-from mammogan.data.encoding import encode_png, webdataset_decoder
-from mammogan.data.phantom.files import make_patient
-from mammogan.data.plan import plan
-from mammogan.data.shardset import ShardSet
+from mammogan.data.dicom.decode import decode, read
+from mammogan.data.phantom.phantom_files import make_patient
+from mammogan.data.shards.build_set import build
+from mammogan.data.shards.shard_plan import plan
+from mammogan.data.shards.shard_reader import ShardSet
+from mammogan.data.store.image_encoding import encode_png, webdataset_decoder
 from mammogan.files import write
 from tests.data.forms import compressed, uncompressed
 

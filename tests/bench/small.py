@@ -17,17 +17,17 @@ import torch
 from rich.console import Console
 
 from mammogan import schedule
-from mammogan.config.labels import VIEWS
-from mammogan.config.run import Run
-from mammogan.data.shardset import ShardSet
+from mammogan.config.label_fields import VIEWS
+from mammogan.config.run_config import Run
+from mammogan.data.shards.shard_reader import ShardSet
 from mammogan.files import write
+from mammogan.pages.image_sheet import png, sheet
 from mammogan.schedule import Stage
-from mammogan.steps import descriptors
-from mammogan.steps.reals import shared
-from mammogan.study.sheet import png, sheet
+from mammogan.steps import swd_sets
+from mammogan.steps.real_sets import shared
 from mammogan.train import checkpoint, device
-from mammogan.train.draw import Model
-from mammogan.train.growth import load_average
+from mammogan.train.build_networks import load_average
+from mammogan.train.draw_images import Model
 
 
 def averages(
@@ -36,14 +36,12 @@ def averages(
     """Give how far each model, whose pixels are repeated so many times, is above the floor."""
     reals, found = shared(folder, run, stage, shards), []
     for model, repeats in models:
-        fakes = descriptors.empty(run, stage, reals.counts)
+        fakes = swd_sets.empty(run, stage, reals.counts)
         for view, count in reals.counts.items():
             drawn = model.draw(run.method.method.seed, range(count), view)
-            descriptors.add(fakes, view, (image.repeat(repeats, 0).repeat(repeats, 1) for image in drawn))
-        distances = descriptors.compare(fakes, reals.sets)
-        found.append(
-            descriptors.told(distances, reals.floors, next(iter(fakes.values())).levels)["above_floor"]
-        )
+            swd_sets.add(fakes, view, (image.repeat(repeats, 0).repeat(repeats, 1) for image in drawn))
+        distances = swd_sets.compare(fakes, reals.sets)
+        found.append(swd_sets.told(distances, reals.floors, next(iter(fakes.values())).levels)["above_floor"])
     return found
 
 

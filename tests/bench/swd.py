@@ -29,7 +29,7 @@ import torch
 from mammogan.files import write
 from mammogan.memory import keep_pages
 from mammogan.metrics import SlicedWasserstein
-from mammogan.metrics.pyramid import levels
+from mammogan.metrics.laplacian_pyramid import levels
 from tests.bench import swd_peer
 from tests.metrics import swd_sets
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from mammogan.config.method import load_method
+from mammogan.cost import devices
+from mammogan.cost.devices import GPUS
 from mammogan.schedule import plan
-from mammogan.steps import devices
-from mammogan.steps.devices import GPUS
-from mammogan.train.growth import fresh
+from mammogan.train.build_networks import fresh
 from tests.bench import cost, step, turns
 from tests.bench.estimate import Rung, bound, hours, usable
 from tests.bench.flops import Work, count, unit

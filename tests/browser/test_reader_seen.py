@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from mammogan.study.reader.answers import TABLES
-from mammogan.study.web.store import peek
+from mammogan.study.reader.answer_tables import TABLES
+from mammogan.study.web.answer_store import peek
 from tests.browser.gestures import Fingers, middle
 from tests.study.made_study import make_study
 from tests.study.served import Served
@@ -331,7 +331,7 @@ def test_the_room_can_be_dark_or_light_whatever_the_device_says(tablet, server):
 
 
 def test_what_is_shown_is_the_picture_grey_by_grey(tablet, made, server):
-    from mammogan.study.reader.desk import Desk
+    from mammogan.study.reader.study_service import Desk
 
     page = tablet("Desktop Chrome")
     come(page, server)

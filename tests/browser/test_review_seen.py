@@ -5,7 +5,7 @@ import os
 import pytest
 
 from mammogan.study.review.verdicts import TABLES, verdicts
-from mammogan.study.web.store import peek
+from mammogan.study.web.answer_store import peek
 from tests.browser.gestures import Fingers, middle
 from tests.study.made_study import pictures
 from tests.study.review.made_review import make_review

@@ -10,16 +10,16 @@ from mammogan import schedule
 from mammogan.cli import app
 from mammogan.config.dataset import load_recipe
 from mammogan.config.method import load_method
-from mammogan.config.run import Run, claim, merge
+from mammogan.config.run_config import Run, claim, merge
 from mammogan.config.site import load_site
 from mammogan.files import write
-from mammogan.steps.terms import TERMS, terms
+from mammogan.steps.licence_notice import TERMS, terms
 from mammogan.tracking import Journal
 from mammogan.train import checkpoint
-from mammogan.train.draw import Model, preview
+from mammogan.train.draw_images import Model, preview
 from mammogan.train.engines import build_generator
-from mammogan.train.export import export
-from mammogan.train.labels import LabelTable
+from mammogan.train.export_model import export
+from mammogan.train.label_encoding import LabelTable
 from tests.train.conftest import TINY
 
 DENSITIES = ('supervision.fields=["view", "density"]',)

@@ -6,8 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from mammogan.cli import app
+from mammogan.cost.calibrate import Calibration, Measured
 from mammogan.errors import ConfigError
-from mammogan.steps.calibrate import Calibration, Measured
 
 
 def told(*words, columns=80):

@@ -7,13 +7,13 @@ import pytest
 from PIL import Image
 
 from mammogan import steps
-from mammogan.config.run import Run
-from mammogan.data.synthetic import read_image
+from mammogan.config.run_config import Run
+from mammogan.data.synthetic.synthetic_pool import read_image
 from mammogan.errors import ConfigError, DataError
 from mammogan.files import sha256
-from mammogan.steps.terms import TERMS, terms
-from mammogan.study.film import CAPTION_PX
-from mammogan.study.sheet import GAP_PX
+from mammogan.pages.image_sheet import GAP_PX
+from mammogan.report.video import CAPTION_PX
+from mammogan.steps.licence_notice import TERMS, terms
 from tests.cli.made import BOTH, DENSITIES, ONLY_CC, done, make_run, refused, run
 
 
@@ -208,7 +208,7 @@ def test_a_drawing_that_fails_leaves_nothing(ended, tmp_path, monkeypatch):
     def broken(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mammogan.study.sheet.png", broken)
+    monkeypatch.setattr("mammogan.pages.image_sheet.png", broken)
     assert run("draw", ended, tmp_path / "out", "--count", 2).exit_code != 0
     assert not list(tmp_path.iterdir())
 

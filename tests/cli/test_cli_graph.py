@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from mammogan.cli.diagrams import DIAGRAMS, Box, dot, mermaid, svg
-from mammogan.cli.graph import _tree, graph
+from mammogan.cli.graph_command import _tree, graph
+from mammogan.cli.graph_drawing import DIAGRAMS, Box, dot, mermaid, svg
 from mammogan.errors import ConfigError
 
 BOXES = (

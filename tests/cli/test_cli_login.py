@@ -10,7 +10,7 @@ import pytest
 
 from mammogan.config.dataset import load_recipe
 from mammogan.data.phantom import make_cohort
-from mammogan.data.plan import plan
+from mammogan.data.shards.shard_plan import plan
 
 ABSENT = (
     *("numpy", "scipy", "pebble", "pydicom", "pylibjpeg", "imagecodecs", "cv2", "PIL", "torch", "deepspeed"),

@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from mammogan.data.synthetic import read_image
+from mammogan.data.synthetic.synthetic_pool import read_image
 from mammogan.errors import ConfigError, DataError
-from mammogan.steps.terms import TERMS
-from mammogan.train.export import load
+from mammogan.steps.licence_notice import TERMS
+from mammogan.train.export_model import load
 from tests.cli.made import DENSITIES, done, make_run, refused
 from tests.data.conftest import make_dicom, save
 

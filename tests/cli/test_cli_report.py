@@ -8,10 +8,10 @@ import torch
 from typer.testing import CliRunner
 
 from mammogan.cli import app
-from mammogan.config.run import Run
+from mammogan.config.run_config import Run
 from mammogan.errors import ConfigError
 from mammogan.steps import graph, is_done
-from mammogan.steps.measures import read
+from mammogan.steps.report_measures import read
 from tests.metrics.noise import picture
 from tests.steps import assessed
 

@@ -12,12 +12,12 @@ import numpy as np
 import pydicom
 import pytest
 
-from mammogan.data.synthetic import MANIFEST, PARTS, RATES, load_manifest, read_image
-from mammogan.data.tar import load_index
-from mammogan.data.tar import read_image as read_shard_image
+from mammogan.data.store.shard_writer import load_index
+from mammogan.data.store.shard_writer import read_image as read_shard_image
+from mammogan.data.synthetic.synthetic_pool import MANIFEST, PARTS, RATES, load_manifest, read_image
 from mammogan.errors import ConfigError
 from mammogan.files import sha256
-from mammogan.steps.terms import TERMS
+from mammogan.steps.licence_notice import TERMS
 from mammogan.train import checkpoint
 from tests.cli.made import DENSITIES, done, make_run, refused
 

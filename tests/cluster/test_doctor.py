@@ -12,12 +12,12 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from mammogan.cli.doctor import doctor
-from mammogan.cluster.doctor import CHECKS, Case, Profile, examine, install, load
-from mammogan.cluster.doctor.facts import Facts, minutes
-from mammogan.cluster.doctor.nodes import ON_A_NODE
-from mammogan.cluster.doctor.probe import Probe
-from mammogan.cluster.doctor.profile import index
+from mammogan.cli.doctor_command import doctor
+from mammogan.cluster.doctor import CHECKS, Case, Profile, examine, installation_checks, load
+from mammogan.cluster.doctor.compute_node_checks import ON_A_NODE
+from mammogan.cluster.doctor.node_probe import Probe
+from mammogan.cluster.doctor.profile_lines import index
+from mammogan.cluster.doctor.slurm_facts import Facts, minutes
 from mammogan.config.site import load_site, sites
 from mammogan.errors import ClusterError, ConfigError
 
@@ -383,7 +383,7 @@ def test_a_job_that_does_not_start_is_cancelled_and_said_so(commands, tmp_path):
 
 def test_a_job_whose_answer_is_nowhere_is_a_problem(commands, tmp_path, monkeypatch):
     clock = iter(range(0, 10_000, 4))
-    monkeypatch.setattr("mammogan.cluster.doctor.probe.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("mammogan.cluster.doctor.node_probe.time.monotonic", lambda: next(clock))
     found = told(submitted(commands, tmp_path, "COMPLETED"), "probes")
     assert "probe job 7 ended (COMPLETED 0:0 Resources), and left no answer in" in found[0][1]
 
@@ -412,11 +412,13 @@ def test_an_installation_with_a_package_missing_old_or_broken_is_found(monkeypat
 
     def run(code):
         broken = "submitit" in code
-        return install.subprocess.CompletedProcess([], broken, "True 0 None", "ImportError: libx.so\n")
+        return installation_checks.subprocess.CompletedProcess(
+            [], broken, "True 0 None", "ImportError: libx.so\n"
+        )
 
-    monkeypatch.setattr(install.metadata, "version", version)
-    monkeypatch.setattr(install, "run", run)
-    found = {finding.claim: (finding.level, finding.found) for finding in install.examine()}
+    monkeypatch.setattr(installation_checks.metadata, "version", version)
+    monkeypatch.setattr(installation_checks, "run", run)
+    found = {finding.claim: (finding.level, finding.found) for finding in installation_checks.examine()}
     assert found["torch"] == ("ok", "2.13.0+cpu, as pinned")
     assert found["deepspeed"][0] == "warning" and found["deepspeed"][1].startswith("0.1, and ")
     assert found["submitit"] == ("problem", "1.5.4 can't be imported: ImportError: libx.so")
@@ -427,13 +429,12 @@ def test_an_installation_with_a_package_missing_old_or_broken_is_found(monkeypat
     assert "✗ mlflow: is not installed\n    pip install 'mammogan[launch,train]'" in result.output
 
 
-def test_pins_come_from_the_package_itself_where_there_is_no_checkout(monkeypatch, tmp_path):
-    monkeypatch.setattr(install.mammogan, "__file__", str(tmp_path / "site-packages/mammogan/__init__.py"))
-    assert install._pinned()["torch"] == "2.13.0"
+def test_pins_come_with_the_package():
+    assert installation_checks._pinned()["torch"] == "2.13.0"
 
 
 def test_torch_of_this_installation_multiplies():
-    assert install._arithmetic().level == "ok"
+    assert installation_checks._arithmetic().level == "ok"
 
 
 def test_the_site_without_a_scheduler_is_looked_at_here():

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from mammogan.cluster import executor
+from mammogan.cluster import sbatch_parameters
 from mammogan.config.method import Method
-from mammogan.config.run import Run, shard_build
+from mammogan.config.run_config import Run, shard_build
 from mammogan.config.site import load_site, sites
-from mammogan.steps.graph import graph
+from mammogan.steps.job_graph import graph
 
 GOLDEN = Path(__file__).parents[2] / "slurm" / "golden"
 SITES = [name for name in sites() if load_site(name).site.scheduler == "slurm"]
@@ -48,7 +48,7 @@ def text(site: str, step: str) -> str:
     node = NODES[step]
     start = "" if load_site(site).container.image else "python3"  # else that of this test
     after = "afterok:" + ":".join(str(12 + i) for i in range(len(node.needs))) if node.needs else ""
-    return executor.batch(run(site), Path("/runs/golden"), node, node.tasks, after, start)
+    return sbatch_parameters.batch(run(site), Path("/runs/golden"), node, node.tasks, after, start)
 
 
 @pytest.mark.parametrize("site", SITES)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mammogan import steps
-from mammogan.cluster import job, ledger
+from mammogan.cluster import job, submission_ledger
 from mammogan.errors import ClusterError, ConfigError, StopRequestedError
 
 REAL_MAIN = job.main  # the stub fixture puts another in its place
@@ -66,7 +66,9 @@ def test_failure_leaves_its_message_and_its_exit_code(stub, run, monkeypatch):
     with pytest.raises(SystemExit) as left:
         REAL_MAIN(str(run), "shards", 0)
     assert left.value.code == 2
-    assert ledger.failure(run, "shards", 0) == ledger.Failure(0, 2, "'shards' was told to fail")
+    assert submission_ledger.failure(run, "shards", 0) == submission_ledger.Failure(
+        0, 2, "'shards' was told to fail"
+    )
 
 
 def test_stop_leaves_with_the_code_that_queues_the_job_again(run, monkeypatch):
@@ -77,7 +79,7 @@ def test_stop_leaves_with_the_code_that_queues_the_job_again(run, monkeypatch):
     with pytest.raises(SystemExit) as left:
         REAL_MAIN(str(run), "shards", 0)
     assert left.value.code == 85
-    assert ledger.failure(run, "shards", 0) is None
+    assert submission_ledger.failure(run, "shards", 0) is None
 
 
 def test_scratch_is_a_folder_of_the_tasks_own_and_goes_with_it(run, monkeypatch, tmp_path):

@@ -8,12 +8,12 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from mammogan.cli.launch import launch
-from mammogan.cli.retry import retry
-from mammogan.cli.runs import cancel, logs, step
-from mammogan.cli.status import status
+from mammogan.cli.launch_command import launch
+from mammogan.cli.retry_command import retry
+from mammogan.cli.run_commands import cancel, logs, step
+from mammogan.cli.status_command import status
 from mammogan.config.dataset import load_recipe
-from mammogan.data.manifest import PLAN, Plan, PlannedShard, render
+from mammogan.data.store.manifest import PLAN, Plan, PlannedShard, render
 from mammogan.errors import ConfigError, RunFailedError
 
 app = typer.Typer()

@@ -1,6 +1,3 @@
-import tomllib
-from pathlib import Path
-
 import pytest
 
 from mammogan.config.dataset import Dataset, Packing, load_recipe, recipes
@@ -90,10 +87,6 @@ def test_the_ladder_has_nine_rungs():
     assert len(Packing().rungs) == 9
 
 
-def test_every_recipe_is_installed_with_its_card():
-    checkout = Path(__file__).parents[2]
-    project = tomllib.loads((checkout / "pyproject.toml").read_text(encoding="utf-8"))
-    installed = project["tool"]["setuptools"]["data-files"]
-    for name in recipes():
-        assert installed[f"share/mammogan/shards/{name}"] == [f"shards/{name}/*"]
-        assert {"recipe.toml", "README.md"} <= {path.name for path in (checkout / "shards" / name).iterdir()}
+def test_every_recipe_has_a_card():
+    for name, path in recipes().items():
+        assert (path.parent / "README.md").is_file(), name

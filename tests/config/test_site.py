@@ -8,7 +8,7 @@ from mammogan.config.method import Method
 from mammogan.config.settings import read_toml, validate
 from mammogan.config.site import Resources, Site, load_site, sites
 from mammogan.errors import ConfigError
-from mammogan.steps.graph import RESOURCES
+from mammogan.steps.job_graph import RESOURCES
 
 
 @pytest.mark.parametrize("name", sorted(sites()))

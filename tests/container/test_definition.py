@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from mammogan.cluster import executor
+from mammogan.cluster import sbatch_parameters
 from mammogan.config.site import load_site
 from mammogan.errors import ClusterError
-from mammogan.steps.graph import graph
+from mammogan.steps.job_graph import graph
 from tests.cluster.test_golden import run as golden
 
 ROOT = Path(__file__).parents[2]
@@ -172,6 +172,6 @@ def test_what_is_missing_is_named_before_anything_is_built(build, given, message
 def test_a_path_that_apptainer_would_cut_is_refused_before_anything_is_submitted(folder):
     run = golden("example-a100")
     with pytest.raises(ClusterError, match=f"'{folder}' can't be bound .* a comma or colon. Give a folder"):
-        executor.python(run, Path(folder), graph(run)[0])
+        sbatch_parameters.python(run, Path(folder), graph(run)[0])
     assert not load_site("local").container.image  # without an image, any path will do
-    assert executor.python(golden("devcluster"), Path(folder), graph(run)[0])
+    assert sbatch_parameters.python(golden("devcluster"), Path(folder), graph(run)[0])

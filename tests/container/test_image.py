@@ -12,10 +12,10 @@ import subprocess
 import pytest
 
 import mammogan
-from mammogan.cluster import executor
-from mammogan.config.run import Run
+from mammogan.cluster import sbatch_parameters
+from mammogan.config.run_config import Run
 from mammogan.config.site import load_site
-from mammogan.steps.graph import graph
+from mammogan.steps.job_graph import graph
 from tests.cluster.test_golden import METHOD
 from tests.container.conftest import PACKAGES, ROOT
 
@@ -156,7 +156,7 @@ def test_prefix_starts_the_image_whatever_is_in_the_paths(image, tmp_path, odd, 
         "try: pathlib.Path(shards, 'written').touch()\nexcept OSError: print('as it should be')"
     )
     words = ["-c", program, str(top / "run"), str(top / "shards"), "/more" if theirs else ""]
-    prefix = executor.python(run, top / "run", node)
+    prefix = sbatch_parameters.python(run, top / "run", node)
     command = ["bash", "-c", f"{prefix} {shlex.join(words)}"] if shell else [*shlex.split(prefix), *words]
     done = subprocess.run(
         command,

@@ -13,9 +13,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from mammogan.config.dataset import load_recipe
-from mammogan.data.build import build
 from mammogan.data.phantom import make_cohort
-from mammogan.data.plan import plan
+from mammogan.data.shards.build_set import build
+from mammogan.data.shards.shard_plan import plan
 
 SMALL = ("packing.top_px=[160,128]", "packing.samples_per_shard=4")
 PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.2"

@@ -21,14 +21,14 @@ import pydicom
 from pydicom.uid import generate_uid
 
 from mammogan.config.dataset import load_recipe
-from mammogan.data import private
-from mammogan.data.build import build
-from mammogan.data.decode import RAW, decode
-from mammogan.data.manifest import load_plan
+from mammogan.data.dicom.decode import RAW, decode
 from mammogan.data.phantom import make_cohort
-from mammogan.data.plan import plan
-from mammogan.data.shardset import ShardSet
-from mammogan.data.verify import verify
+from mammogan.data.shards.build_set import build
+from mammogan.data.shards.shard_plan import plan
+from mammogan.data.shards.shard_reader import ShardSet
+from mammogan.data.shards.verify_set import verify
+from mammogan.data.store import private_folder
+from mammogan.data.store.manifest import load_plan
 from tests.data.conftest import PRESENTATION
 from tests.data.forms import ENCODERS, compressed, uncompressed
 from tests.data.mutants import mutant
@@ -120,7 +120,7 @@ def process(folder: Path, made: dict[str, str], workers: int = 2) -> Counter[tup
         manifest = build(shardset, workers=workers)
         problems = verify(shardset)
     assert problems == []
-    ledger = list(private.read_lines(private.folder(shardset) / "ledger.jsonl"))
+    ledger = list(private_folder.read_lines(private_folder.folder(shardset) / "ledger.jsonl"))
     assert sorted(line["path"] for line in ledger) == sorted(made), "every file is in the ledger once"
     for index, tally in enumerate(manifest.tallies):
         ends = Counter((line["outcome"], line["reason"]) for line in ledger if line["recipe"] == index)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mammogan.config.run import Run
-from mammogan.steps.graph import graph
+from mammogan.config.run_config import Run
+from mammogan.steps.job_graph import graph
 from tests.train.conftest import TINY
 
 MAMMOGAN = Path(sys.executable).with_name("mammogan")

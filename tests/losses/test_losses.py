@@ -7,7 +7,7 @@ import torch
 
 from mammogan.config.method import Loss
 from mammogan.losses import OBJECTIVES, SUPERVISIONS, Hinge, NonSaturating, WganGp
-from mammogan.losses.gradients import norms_between, squared_norms
+from mammogan.losses.critic_gradients import norms_between, squared_norms
 
 REAL, FAKE = torch.tensor([1.0, 3.0]), torch.tensor([0.0, -2.0])
 WEIGHTS = torch.tensor([[3.0, 0.0], [0.0, 4.0]])

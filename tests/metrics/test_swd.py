@@ -10,7 +10,14 @@ import swd_sets
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
 
-from mammogan.metrics import METRICS, SlicedWasserstein, gather, places, projection, pyramid
+from mammogan.metrics import (
+    METRICS,
+    SlicedWasserstein,
+    gather,
+    laplacian_pyramid,
+    patch_sampling,
+    sliced_projection,
+)
 from tests.bench import swd_peer
 
 HEIGHT_PX, WIDTH_PX = 80, 64
@@ -77,8 +84,8 @@ def test_another_seed_draws_other_patches_and_directions(images, others):
 
 def test_brightness_and_contrast_of_a_whole_set_are_invisible_as_published(images):
     patches = gathered(images).stores[2].read()
-    once = projection.normalise(patches.copy())
-    np.testing.assert_allclose(projection.normalise(patches * 0.25 + 1000), once, atol=1e-5)
+    once = sliced_projection.normalise(patches.copy())
+    np.testing.assert_allclose(sliced_projection.normalise(patches * 0.25 + 1000), once, atol=1e-5)
     assert abs(once.mean(dtype=np.float64)) < 1e-6
     assert once.std(dtype=np.float64) == pytest.approx(1, abs=1e-5)
 
@@ -99,11 +106,11 @@ def test_sets_gathered_with_different_settings_are_refused(images):
 
 
 def test_levels_halve_while_even_and_at_least_16_rows_are_left():
-    assert pyramid.levels(1280, 1024)[-1] == (20, 16)
-    assert len(pyramid.levels(1280, 1024)) == 7
-    assert pyramid.levels(40, 32) == ((40, 32), (20, 16))
-    assert pyramid.levels(10, 8) == ((10, 8),)
-    assert pyramid.levels(70, 50) == ((70, 50), (35, 25))
+    assert laplacian_pyramid.levels(1280, 1024)[-1] == (20, 16)
+    assert len(laplacian_pyramid.levels(1280, 1024)) == 7
+    assert laplacian_pyramid.levels(40, 32) == ((40, 32), (20, 16))
+    assert laplacian_pyramid.levels(10, 8) == ((10, 8),)
+    assert laplacian_pyramid.levels(70, 50) == ((70, 50), (35, 25))
 
 
 @pytest.mark.parametrize(("height", "width", "numbers"), [(5, 4, 16), (10, 8, 49), (20, 16, 49)])
@@ -164,21 +171,23 @@ def by_sums(images_NHW, shapes, _):
     """Build the low-passes as a GPU does."""
     found = [torch.from_numpy(images_NHW.astype(np.float32))]
     for _ in shapes[1:]:
-        found.append(pyramid.halved(found[-1]))
+        found.append(laplacian_pyramid.halved(found[-1]))
     return found
 
 
-@pytest.mark.parametrize("low_passes", [pyramid.low_passes, by_sums], ids=["cpu", "gpu's sums"])
+@pytest.mark.parametrize("low_passes", [laplacian_pyramid.low_passes, by_sums], ids=["cpu", "gpu's sums"])
 @pytest.mark.parametrize("shape", [(80, 64), (64, 48), (32, 8), (64, 6), (48, 34)])
 def test_every_patch_of_every_level_is_cut_from_the_published_pyramid(shape, low_passes):
     images = np.random.default_rng(0).integers(0, 65536, (2, *shape), dtype=np.uint16)
-    shapes = pyramid.levels(*shape)
+    shapes = laplacian_pyramid.levels(*shape)
     lows = low_passes(images, shapes, torch.device("cpu"))
     published = [list(published_pyramid(image.astype(np.float64), len(shapes))) for image in images]
     for level, (height, width) in enumerate(shapes):
-        size = pyramid.patch_px((height, width))
+        size = laplacian_pyramid.patch_px((height, width))
         y, x = (at.ravel() for at in np.mgrid[: height - size + 1, : width - size + 1])
-        patches = pyramid.cut(lows[level], (*lows, None)[level + 1], np.stack([y, y]), np.stack([x, x]))
+        patches = laplacian_pyramid.cut(
+            lows[level], (*lows, None)[level + 1], np.stack([y, y]), np.stack([x, x])
+        )
         windows = [sliding_window_view(levels[level], (size, size))[y, x] for levels in published]
         # Of 65535: float32's rounding.
         np.testing.assert_allclose(patches, np.concatenate(windows).reshape(-1, size**2), atol=0.05)
@@ -191,13 +200,15 @@ def test_the_distance_is_the_published_one_on_the_same_patches_and_directions(im
     )
     for level, ours in enumerate(a.distance(b)):
         a_PD, b_PD = (found.stores[level].read().T for found in (a, b))
-        directions_DR = projection.unit_directions(a_PD.shape[1], 24, np.random.default_rng([7, level]))
+        directions_DR = sliced_projection.unit_directions(
+            a_PD.shape[1], 24, np.random.default_rng([7, level])
+        )
         np.testing.assert_allclose(np.linalg.norm(directions_DR, axis=0), 1, rtol=1e-6)
         assert ours == pytest.approx(1000 * published_distance(a_PD, b_PD, directions_DR), rel=1e-5)
 
 
 def test_places_are_uniform_over_all_where_a_patch_is_inside():
-    ((y, x),) = places.everywhere(((12, 10),), 6000, np.random.default_rng(0))
+    ((y, x),) = patch_sampling.everywhere(((12, 10),), 6000, np.random.default_rng(0))
     corners, counts = np.unique(np.stack([y, x]), axis=1, return_counts=True)
     np.testing.assert_array_equal(corners, np.indices((6, 4)).reshape(2, -1))
     assert counts.min() > 180
@@ -214,9 +225,9 @@ def half_breast(count, width=WIDTH_PX):
 
 
 def test_the_breast_is_the_largest_bright_region_with_its_holes():
-    mask = places.breast(half_breast(1)[0].astype(np.float32))
+    mask = patch_sampling.breast(half_breast(1)[0].astype(np.float32))
     np.testing.assert_array_equal(mask, np.arange(WIDTH_PX)[None] < np.full((HEIGHT_PX, 1), WIDTH_PX // 2))
-    assert not places.breast(np.zeros((20, 16), np.float32)).any()
+    assert not patch_sampling.breast(np.zeros((20, 16), np.float32)).any()
 
 
 def test_foreground_patches_have_their_centres_in_the_breast_at_every_level():
@@ -224,7 +235,7 @@ def test_foreground_patches_have_their_centres_in_the_breast_at_every_level():
     mask[5:15, 4:8] = True
     shapes = ((80, 64), (40, 32), (20, 16))
     for scale, (y, x) in zip(
-        (4, 2, 1), places.within(mask, shapes, 4000, np.random.default_rng(0)), strict=True
+        (4, 2, 1), patch_sampling.within(mask, shapes, 4000, np.random.default_rng(0)), strict=True
     ):
         assert set(y + 3) == set(range(5 * scale, 15 * scale))
         assert set(x + 3) == set(range(4 * scale, 8 * scale))
@@ -343,7 +354,7 @@ def test_the_numbers_of_the_original_are_met_within_three_deviations(reference_s
 def test_the_numbers_of_the_original_are_met_to_a_ten_thousandth_at_the_same_draws(size):
     height, width, count = size
     sets = {kind: swd_sets.image_set(kind, count, height, width) for kind in DIGESTS}
-    draws = swd_peer.Draws(count, pyramid.levels(height, width), seed=0)
+    draws = swd_peer.Draws(count, laplacian_pyramid.levels(height, width), seed=0)
     for pair, original in SAME_DRAWS[size].items():
         a, b = (SlicedWasserstein(height, width) for _ in pair)
         for found, kind, at in zip((a, b), pair, draws.places, strict=True):

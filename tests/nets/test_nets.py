@@ -7,8 +7,8 @@ import torch
 from torch.nn import functional
 
 from mammogan.nets import Critic, Generator, channels
+from mammogan.nets.double_backward import downscale
 from mammogan.nets.layers import EqualConv, EqualLinear, minibatch_stddev, pixel_norm, upscale
-from mammogan.nets.twice import downscale
 
 BASE = (5, 4)
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from mammogan.cluster import slurm
-from mammogan.cluster.state import LIVE, Watcher
+from mammogan.cluster import slurm_commands
+from mammogan.cluster.run_state import LIVE, Watcher
 from mammogan.cluster.submit import submit
-from mammogan.steps.graph import graph
+from mammogan.steps.job_graph import graph
 
 ROOT = Path(__file__).parents[2]
 spec = importlib.util.spec_from_file_location("cluster_conftest", ROOT / "tests/cluster/conftest.py")
@@ -83,4 +83,4 @@ def launcher(devcluster, stub, tmp_path):
 
     yield make
     for each in made:
-        slurm.cancel({job.job_id.split("_")[0] for job in slurm.queue(str(each.folder))})
+        slurm_commands.cancel({job.job_id.split("_")[0] for job in slurm_commands.queue(str(each.folder))})

@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from mammogan.cluster import attempts, ledger, slurm, state
+from mammogan.cluster import failed_attempts, run_state, slurm_commands, submission_ledger
 from mammogan.errors import ClusterError
-from mammogan.steps.progress import report_progress
+from mammogan.steps.task_progress import report_progress
 
 NODES = ("shards", "finalise", "train-0", "score-0", "select", "sample", "assess", "compare", "report")
 NODE = {name: index for index, name in enumerate(NODES)}
@@ -52,11 +52,11 @@ def test_failed_job_cancels_what_depends_on_it_and_a_relaunch_goes_on_from_there
     run.stub.order(run.folder, train_0="fail")
     run.submit()
     states = run.finish()
-    assert slurm.outcome(states["train-0"].jobs[0]).startswith("FAILED")
+    assert slurm_commands.outcome(states["train-0"].jobs[0]).startswith("FAILED")
     assert states["train-0"].reason == "'train-0' was told to fail"
-    assert "told to fail" in state.log_of(run.folder, states["train-0"]).read_text()
+    assert "told to fail" in run_state.log_of(run.folder, states["train-0"]).read_text()
     assert {states[name].state for name in ("score-0", "select", "sample", "report")} == {"blocked"}
-    assert slurm.outcome(states["report"].jobs[0]).startswith("CANCELLED")
+    assert slurm_commands.outcome(states["report"].jobs[0]).startswith("CANCELLED")
     run.stub.order(run.folder)
     assert [record.node for record in run.submit()] == list(NODE)[2:]
     assert {s.state for s in run.finish().values()} == {"done"}
@@ -68,7 +68,7 @@ def test_launching_twice_submits_nothing_twice_and_cancel_empties_the_queue(laun
     run.submit(run.nodes[:3])
     assert [record.node for record in run.submit(run.nodes[:4])] == ["score-0"]
     assert run.submit(run.nodes[:4]) == []
-    assert state.cancel(run.folder) == 5
+    assert run_state.cancel(run.folder) == 5
     states = run.finish()
     assert states["shards"].state == "cancelled"
     assert states["train-0"].state == "blocked"
@@ -81,8 +81,8 @@ def test_job_of_a_launcher_that_died_before_writing_it_down_is_replaced(launcher
     path = run.folder / "jobs.jsonl"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))  # the line of train-0 is lost
     assert [record.node for record in run.submit(run.nodes[:3])] == ["train-0"]
-    assert len(slurm.queue(str(run.folder))) == 3
-    state.cancel(run.folder)
+    assert len(slurm_commands.queue(str(run.folder))) == 3
+    run_state.cancel(run.folder)
 
 
 def test_array_is_throttled_and_its_failed_task_alone_is_submitted_again(launcher):
@@ -116,7 +116,7 @@ def test_relaunch_while_an_array_still_runs_renews_what_waits_for_its_failed_tas
 
 def test_array_larger_than_slurm_allows_is_cut_in_pieces(launcher, monkeypatch):
     run = launcher(checkpoints=5)
-    monkeypatch.setattr(slurm, "max_array_size", lambda: 2)
+    monkeypatch.setattr(slurm_commands, "max_array_size", lambda: 2)
     pieces = [record.tasks for record in run.submit() if record.node == "score-0"]
     assert pieces == [(0, 1), (2, 3), (4,)]
     assert {s.state for s in run.finish().values()} == {"done"}
@@ -157,7 +157,7 @@ def test_killed_rank_ends_the_whole_job_at_once(launcher):
     states = run.finish(40)
     assert states["train-0"].state == "failed"
     assert states["train-0"].reason == "n1: task 1: Killed"
-    assert slurm.outcome(states["train-0"].jobs[0]).startswith("FAILED")
+    assert slurm_commands.outcome(states["train-0"].jobs[0]).startswith("FAILED")
     assert states["score-0"].state == "blocked"
 
 
@@ -173,7 +173,7 @@ def test_killed_rank_has_its_job_queued_again_until_it_dies_twice_in_the_same_pl
         if states["train-0"].state == "queued":
             assert states["score-0"].state == "queued"
             start_now(job_id)
-    assert [attempt.at for attempt in attempts.read(run.folder, "train-0", 0)] == [16, 48, 48]
+    assert [attempt.at for attempt in failed_attempts.read(run.folder, "train-0", 0)] == [16, 48, 48]
     assert states["train-0"].state == "failed"
     assert states["train-0"].reason == (
         "failed 3 times, twice after 48, so it was not tried again: n1: task 1: Killed"
@@ -187,21 +187,21 @@ def test_what_a_user_must_mend_is_not_tried_again(launcher):
     run.submit(run.nodes[:3])
     states = run.finish(40)
     assert (states["train-0"].state, states["train-0"].reason) == ("failed", "'train-0' was told to fail")
-    assert len(attempts.read(run.folder, "train-0", 0)) == 1
+    assert len(failed_attempts.read(run.folder, "train-0", 0)) == 1
 
 
 def test_task_of_an_array_that_dies_is_queued_again_alone(launcher):
     run = launcher(checkpoints=3)
     run.stub.order(run.folder, score_0_2="crash")
     run.submit(run.nodes[:4])
-    run.until(lambda _: attempts.read(run.folder, "score-0", 2))
+    run.until(lambda _: failed_attempts.read(run.folder, "score-0", 2))
     states = run.until(lambda states: states["score-0"].tasks == ("done", "done", "queued"))
     others = [seen(run, "score-0", task) for task in (0, 1)]
     run.stub.order(run.folder)
     start_now(states["score-0"].jobs[2])
     assert run.finish()["score-0"].state == "done"
     assert [seen(run, "score-0", task) for task in (0, 1)] == others
-    (attempt,) = attempts.read(run.folder, "score-0", 2)
+    (attempt,) = failed_attempts.read(run.folder, "score-0", 2)
     assert attempt.job_id == states["score-0"].jobs[2]
     assert attempt.cause == "ZeroDivisionError: 'score-0' was told to crash"
 
@@ -212,12 +212,12 @@ def test_job_that_no_node_could_run_is_refused_before_anything_is_submitted(laun
         ClusterError, match=r"never run a job of \[resources.gpu_nodes\] of the site 'devcluster'"
     ):
         run.submit()
-    assert ledger.read(run.folder) == []
-    assert not slurm.queue(str(run.folder))
+    assert submission_ledger.read(run.folder) == []
+    assert not slurm_commands.queue(str(run.folder))
 
 
 def test_missing_image_is_refused_before_anything_is_submitted(launcher):
     run = launcher("container.image=/no/such.sif")
     with pytest.raises(ClusterError, match=r"container.image '/no/such.sif' .* does not exist: build it"):
         run.submit()
-    assert ledger.read(run.folder) == []
+    assert submission_ledger.read(run.folder) == []

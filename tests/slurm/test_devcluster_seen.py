@@ -8,12 +8,12 @@ import time
 
 from rich.console import Console
 
-from mammogan.cli.following import followed
-from mammogan.cli.status import drawn
-from mammogan.cluster import slurm, spans
-from mammogan.cluster.renewal import renewal
-from mammogan.cluster.state import LIVE, Watcher, log_of
-from mammogan.cluster.usage import usage
+from mammogan.cli.log_follow import followed
+from mammogan.cli.status_command import drawn
+from mammogan.cluster import job_spans, slurm_commands
+from mammogan.cluster.job_usage import usage
+from mammogan.cluster.resubmission import renewal
+from mammogan.cluster.run_state import LIVE, Watcher, log_of
 
 
 def told_of(run, width=140):
@@ -32,7 +32,7 @@ def test_why_jobs_wait_is_shown_and_their_hours_outlive_them(launcher):
     used = usage(run.folder, Watcher(run.folder).read())
     assert 7 / 3600 < used["train-0"].gpu_hours / 2 < 60 / 3600  # two nodes with a GPU each
     assert used["score-0"].starts == 2
-    assert all(span.ended for span in spans.read(run.folder))
+    assert all(span.ended for span in job_spans.read(run.folder))
     assert "GPU-" in told_of(run)
 
 
@@ -52,7 +52,7 @@ def test_a_requeued_job_is_counted_and_its_log_is_followed_to_its_end(launcher):
     following.start()
     subprocess.run(["scancel", "--batch", "--signal=USR2", job_id], check=True)
     run.until(lambda states: "BeginTime" in states["train-0"].reason, 30)  # told soon after it is queued
-    assert slurm.restarts()[job_id] == 1
+    assert slurm_commands.restarts()[job_id] == 1
     assert "(BeginTime); Slurm expects it to start" in " ".join(told_of(run).split())
     time.sleep(3)  # slurmd refuses a job in the very second in which it has ended the same one
     subprocess.run(["scontrol", "update", f"jobid={job_id}", "StartTime=now"], check=True)
@@ -62,7 +62,7 @@ def test_a_requeued_job_is_counted_and_its_log_is_followed_to_its_end(launcher):
     assert "saved and stopped" in text
     assert text.index("saved and stopped") < len(text.rstrip()) - len("saved and stopped")
     assert usage(run.folder, Watcher(run.folder).read())["train-0"].starts == 2
-    assert [span.restart for span in spans.read(run.folder) if span.node == "train-0"] == [0, 1]
+    assert [span.restart for span in job_spans.read(run.folder) if span.node == "train-0"] == [0, 1]
 
 
 def test_retry_submits_a_failed_task_and_what_waits_for_it(launcher):

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from mammogan.cluster import slurm
-from mammogan.cluster.state import Watcher
+from mammogan.cluster import slurm_commands
+from mammogan.cluster.run_state import Watcher
 from mammogan.config.dataset import load_recipe
-from mammogan.data import private
-from mammogan.data.build import build
 from mammogan.data.phantom import make_cohort
-from mammogan.data.plan import plan
-from mammogan.data.verify import verify
+from mammogan.data.shards.build_set import build
+from mammogan.data.shards.shard_plan import plan
+from mammogan.data.shards.verify_set import verify
+from mammogan.data.store import private_folder
 from tests.data.conftest import SMALL, digests
 
 KEY = "cd" * 32
@@ -72,7 +72,7 @@ def test_arrays_on_slurm_make_the_bytes_that_one_process_makes(devcluster, tmp_p
     assert done.returncode == 0, done.stdout + done.stderr
     assert digests(tmp_path / "set") == expected
     assert verify(tmp_path / "set") == []
-    jobs = private.folder(tmp_path / "set") / "jobs"
+    jobs = private_folder.folder(tmp_path / "set") / "jobs"
     assert {state.node.name: len(state.tasks) for state in Watcher(jobs).read()} == {
         "list": 1, "catalogue": 3, "plan": 1, "shards": 3, "finalise": 1,
     }  # fmt: skip
@@ -90,8 +90,8 @@ def test_a_build_that_is_cancelled_half_way_goes_on_with_another_number_of_tasks
     while not list(shardset.glob("160x128/*.tar")):
         assert time.monotonic() < end
         time.sleep(0.2)
-    jobs = private.folder(shardset) / "jobs"
-    slurm.cancel({job.job_id.split("_")[0] for job in slurm.queue(str(jobs.resolve()))})
+    jobs = private_folder.folder(shardset) / "jobs"
+    slurm_commands.cancel({job.job_id.split("_")[0] for job in slurm_commands.queue(str(jobs.resolve()))})
     assert not (shardset / "manifest.json").exists()
     done = command(shardset, archive, "--tasks", "4", "--wait")
     assert done.returncode == 0, done.stdout + done.stderr

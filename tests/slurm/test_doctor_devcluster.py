@@ -9,8 +9,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from mammogan.cli.doctor import doctor
-from mammogan.cluster import slurm
+from mammogan.cli.doctor_command import doctor
+from mammogan.cluster import slurm_commands
 from mammogan.cluster.doctor import Case, Profile, examine, load
 from mammogan.config.site import sites
 from mammogan.errors import ClusterError
@@ -44,11 +44,11 @@ def small_partitions(devcluster):
     made = {"doctor-one": ("nodes=n0", "MaxTime=5"), "doctor-shut": ("nodes=n[0-3]", "State=DOWN")}
     for name, how in made.items():
         with suppress(ClusterError):  # that of a test which was killed
-            slurm.ask("scontrol", "delete", f"partition={name}")
-        slurm.ask("scontrol", "create", f"partition={name}", *how)
+            slurm_commands.ask("scontrol", "delete", f"partition={name}")
+        slurm_commands.ask("scontrol", "create", f"partition={name}", *how)
     yield
     for name in made:
-        slurm.ask("scontrol", "delete", f"partition={name}")
+        slurm_commands.ask("scontrol", "delete", f"partition={name}")
 
 
 @pytest.fixture
@@ -220,8 +220,8 @@ def test_problems_are_told_with_where_and_what_to_do_and_an_exit_code(plant):
 
 
 def test_no_jobs_submits_none_and_says_what_it_leaves_out(plant, monkeypatch):
-    asked, ask = [], slurm.ask
-    monkeypatch.setattr(slurm, "ask", lambda *command: asked.append(command) or ask(*command))
+    asked, ask = [], slurm_commands.ask
+    monkeypatch.setattr(slurm_commands, "ask", lambda *command: asked.append(command) or ask(*command))
     findings = list(examine(Case(load(str(plant())), jobs=False)))
     assert all("--test-only" in command for command in asked if command[0] == "sbatch")
     assert "--no-jobs" in next(f.found for f in findings if f.level == "unchecked" and "job" in f.claim)

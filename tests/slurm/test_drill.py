@@ -24,14 +24,14 @@ import pytest
 import torch
 
 from mammogan import schedule, tracking
-from mammogan.cluster import ledger, slurm
-from mammogan.cluster.state import LIVE, Watcher
+from mammogan.cluster import slurm_commands, submission_ledger
+from mammogan.cluster.run_state import LIVE, Watcher
 from mammogan.config.dataset import load_recipe
-from mammogan.config.run import Run
-from mammogan.data.build import build
+from mammogan.config.run_config import Run
 from mammogan.data.phantom import make_cohort
-from mammogan.data.plan import plan
-from mammogan.steps.telling import story
+from mammogan.data.shards.build_set import build
+from mammogan.data.shards.shard_plan import plan
+from mammogan.steps.tracking_sync import story
 from mammogan.train import checkpoint
 
 log = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ class Drill:
 
     def queued_again(self, job_id):
         """Wait until Slurm has queued the job again, and let it begin at once."""
-        self.until(lambda: slurm.outcome(job_id).startswith("PENDING"))
+        self.until(lambda: slurm_commands.outcome(job_id).startswith("PENDING"))
         time.sleep(3)  # slurmd refuses a job in the very second in which it has ended the same one
         update(job_id, "StartTime=now")
 
@@ -140,7 +140,9 @@ class Drill:
     def abandon(self):
         """Cancel what is left in the queue."""
         if self.folder.exists():
-            slurm.cancel({job.job_id.split("_")[0] for job in slurm.queue(str(self.folder))})
+            slurm_commands.cancel(
+                {job.job_id.split("_")[0] for job in slurm_commands.queue(str(self.folder))}
+            )
 
     def points(self):
         return [
@@ -158,8 +160,8 @@ class Drill:
             for name, tensor in mine.tensors(part).items():
                 assert torch.equal(tensor, tensors[name]), f"{part}: {name}"
         assert sorted(self.points()) == sorted(other.points())
-        assert Counter(record.node for record in ledger.read(self.folder))[STAGE] == submissions
-        assert not slurm.queue(str(self.folder))
+        assert Counter(record.node for record in submission_ledger.read(self.folder))[STAGE] == submissions
+        assert not slurm_commands.queue(str(self.folder))
 
 
 def update(job_id, *words):
@@ -240,7 +242,7 @@ def test_the_newest_checkpoint_is_damaged(drill, undisturbed):
     drill.launch()
     job_id = drill.strike()
     os.kill(drill.ranks(job_id)[0], signal.SIGKILL)
-    drill.until(lambda: slurm.outcome(job_id).startswith("PENDING"))
+    drill.until(lambda: slurm_commands.outcome(job_id).startswith("PENDING"))
     newest = drill.folder / "stages" / "1" / f"{drill.saved():09d}"
     victim = drill.moments.choice(sorted(newest.glob("*.safetensors")))
     data = bytearray(victim.read_bytes())
@@ -284,15 +286,17 @@ def test_the_launcher_is_killed_again_and_again(drill, undisturbed):
         launcher.kill()
         launcher.communicate()
         live = Counter(
-            job.job_id.split("_")[0] for job in slurm.queue(str(drill.folder)) if job.state != "COMPLETING"
+            job.job_id.split("_")[0]
+            for job in slurm_commands.queue(str(drill.folder))
+            if job.state != "COMPLETING"
         )
-        assert len(live) <= 1 + len({record.node for record in ledger.read(drill.folder)})
+        assert len(live) <= 1 + len({record.node for record in submission_ledger.read(drill.folder)})
     drill.launch()
     drill.until(lambda: drill.state().among("running", "done"))
     # One job of the stage is at work, whatever became of the launchers.
-    assert len([job for job in slurm.queue(str(drill.folder)) if job.state == "RUNNING"]) <= 1
+    assert len([job for job in slurm_commands.queue(str(drill.folder)) if job.state == "RUNNING"]) <= 1
     drill.end()
-    count = Counter(record.node for record in ledger.read(drill.folder))[STAGE]
+    count = Counter(record.node for record in submission_ledger.read(drill.folder))[STAGE]
     drill.assert_like(undisturbed, submissions=count)
 
 
@@ -308,7 +312,7 @@ def test_the_time_limit_strikes(drill, undisturbed):
     drill.until((drill.folder / "stop" / f"{STAGE}.{job_id}").exists)
     for rank in ranks:
         os.kill(rank, signal.SIGCONT)
-    drill.until(lambda: slurm.outcome(job_id).startswith("PENDING"))
+    drill.until(lambda: slurm_commands.outcome(job_id).startswith("PENDING"))
     update(job_id, "TimeLimit=60")
     drill.queued_again(job_id)
     drill.end()
@@ -330,7 +334,7 @@ def test_the_disk_of_the_run_is_full(drill, undisturbed):
         ballast = drill.folder / "ballast"
         subprocess.run(["dd", "if=/dev/zero", f"of={ballast}", "bs=4k", "status=none"], check=False)
         assert shutil.disk_usage(drill.folder).free == 0
-        drill.until(lambda: slurm.outcome(job_id).startswith("PENDING"))
+        drill.until(lambda: slurm_commands.outcome(job_id).startswith("PENDING"))
         ballast.unlink()
         drill.queued_again(job_id)
         drill.end()
@@ -345,7 +349,7 @@ def test_three_launches_at_once_do_not_touch_each_other(undisturbed, shards, tmp
             after.callback(drill.abandon)
         for launched in [drill.launch(wait=False) for drill in drills]:
             done_well(launched)
-        jobs = [{record.job_id for record in ledger.read(drill.folder)} for drill in drills]
+        jobs = [{record.job_id for record in submission_ledger.read(drill.folder)} for drill in drills]
         assert len(set.union(*jobs)) == sum(map(len, jobs)) == 3 * len(jobs[0])
         drills[1].until(lambda: drills[1].state().state == "running")
         done_well(mammogan("cancel", drills[1].folder))  # takes none of the others with it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mammogan.cluster import ledger, slurm
+from mammogan.cluster import slurm_commands, submission_ledger
 
 
 @pytest.mark.slow
@@ -13,14 +13,14 @@ def test_array_of_a_thousand_tasks_is_one_submission_and_its_three_failures_alon
     run, failing = launcher(checkpoints=1000), (7, 512, 999)
     run.stub.order(run.folder, **{f"score_0_{task}": "fail" for task in failing})
     run.submit()
-    (array,) = (record for record in ledger.read(run.folder) if record.node == "score-0")
+    (array,) = (record for record in submission_ledger.read(run.folder) if record.node == "score-0")
     assert array.tasks == tuple(range(1000))
     states = run.finish(3600)
     assert [task for task, state in enumerate(states["score-0"].tasks) if state != "done"] == list(failing)
     assert states["select"].state == "blocked"
     # One array of Slurm's, of which each task has written its own log.
     assert all(array.log(run.folder, task).exists() for task in range(1000))
-    assert len(list(ledger.logs(run.folder, "score-0").glob("*_submission.sh"))) == 1
+    assert len(list(submission_ledger.logs(run.folder, "score-0").glob("*_submission.sh"))) == 1
     made = {
         task: run.stub.output(run.folder, "score-0", task).stat().st_mtime_ns
         for task in range(1000)
@@ -35,4 +35,4 @@ def test_array_of_a_thousand_tasks_is_one_submission_and_its_three_failures_alon
     assert all(
         run.stub.output(run.folder, "score-0", task).stat().st_mtime_ns == at for task, at in made.items()
     )
-    assert not slurm.queue(str(run.folder))
+    assert not slurm_commands.queue(str(run.folder))

@@ -4,19 +4,20 @@ import json
 
 from mammogan import schedule
 from mammogan.config.dataset import load_recipe
-from mammogan.config.labels import VIEWS
+from mammogan.config.label_fields import VIEWS
 from mammogan.config.method import load_method
-from mammogan.config.run import Run, claim, merge
+from mammogan.config.run_config import Run, claim, merge
 from mammogan.config.site import load_site
-from mammogan.data import manifest, private, synthetic
-from mammogan.data.filling import write_parts
-from mammogan.data.manifest import Count, Manifest, Plan, PlannedShard, recipe_record, render
-from mammogan.data.shardset import ShardSet
-from mammogan.data.synthetic import Image, Pool
-from mammogan.data.tar import ShardWriter, encode_image
-from mammogan.steps.score import score_path
-from mammogan.steps.select import lowest_swd
-from mammogan.steps.subjects import Subjects
+from mammogan.data.shards.shard_reader import ShardSet
+from mammogan.data.store import manifest, private_folder
+from mammogan.data.store.manifest import Count, Manifest, Plan, PlannedShard, recipe_record, render
+from mammogan.data.store.shard_writer import ShardWriter, encode_image
+from mammogan.data.synthetic import synthetic_pool
+from mammogan.data.synthetic.pool_writer import write_parts
+from mammogan.data.synthetic.synthetic_pool import Image, Pool
+from mammogan.run_folder import score_path
+from mammogan.steps.comparison_sets import Subjects
+from mammogan.steps.select_checkpoint import lowest_swd
 from tests.steps import scored
 
 DIGEST = "d" * 64
@@ -30,7 +31,7 @@ def make_shards(folder, images, a_patient=2):
     The patients' names start with ``CANARY``, and so do keys.
     """
     recipe, shards, files, counts = load_recipe("phantom"), [], [], []
-    private.create(folder, "plan")
+    private_folder.create(folder, "plan")
     for split, views in images.items():
         size = views["CC"].shape[1:]
         writer, lines = ShardWriter(folder, *size, split, f"{split}-00000"), []
@@ -42,7 +43,7 @@ def make_shards(folder, images, a_patient=2):
                 lines.append({"sample": {"key": key}, "patient": f"CANARY{split}{number // a_patient}"})
             counts.append(Count(recipe="phantom", split=split, view=view, vendor="", images=len(views[view])))
         files.append(writer.close())
-        private.write_lines(private.folder(folder) / "plan" / f"{split}-00000.jsonl", lines)
+        private_folder.write_lines(private_folder.folder(folder) / "plan" / f"{split}-00000.jsonl", lines)
         shards.append(
             PlannedShard(name=f"{split}-00000", split=split, samples=len(lines), sha256=files[-1].sha256)
         )
@@ -78,10 +79,10 @@ def make_run(folder, shard_set, images, *overrides):
     (folder / "selection.json").write_text(json.dumps(lowest_swd([chosen], 2.0)))
     size = {"height_px": height, "width_px": width, "formats": ("shards", "png")}
     pool = Pool(checkpoint=DIGEST, seed=1, views=VIEWS, images_per_view=count, **size)
-    synthetic.claim(folder / "samples", pool)
+    synthetic_pool.claim(folder / "samples", pool)
     drawn = ((part, Image(view, i, images[view][i])) for part in pool.parts for view, i in part.order)
     write_parts(folder / "samples", pool, drawn, lambda: None)
-    assert synthetic.finish(folder / "samples", pool)
+    assert synthetic_pool.finish(folder / "samples", pool)
     return folder
 
 

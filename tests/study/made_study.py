@@ -5,9 +5,9 @@ from functools import partial
 
 import numpy as np
 
-from mammogan.study.reader.settings import StudyFile
-from mammogan.study.reader.study import create
-from mammogan.study.web.bank import Picture, Window, fill
+from mammogan.study.reader.study_folder import create
+from mammogan.study.reader.study_settings import StudyFile
+from mammogan.study.web.image_store import Picture, Window, fill
 
 SIZE = (40, 32)
 VIEWS = ("CC", "MLO")

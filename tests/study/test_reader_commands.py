@@ -14,12 +14,12 @@ from typer.testing import CliRunner
 from mammogan.cli import app
 from mammogan.errors import ConfigError, DataError
 from mammogan.study.analysis.codebook import TRIALS
-from mammogan.study.reader.answers import TABLES
-from mammogan.study.reader.desk import Desk
-from mammogan.study.reader.export import PARTICIPANTS
-from mammogan.study.reader.site import make
-from mammogan.study.reader.study import load_numbers, load_secret
-from mammogan.study.web.store import JOURNAL, peek
+from mammogan.study.reader.answer_tables import TABLES
+from mammogan.study.reader.study_export import PARTICIPANTS
+from mammogan.study.reader.study_folder import load_numbers, load_secret
+from mammogan.study.reader.study_service import Desk
+from mammogan.study.reader.study_site import make
+from mammogan.study.web.answer_store import JOURNAL, peek
 from tests.study.asgi import Browser
 from tests.study.made_study import answer, enter, make_study, trial_of
 from tests.study.served import free_port

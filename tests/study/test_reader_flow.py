@@ -5,14 +5,14 @@ import re
 import pytest
 
 from mammogan.errors import ConfigError, DataError
-from mammogan.study.reader.answers import TABLES
-from mammogan.study.reader.desk import Desk
-from mammogan.study.reader.plan import SIDES
-from mammogan.study.reader.secret import normal_code
-from mammogan.study.reader.site import make
-from mammogan.study.reader.study import CODES, SECRET, load_secret, load_study
-from mammogan.study.web.bank import PIXELS
-from mammogan.study.web.store import peek
+from mammogan.study.reader.answer_tables import TABLES
+from mammogan.study.reader.reading_plan import SIDES
+from mammogan.study.reader.study_folder import CODES, SECRET, load_secret, load_study
+from mammogan.study.reader.study_secret import normal_code
+from mammogan.study.reader.study_service import Desk
+from mammogan.study.reader.study_site import make
+from mammogan.study.web.answer_store import peek
+from mammogan.study.web.image_store import PIXELS
 from tests.study.asgi import Browser
 from tests.study.made_study import answer, enter, finish, form_of, make_study, names_of, trial_of
 

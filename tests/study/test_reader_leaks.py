@@ -10,15 +10,15 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
-from mammogan.config.pixels import Pixels
-from mammogan.data.breast import find_breast
-from mammogan.steps.study import outline_by
-from mammogan.study.reader.answers import TABLES
-from mammogan.study.reader.plan import Plan
-from mammogan.study.reader.settings import StudyFile
-from mammogan.study.reader.study import create
-from mammogan.study.web.bank import Bank, Picture, Window, fill
-from mammogan.study.web.store import peek
+from mammogan.config.pixel_settings import Pixels
+from mammogan.data.breast_mask import find_breast
+from mammogan.steps.study_images import outline_by
+from mammogan.study.reader.answer_tables import TABLES
+from mammogan.study.reader.reading_plan import Plan
+from mammogan.study.reader.study_folder import create
+from mammogan.study.reader.study_settings import StudyFile
+from mammogan.study.web.answer_store import peek
+from mammogan.study.web.image_store import Bank, Picture, Window, fill
 from tests.study.made_study import VIEWS, breast
 from tests.study.people import Person
 from tests.study.served import Served

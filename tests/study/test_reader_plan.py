@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import binom
 
 from mammogan.errors import ConfigError
-from mammogan.study.reader.plan import Plans, plans
+from mammogan.study.reader.reading_plan import Plans, plans
 from tests.study.made_study import pictures
 
 PICTURES = [picture for picture, _ in pictures(images_per_view=13)]

@@ -8,11 +8,11 @@ import pytest
 from typer.testing import CliRunner
 
 from mammogan.cli import app
-from mammogan.study.analysis.reading import read
-from mammogan.study.reader.answers import TABLES
-from mammogan.study.reader.plan import Plan
-from mammogan.study.web.journal import whole_lines
-from mammogan.study.web.store import JOURNAL, peek
+from mammogan.study.analysis.read_trials import read
+from mammogan.study.reader.answer_tables import TABLES
+from mammogan.study.reader.reading_plan import Plan
+from mammogan.study.web.answer_store import JOURNAL, peek
+from mammogan.study.web.event_journal import whole_lines
 from tests.study.made_study import make_study
 from tests.study.people import Person
 from tests.study.served import Served

@@ -6,7 +6,7 @@ import json
 from typer.testing import CliRunner
 
 from mammogan.cli import app
-from mammogan.study.reader.desk import Desk
+from mammogan.study.reader.study_service import Desk
 from tests.study.made_study import make_study
 
 DESCRIBED = ({"role": "radiologist", "board": "yes", "breast": "no", "years": "12"}, {"role": "other"}, {})

@@ -10,12 +10,12 @@ import pytest
 
 from mammogan.config.dataset import load_recipe
 from mammogan.config.method import load_method
-from mammogan.config.run import claim, merge
+from mammogan.config.run_config import claim, merge
 from mammogan.config.site import load_site
-from mammogan.data.build import build
 from mammogan.data.phantom import make_cohort
-from mammogan.data.plan import plan
-from mammogan.data.shardset import ShardSet
+from mammogan.data.shards.build_set import build
+from mammogan.data.shards.shard_plan import plan
+from mammogan.data.shards.shard_reader import ShardSet
 
 TINY = (
     "ladder.stages=2",

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from mammogan import schedule
-from mammogan.config.run import Run
+from mammogan.config.run_config import Run
 from mammogan.train import adam, adam_state, checkpoint
 from mammogan.train.adam import SteadyAdam
-from mammogan.train.adversaries import TERMS
-from mammogan.train.loop import train_stage
+from mammogan.train.gan_step import TERMS
+from mammogan.train.training_loop import train_stage
 from tests.train.conftest import new_run
-from tests.train.test_adversaries import critic_loss, moments, new_adversaries, new_batch, same, weights
+from tests.train.test_gan_step import critic_loss, moments, new_adversaries, new_batch, same, weights
 
 
 def new_adam(*values, scaled=False, **options):

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from mammogan.config.alarms import Alarms, Rule
+from mammogan.config.alarm_settings import Alarms, Rule
 from mammogan.config.settings import validate
 from mammogan.errors import ConfigError
 from mammogan.metrics import self_similarity

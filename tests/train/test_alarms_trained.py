@@ -17,19 +17,19 @@ import pytest
 import torch
 
 from mammogan import schedule, tracking
-from mammogan.config.alarms import Alarms
+from mammogan.config.alarm_settings import Alarms
 from mammogan.config.dataset import load_recipe
 from mammogan.config.method import load_method
-from mammogan.config.run import Run, claim, merge
+from mammogan.config.run_config import Run, claim, merge
 from mammogan.config.site import load_site
-from mammogan.data.build import build
 from mammogan.data.phantom import make_cohort
-from mammogan.data.plan import plan
-from mammogan.data.shardset import ShardSet
+from mammogan.data.shards.build_set import build
+from mammogan.data.shards.shard_plan import plan
+from mammogan.data.shards.shard_reader import ShardSet
 from mammogan.train import checkpoint
 from mammogan.train.alarms import WATCHES, judge, label_entropy, observe, sheet
-from mammogan.train.feed import to_uint16
-from mammogan.train.growth import load_average
+from mammogan.train.build_networks import load_average
+from mammogan.train.dataloader import to_uint16
 from tests.train.conftest import STEP
 
 log = logging.getLogger(__name__)

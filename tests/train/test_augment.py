@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mammogan.config.augmentation import HIGHEST_PROBABILITY, Augmentation
+from mammogan.config.augmentation_settings import HIGHEST_PROBABILITY, Augmentation
 from mammogan.config.settings import validate
 from mammogan.errors import ConfigError
 from mammogan.train.augment import PARAMETERS, adjusted, apply, draw, overfit

@@ -12,16 +12,16 @@ import torch
 
 from mammogan import schedule, steps
 from mammogan.config.method import load_method
-from mammogan.config.run import Run
+from mammogan.config.run_config import Run
 from mammogan.errors import DataError, RunFailedError
 from mammogan.files import sha256
-from mammogan.steps.graph import graph
-from mammogan.steps.score import score_path
+from mammogan.run_folder import score_path
+from mammogan.steps.job_graph import graph
 from mammogan.train import checkpoint, rollback
-from mammogan.train.draw import preview
-from mammogan.train.export import export, load
-from mammogan.train.growth import load_average, networks
-from mammogan.train.loop import train_stage
+from mammogan.train.build_networks import load_average, networks
+from mammogan.train.draw_images import preview
+from mammogan.train.export_model import export, load
+from mammogan.train.training_loop import train_stage
 from tests.steps.scored import score
 from tests.train.conftest import TINY, new_run
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 
-from tests.train.test_adversaries import new_adversaries, new_batch
+from tests.train.test_gan_step import new_adversaries, new_batch
 
 
 @pytest.mark.slow

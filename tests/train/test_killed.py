@@ -12,13 +12,13 @@ import pytest
 
 from mammogan import schedule
 from mammogan.config.dataset import load_recipe
-from mammogan.config.run import Run
-from mammogan.data.build import build
+from mammogan.config.run_config import Run
 from mammogan.data.phantom import make_cohort
-from mammogan.data.plan import plan
+from mammogan.data.shards.build_set import build
+from mammogan.data.shards.shard_plan import plan
 from mammogan.errors import StopRequestedError
 from mammogan.train import checkpoint
-from mammogan.train.loop import STOP_FILE, train_stage
+from mammogan.train.training_loop import STOP_FILE, train_stage
 from tests.train.conftest import new_run, train
 from tests.train.test_stage import assert_same, end_of
 

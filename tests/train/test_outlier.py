@@ -8,19 +8,19 @@ import pytest
 from typer.testing import CliRunner
 
 from mammogan.cli import app
-from mammogan.config.run import Run
+from mammogan.config.run_config import Run
 from mammogan.data.phantom.defects import make_defective
-from mammogan.data.phantom.files import make_patient
+from mammogan.data.phantom.phantom_files import make_patient
 from mammogan.errors import DataError
 from mammogan.files import write
-from mammogan.steps.gauge import FOLDER, Gauge
-from mammogan.steps.outlier import FACTS, TABLE, files_of
-from mammogan.steps.terms import TERMS
+from mammogan.steps.anomaly_score import FOLDER, Gauge
+from mammogan.steps.licence_notice import TERMS
+from mammogan.steps.score_outliers import FACTS, TABLE, files_of
 from mammogan.train import checkpoint
+from mammogan.train.build_networks import load_average
 from mammogan.train.device import local_device
-from mammogan.train.export import export
-from mammogan.train.growth import load_average
-from mammogan.train.invert import Search
+from mammogan.train.export_model import export
+from mammogan.train.gan_inversion import Search
 from tests.bench import outlier as planted
 
 SETTINGS = (

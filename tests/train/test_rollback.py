@@ -8,15 +8,15 @@ import pytest
 import torch
 
 from mammogan import schedule
-from mammogan.config.run import Run
-from mammogan.data.shardset import ShardSet
+from mammogan.config.run_config import Run
+from mammogan.data.shards.shard_reader import ShardSet
 from mammogan.errors import RunFailedError
-from mammogan.train import alarms, checkpoint, loop, rollback
+from mammogan.train import alarms, checkpoint, rollback, training_loop
 from mammogan.train.alarms import Alarm
-from mammogan.train.loop import train_stage
-from mammogan.train.observation import Observer
+from mammogan.train.diagnostics import Observer
+from mammogan.train.training_loop import train_stage
 from tests.train.conftest import new_run
-from tests.train.test_adversaries import new_adversaries
+from tests.train.test_gan_step import new_adversaries
 from tests.train.test_stage import assert_same
 
 QUIET = tuple(f"alarms.{name}.patience=0" for name in alarms.WATCHES)
@@ -51,7 +51,7 @@ def starts(monkeypatch):
     """Record with which learning rate and salt the stage was begun, and from where."""
     found = []
     monkeypatch.setattr(
-        loop, "Feed", lambda rung, method, stage, ranks, here, salt, made=loop.Feed: (
+        training_loop, "Feed", lambda rung, method, stage, ranks, here, salt, made=training_loop.Feed: (
             found.append([stage.learning_rate, salt]) or made(rung, method, stage, ranks, here, salt)
         )
     )  # fmt: skip

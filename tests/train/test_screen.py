@@ -9,16 +9,16 @@ import pytest
 from typer.testing import CliRunner
 
 from mammogan.cli import app
-from mammogan.config.labels import VIEWS
-from mammogan.config.run import Run
-from mammogan.data.filling import write_parts
-from mammogan.data.shardset import ShardSet
-from mammogan.data.synthetic import DicomForm, Image, Pool, claim, finish
+from mammogan.config.label_fields import VIEWS
+from mammogan.config.run_config import Run
+from mammogan.data.shards.shard_reader import ShardSet
+from mammogan.data.synthetic.pool_writer import write_parts
+from mammogan.data.synthetic.synthetic_pool import DicomForm, Image, Pool, claim, finish
 from mammogan.errors import ConfigError, DataError
-from mammogan.steps.screen import FILE_NAME, screen_pool
+from mammogan.steps.screen_pool import FILE_NAME, screen_pool
 from mammogan.train import checkpoint
+from mammogan.train.critic_score import Judge
 from mammogan.train.device import local_device
-from mammogan.train.judge import Judge
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from mammogan import schedule, tracking
-from mammogan.config.run import Run
+from mammogan.config.run_config import Run
 from mammogan.train import alarms, checkpoint, rollback
 from tests.train.conftest import start, train
 
@@ -188,7 +188,7 @@ def test_other_objectives_train_with_a_penalty_now_and_then(make_run, objective)
 def test_scores_choice_and_pool_follow_from_the_checkpoints(undisturbed):
     """The rest of the graph on the trained run, in this process: no process group is needed."""
     from mammogan import steps
-    from mammogan.steps.graph import graph
+    from mammogan.steps.job_graph import graph
 
     run = Run.load(undisturbed)
     method = run.method

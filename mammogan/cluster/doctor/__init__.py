@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from mammogan.cluster.doctor import login, nodes, scheduler
-from mammogan.cluster.doctor.case import Case
+from mammogan.cluster.doctor import compute_node_checks, login_node_checks, scheduler_checks
+from mammogan.cluster.doctor.compute_node_checks import ON_A_NODE
+from mammogan.cluster.doctor.examined_site import Case
 from mammogan.cluster.doctor.finding import Finding
-from mammogan.cluster.doctor.nodes import ON_A_NODE
-from mammogan.cluster.doctor.profile import Profile, load
+from mammogan.cluster.doctor.profile_lines import Profile, load
 from mammogan.config.settings import nearest
 from mammogan.errors import ConfigError
 
@@ -34,15 +34,15 @@ def _of_each_node(name: str) -> Check:
 
 
 CHECKS: dict[str, Check] = {
-    "slurm": scheduler.controller,
-    "partitions": scheduler.partitions,
-    "accounts": scheduler.accounts,
-    "fits": scheduler.fits,
-    "arrays": scheduler.arrays,
-    "image": login.image,
-    "permanent": login.permanent,
-    "tracking": login.tracking,
-    "probes": nodes.probes,
+    "slurm": scheduler_checks.controller,
+    "partitions": scheduler_checks.partitions,
+    "accounts": scheduler_checks.accounts,
+    "fits": scheduler_checks.fits,
+    "arrays": scheduler_checks.arrays,
+    "image": login_node_checks.image,
+    "permanent": login_node_checks.permanent,
+    "tracking": login_node_checks.tracking,
+    "probes": compute_node_checks.probes,
     **{name: _of_each_node(name) for name in ON_A_NODE},
 }
 """What is checked, in this order: what is known at once first, then what probe jobs see on the nodes."""

@@ -20,7 +20,7 @@ from typing import Any
 import cv2
 
 from mammogan.data.phantom.defects import DEFECTS, make_defect
-from mammogan.data.phantom.files import make_patient
+from mammogan.data.phantom.phantom_files import make_patient
 from mammogan.errors import DataError
 
 FORMAT = 2  # raise it when the same arguments give other bytes

@@ -8,11 +8,11 @@ from functools import partial
 
 from pydicom import uid
 
-from mammogan.data.dicom import new_uid
-from mammogan.data.phantom import dicom, edits, header
-from mammogan.data.phantom.files import Made, make_file
+from mammogan.data.dicom.dicom_writing import new_uid
+from mammogan.data.phantom import header_edits, phantom_dicom, phantom_header
 from mammogan.data.phantom.findings import Finding
-from mammogan.data.phantom.render import render
+from mammogan.data.phantom.phantom_files import Made, make_file
+from mammogan.data.phantom.render_view import render
 
 FIRST_PATIENT = 1_000_000  # defective patients are numbered from here, whatever the size of the clean cohort
 BOTH = (("L", "CC"), ("L", "MLO"))
@@ -43,10 +43,10 @@ class Defect:
     expected: str = "accept"
     views: tuple[tuple[str, str], ...] = (("L", "CC"),)
     findings: tuple[str, ...] = ()
-    edit: edits.Edit | None = None
-    syntax: uid.UID = dicom.DEFAULT_SYNTAX
-    pixel_damage: dicom.Damage | None = None
-    damage: dicom.Damage | None = None
+    edit: header_edits.Edit | None = None
+    syntax: uid.UID = phantom_dicom.DEFAULT_SYNTAX
+    pixel_damage: phantom_dicom.Damage | None = None
+    damage: phantom_dicom.Damage | None = None
     again: str = ""
 
 
@@ -57,26 +57,35 @@ def zeroed(data: bytes, start: float, stop: float) -> bytes:
 
 
 DEFECTS = (
-    Defect("implant_tagged", "implant", BOTH, ("implant",), edits.tags(BreastImplantPresent="YES")),
-    Defect("implant_untagged", "implant", BOTH, ("implant",), edits.tags(BreastImplantPresent=None)),
+    Defect("implant_tagged", "implant", BOTH, ("implant",), header_edits.tags(BreastImplantPresent="YES")),
+    Defect("implant_untagged", "implant", BOTH, ("implant",), header_edits.tags(BreastImplantPresent=None)),
     Defect("pacemaker", "foreign_body", (("L", "MLO"),), ("pacemaker",)),
     Defect("surgical_clips", "foreign_body", (("R", "CC"),), ("clips",)),
     Defect("localisation_wire", "foreign_body", (("R", "CC"),), ("wire",)),
-    Defect("monochrome1", views=BOTH, edit=edits.monochrome1),
-    Defect("voi_lut", edit=edits.voi_lut),
-    Defect("for_processing", "intent", BOTH, edit=edits.for_processing),
-    Defect("spot_by_code", "modifier", edit=edits.modifier("399055006", "Spot compression")),
-    Defect("magnification_by_code", "modifier", edit=edits.modifier("399163009", "Magnification")),
-    Defect("spot_by_paddle", "modifier", edit=edits.tags(PaddleDescription="9CM SPOT CONTACT")),
+    Defect("monochrome1", views=BOTH, edit=header_edits.monochrome1),
+    Defect("voi_lut", edit=header_edits.voi_lut),
+    Defect("for_processing", "intent", BOTH, edit=header_edits.for_processing),
+    Defect("spot_by_code", "modifier", edit=header_edits.modifier("399055006", "Spot compression")),
+    Defect("magnification_by_code", "modifier", edit=header_edits.modifier("399163009", "Magnification")),
+    Defect("spot_by_paddle", "modifier", edit=header_edits.tags(PaddleDescription="9CM SPOT CONTACT")),
     Defect(
         "magnification_by_factor",
         "modifier",
-        edit=edits.tags(EstimatedRadiographicMagnificationFactor="1.8"),
+        edit=header_edits.tags(EstimatedRadiographicMagnificationFactor="1.8"),
     ),
-    Defect("xccl", "view", edit=edits.view("399265004", "cranio-caudal exaggerated laterally", "XCCL")),
-    Defect("tomosynthesis", "tomosynthesis", edit=edits.tomosynthesis, syntax=uid.ExplicitVRLittleEndian),
-    Defect("ct", "modality", edit=edits.ct, syntax=uid.ExplicitVRLittleEndian),
-    Defect("secondary_capture", "modality", edit=edits.secondary_capture, syntax=uid.ExplicitVRLittleEndian),
+    Defect(
+        "xccl", "view", edit=header_edits.view("399265004", "cranio-caudal exaggerated laterally", "XCCL")
+    ),
+    Defect(
+        "tomosynthesis", "tomosynthesis", edit=header_edits.tomosynthesis, syntax=uid.ExplicitVRLittleEndian
+    ),
+    Defect("ct", "modality", edit=header_edits.ct, syntax=uid.ExplicitVRLittleEndian),
+    Defect(
+        "secondary_capture",
+        "modality",
+        edit=header_edits.secondary_capture,
+        syntax=uid.ExplicitVRLittleEndian,
+    ),
     Defect("truncated", "unreadable", damage=lambda data: data[: len(data) // 2]),
     Defect("empty", "unreadable", damage=lambda data: b""),
     Defect("not_dicom", "not_dicom", damage=lambda data: b"Index of the export, page 1 of 1\n" * 20),
@@ -93,7 +102,7 @@ DEFECTS = (
     Defect("paddle_rim", "paddle", BOTH, ("paddle_rim",)),
     Defect("paddle_shutter", "paddle", BOTH, ("paddle_shutter",)),
     Defect("paddle_lip", "paddle", BOTH, ("paddle_lip",)),
-    Defect("wrong_side", "wrong_side", (("L", "CC"), ("R", "MLO")), edit=edits.mirrored),
+    Defect("wrong_side", "wrong_side", (("L", "CC"), ("R", "MLO")), edit=header_edits.mirrored),
     Defect(
         "half_decoded_raw",
         "half_decoded",
@@ -122,7 +131,7 @@ def make_defective(defect: Defect, seed: int, patient: int, frame_scale: float) 
     findings = tuple(Finding(kind) for kind in defect.findings)
     for laterality, view_name in defect.views:
         view = render(seed, patient, view_name, laterality, frame_scale=frame_scale, findings=findings)
-        ds = header.build(view, seed, patient)
+        ds = phantom_header.build(view, seed, patient)
         pixels = defect.edit(ds, view.pixels) if defect.edit else view.pixels
         made = make_file(ds, pixels, view, defect.kind, defect.expected, defect.syntax, defect.pixel_damage)
         if defect.damage:

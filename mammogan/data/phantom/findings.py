@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from mammogan.data.phantom import texture
+from mammogan.data.phantom import tissue_texture
 from mammogan.data.phantom.anatomy import Array, Shape, Woman
-from mammogan.data.phantom.foreign import BODIES
-from mammogan.data.phantom.tissue import MARGIN, Grid, ellipse
+from mammogan.data.phantom.breast_tissue import MARGIN, Grid, ellipse
+from mammogan.data.phantom.planted_objects import BODIES
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ def _node(grid: Grid, shape: Shape, rng: np.random.Generator) -> Array:
     x, y = shape.pectoral_mm[int(rng.integers(12, 36))]
     x += rng.uniform(-16, 10)
     a, b, turn = rng.uniform(4, 8), rng.uniform(2.4, 4), rng.uniform(0.6, 2.2)
-    body = texture.smooth_step((1.15 - ellipse(grid, x, y, a, b, turn)) / 0.4)
-    hilum = texture.smooth_step((1.1 - ellipse(grid, x + 0.8 * b, y, 0.6 * a, 0.6 * b, turn)) / 0.7)
+    body = tissue_texture.smooth_step((1.15 - ellipse(grid, x, y, a, b, turn)) / 0.4)
+    hilum = tissue_texture.smooth_step((1.1 - ellipse(grid, x + 0.8 * b, y, 0.6 * a, 0.6 * b, turn)) / 0.7)
     return np.asarray(body * (1 - 0.8 * hilum) * rng.uniform(0.4, 0.75), np.float32)
 
 
@@ -97,7 +97,9 @@ def _mass(grid: Grid, x: float, y: float, rng: np.random.Generator) -> Array:
     """Draw a round benign mass: a cyst or a fibroadenoma."""
     a = rng.uniform(4, 9)
     distance = ellipse(grid, x, y, a, a * rng.uniform(0.65, 1), rng.uniform(0, 3))
-    return np.asarray(texture.smooth_step((1.1 - distance) / 0.35) * rng.uniform(0.5, 0.85), np.float32)
+    return np.asarray(
+        tissue_texture.smooth_step((1.1 - distance) / 0.35) * rng.uniform(0.5, 0.85), np.float32
+    )
 
 
 def _calcifications(shape: Shape, woman: Woman, rng: np.random.Generator) -> list[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mammogan.errors import ConfigError
-from mammogan.study.analysis.clustered import EQUIVALENCE_CONFIDENCE, Share
+from mammogan.study.analysis.clustered_intervals import EQUIVALENCE_CONFIDENCE, Share
 
 CHANCE = 0.5
 MARGIN = 0.10

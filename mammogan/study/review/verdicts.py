@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-from mammogan.study.web.journal import Event
-from mammogan.study.web.store import Tables, View
+from mammogan.study.web.answer_store import Tables, View
+from mammogan.study.web.event_journal import Event
 
 JUDGED, UNDONE, FINISHED = "judged", "undone", "finished"
 LOG = ("rt_ms", "max_zoom", "wl_changes", "hidden_ms")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mammogan.cluster import job
 from mammogan.config.method import Method
-from mammogan.config.run import Run, claim, merge
+from mammogan.config.run_config import Run, claim, merge
 from mammogan.config.site import load_site
 from mammogan.errors import DataError, RunFailedError, StopRequestedError
 

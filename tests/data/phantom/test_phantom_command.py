@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 from typer.testing import CliRunner
 
-from mammogan.cli.phantom import phantom
+from mammogan.cli.phantom_command import phantom
 
 app = typer.Typer()
 app.command()(phantom)
@@ -29,6 +29,8 @@ def test_it_writes_a_cohort_and_the_second_time_says_that_it_is_there(tmp_path: 
 
 
 def test_its_import_loads_nothing_heavy() -> None:
-    code = "import sys, mammogan.cli.phantom; print([m for m in ('numpy', 'cv2') if m in sys.modules])"
+    code = (
+        "import sys, mammogan.cli.phantom_command; print([m for m in ('numpy', 'cv2') if m in sys.modules])"
+    )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]", found.stdout

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mammogan.study.analysis.clustered import Share, difference, mean_variance, share, slope
+from mammogan.study.analysis.clustered_intervals import Share, difference, mean_variance, share, slope
 
 
 def crossed(readers, pairs):

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from mammogan.errors import DataError
-from mammogan.study.analysis.counts import (
+from mammogan.study.analysis.chance_counts import (
     MonteCarlo,
     binomial,
     fair_range,

@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 from mammogan.cli import app
 from mammogan.errors import ConfigError
-from mammogan.study.analysis.analysis import Design, analyse, as_json
+from mammogan.study.analysis.analysis_page import page, write_folder
 from mammogan.study.analysis.codebook import TABLES, TRIALS, codebook
-from mammogan.study.analysis.page import page, write_folder
-from mammogan.study.analysis.sentences import headline, readings
-from mammogan.study.analysis.simulated import Plan, simulate
+from mammogan.study.analysis.plain_language import headline, readings
+from mammogan.study.analysis.simulate_readers import Plan, simulate
+from mammogan.study.analysis.study_statistics import Design, analyse, as_json
 from mammogan.study.analysis.trials import Trials
 
 DESIGN = Design(0.1, fixed=True, pairs=10)

@@ -7,10 +7,10 @@ import pytest
 
 from mammogan.errors import ConfigError, DataError
 from mammogan.study.analysis.codebook import TRIALS
-from mammogan.study.analysis.design import design_of, find_trials
-from mammogan.study.analysis.reading import read, silent
-from mammogan.study.analysis.simulated import Plan, simulate
-from mammogan.study.analysis.table import write_trials
+from mammogan.study.analysis.read_trials import read, silent
+from mammogan.study.analysis.simulate_readers import Plan, simulate
+from mammogan.study.analysis.study_design import design_of, find_trials
+from mammogan.study.analysis.write_trials import write_trials
 
 SMALL = Plan(radiologists=3, others=2, pairs=4, images_per_view=6)
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mammogan.study.analysis.analysis import Design, analyse
-from mammogan.study.analysis.clustered import share
-from mammogan.study.analysis.counts import MonteCarlo, histogram, pooled_chi_square
+from mammogan.study.analysis.chance_counts import MonteCarlo, histogram, pooled_chi_square
+from mammogan.study.analysis.clustered_intervals import share
 from mammogan.study.analysis.dispersion import dispersion
 from mammogan.study.analysis.equivalence import tost
-from mammogan.study.analysis.readers import against_a_coin
-from mammogan.study.analysis.simulated import Plan, simulate
+from mammogan.study.analysis.reader_tests import against_a_coin
+from mammogan.study.analysis.simulate_readers import Plan, simulate
+from mammogan.study.analysis.study_statistics import Design, analyse
 
 PAPER = Plan(radiologists=55, others=62, pairs=10)
 DESIGN = Design(0.1, fixed=True, pairs=10)

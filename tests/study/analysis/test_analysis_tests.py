@@ -6,11 +6,17 @@ from scipy import stats
 
 from mammogan.errors import ConfigError
 from mammogan.study.analysis import dispersion as spread
-from mammogan.study.analysis.clustered import Share
-from mammogan.study.analysis.confidence import d_prime, roc
+from mammogan.study.analysis.clustered_intervals import Share
 from mammogan.study.analysis.dispersion import dispersion
 from mammogan.study.analysis.equivalence import check, tost
-from mammogan.study.analysis.readers import against_a_coin, benjamini_hochberg, chance_of, holm, least_right
+from mammogan.study.analysis.reader_tests import (
+    against_a_coin,
+    benjamini_hochberg,
+    chance_of,
+    holm,
+    least_right,
+)
+from mammogan.study.analysis.roc import d_prime, roc
 
 
 def independent(value, trials):

@@ -4,9 +4,9 @@ import html
 import json
 import re
 
-from mammogan.study.review.review import create
-from mammogan.study.review.settings import ReviewFile
-from mammogan.study.web.bank import Window, fill
+from mammogan.study.review.review_folder import create
+from mammogan.study.review.review_settings import ReviewFile
+from mammogan.study.web.image_store import Window, fill
 from tests.study.made_study import everything, pictures
 
 

@@ -6,12 +6,12 @@ import re
 import pytest
 
 from mammogan.errors import ConfigError, DataError
-from mammogan.study.review.desk import Desk
-from mammogan.study.review.review import load_review
-from mammogan.study.review.site import make
+from mammogan.study.review.review_folder import load_review
+from mammogan.study.review.review_service import Desk
+from mammogan.study.review.review_site import make
 from mammogan.study.review.verdicts import TABLES, verdicts
-from mammogan.study.web.journal import whole_lines
-from mammogan.study.web.store import JOURNAL, peek
+from mammogan.study.web.answer_store import JOURNAL, peek
+from mammogan.study.web.event_journal import whole_lines
 from tests.study.asgi import Browser
 from tests.study.review.made_review import judge, make_review, state_of
 

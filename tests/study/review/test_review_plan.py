@@ -6,9 +6,9 @@ from itertools import pairwise
 import pytest
 
 from mammogan.errors import ConfigError
-from mammogan.study.review.plan import plan
-from mammogan.study.review.settings import ReviewFile
-from mammogan.study.web.bank import Picture
+from mammogan.study.review.review_plan import plan
+from mammogan.study.review.review_settings import ReviewFile
+from mammogan.study.web.image_store import Picture
 
 VIEWS = ("CC", "MLO")
 

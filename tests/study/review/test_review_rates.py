@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mammogan.study.review.rates import Rate, agreement, excess
+from mammogan.study.review.artefact_rates import Rate, agreement, excess
 
 
 @pytest.mark.parametrize(

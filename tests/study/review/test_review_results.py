@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 
 from mammogan.cli import app
 from mammogan.errors import ConfigError, DataError
-from mammogan.study.review.desk import Desk
-from mammogan.study.review.page import page, write_folder
-from mammogan.study.review.results import accepted, as_json, results
+from mammogan.study.review.review_page import page, write_folder
+from mammogan.study.review.review_results import accepted, as_json, results
+from mammogan.study.review.review_service import Desk
 from mammogan.study.review.verdicts import TABLES
-from mammogan.study.web.store import peek
+from mammogan.study.web.answer_store import peek
 from tests.study.made_study import pictures
 from tests.study.review.made_review import go_through, make_review
 
@@ -191,7 +191,7 @@ def test_nobody_is_told_before_all_have_ended_unless_asked(desk, tmp_path):
 
 def test_the_excess_over_reals_covers_the_truth(tmp_path):
     # A reviewer who calls 5 % of anything an artefact, and 15 % more of the synthetic images.
-    from mammogan.study.review.rates import Rate, excess
+    from mammogan.study.review.artefact_rates import Rate, excess
 
     rng, hits = random.Random(5), 0
     for _ in range(400):

@@ -1,0 +1,247 @@
+"""`mammogan launch`: submit a run's job graph, or run it here, or show what would be submitted."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from mammogan.errors import ConfigError, RunFailedError
+
+if TYPE_CHECKING:
+    from mammogan.cluster.run_state import NodeState
+    from mammogan.config.run_config import Launched, Run
+    from mammogan.config.site import Site
+    from mammogan.steps.job_graph import Node
+
+
+def launch(
+    run: Annotated[Path, typer.Option(help="The run's folder; a new one is made.")],
+    method: Annotated[
+        str | None, typer.Option(help="What is learned: a method's name, or a TOML file.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="The shard set, planned or built.")] = None,
+    site: Annotated[
+        str | None, typer.Option(help="Where: a site's name, or a TOML file. [default: local]")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Stop after this step, as train-3 or select.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="table.key=value of the method or the site; repeatable.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show everything, submit nothing.")] = False,
+    calibration: Annotated[
+        Path | None, typer.Option(help="With --dry-run: what `mammogan cost --calibrate` has measured.")
+    ] = None,
+    wait: Annotated[
+        bool | None, typer.Option(help="Follow the run to its end; without a scheduler always so.")
+    ] = None,
+) -> None:
+    """Start a run, or go on with it: what is done and verified is skipped.
+
+    To go on with a run as it is, --run alone is enough.
+    """
+    plan = merged(run, method, data, site, tuple(settings or ()))
+    wanted = _wanted(plan, until)
+    _check_rungs(plan)
+    _check_batches(plan)
+    console = Console()
+    if dry_run:
+        _show(plan, run, wanted, calibration, console)
+        return
+
+    start(run, plan, wanted, wait, console)
+
+
+def start(
+    run: Path,
+    launched: Launched,
+    wanted: tuple[Node, ...],
+    wait: bool | None,
+    console: Console,
+    left_out: Collection[tuple[str, int]] = (),
+) -> None:
+    """Submit the `wanted` nodes of a launch, or run them here, and show how they get on.
+
+    Tasks `left_out`, as (node, task), are not started.
+    """
+    from mammogan.cluster import local_runner, run_state, submission_ledger, submit
+    from mammogan.config.run_config import claim
+
+    slurm = launched.site.site.scheduler == "slurm"
+    if not slurm and wait is False:
+        raise ConfigError(
+            f"--no-wait needs a scheduler, and the site '{launched.site.site.name}' has none: the run lives "
+            "as long as this command. Leave it out, or start the command in the background."
+        )
+    claim(run, launched)
+    folder = run.resolve()
+    with submission_ledger.only_launcher(folder):
+        if not slurm:
+            with local_runner.interruptible():
+                _follow(local_runner.run_graph(folder, wanted, left_out=left_out), folder, wanted, console)
+            return
+        submitted = submit.submit(folder, wanted, left_out)
+    _tell_submitted(run_state.Watcher(folder).read(), wanted, len(submitted), run, console)
+    if wait:
+        _follow(run_state.follow(run_state.Watcher(folder)), folder, wanted, console)
+
+
+def merged(
+    folder: Path, method: str | None, data: Path | None, site: str | None, settings: tuple[str, ...]
+) -> Run:
+    """Put the run of a launch together, or take the one that `folder` holds."""
+    import mammogan
+    from mammogan.config.method import Method, load_method
+    from mammogan.config.run_config import Run, merge
+    from mammogan.config.settings import split_settings
+    from mammogan.config.site import Site, load_site
+
+    sets = split_settings(settings, Method, Site)
+    for_site = tuple(sets[Site])
+    if method is None and data is None and not sets[Method]:
+        old = Run.load(folder)
+        if site is None and not for_site:
+            return old
+        return old.model_copy(update={"site": load_site(site or old.site.site.name, for_site)})
+    if method is None or data is None:
+        raise ConfigError(
+            "A run is made of a method and a shard set: give both --method and --data, or neither, to go on "
+            "with a run that exists."
+        )
+
+    from mammogan.data.store.manifest import load_plan
+
+    plan, place = load_plan(data), load_site(site or "local", for_site)
+    return merge(
+        load_method(method, tuple(sets[Method])),
+        plan.recipes,
+        place,
+        data,
+        plan.identity,
+        mammogan.__version__,
+        min(len(plan.shards), array_tasks(place)),
+    )
+
+
+def array_tasks(site: Site) -> int:
+    """Tasks that share the work on shards out; a machine without scheduler has worker processes instead."""
+    return site.resources.cpu_array.array_parallelism if site.site.scheduler == "slurm" else 1
+
+
+def _wanted(run: Run, last: str | None) -> tuple[Node, ...]:
+    """Choose the nodes up to `last`, which is a node, or a step and then stands for all of its nodes."""
+    from mammogan.config.settings import nearest
+    from mammogan.steps.job_graph import graph
+    from mammogan.steps.job_graph import until as up_to
+
+    nodes = graph(run)
+    if last is None:
+        return nodes
+    ends = [node.name for node in nodes if last in (node.name, node.step)]
+    if not ends:
+        raise ConfigError(
+            f"--until '{last}' is no step of this run.{nearest(last, [node.name for node in nodes])}"
+        )
+    names = {node.name for end in ends for node in up_to(nodes, end)}
+    return tuple(node for node in nodes if node.name in names)
+
+
+def _check_rungs(run: Run) -> None:
+    from mammogan import schedule
+
+    rungs = run.recipes[0].packing.rungs
+    for stage in schedule.plan(run.method):
+        if (stage.height_px, stage.width_px) not in rungs:
+            there = ", ".join(f"{height}x{width}" for height, width in rungs)
+            raise ConfigError(
+                f"Stage {stage.index} of the method '{run.method.method.name}' is "
+                f"'{stage.height_px}x{stage.width_px}', and the shard set '{run.shards}' has {there}. Change "
+                "ladder.base_px or ladder.stages, or plan shards with another packing.base_px or top_px."
+            )
+
+
+def _check_batches(run: Run) -> None:
+    from mammogan import schedule
+
+    ranks, group = run.site.resources.gpu_nodes.ranks, run.method.network.stddev_group
+    for stage in schedule.plan(run.method):
+        try:
+            schedule.split_batch(stage.batch, stage.micro_batch, ranks, group)
+        except ValueError as error:
+            raise ConfigError(
+                f"Stage {stage.index} of the method '{run.method.method.name}' on [resources.gpu_nodes] of "
+                f"the site '{run.site.site.name}': {error}."
+            ) from None
+
+
+def _show(
+    run: Run, folder: Path, wanted: tuple[Node, ...], calibration: Path | None, console: Console
+) -> None:
+    from mammogan.cli.cost_command import DEVICE, of_set, pace_of, show_cost
+    from mammogan.cli.run_tables import stages_table
+    from mammogan.data.store.manifest import load_plan
+
+    train = sum(shard.split == "train" for shard in load_plan(Path(run.shards)).shards)
+    console.print(f"Run {run.run_id}: {run.method.method.name} at {run.site.site.name}, in {folder}\n")
+    console.print(stages_table(run, train))
+    console.print()
+    shards, pace = of_set(run.method, Path(run.shards)), pace_of(run.method, DEVICE, calibration)
+    show_cost(run.method, run.site, shards, pace, console)
+    console.print("\nJobs")
+    for node in wanted:
+        after = f", after {' and '.join(node.needs)}" if node.needs else ""
+        console.print(f"  {node.name}: {node.tasks} x {node.resource}{after}", highlight=False)
+    if run.site.site.scheduler == "slurm":
+        from mammogan.cluster import sbatch_parameters
+
+        for node in wanted:
+            after = "afterok:" + ":".join(f"<{need}>" for need in node.needs) if node.needs else ""
+            typer.echo(f"\n# ----- {node.name}")
+            typer.echo(sbatch_parameters.batch(run, folder.resolve(), node, node.tasks, after), nl=False)
+    console.print("\nA dry run: nothing was submitted, nothing was written.")
+
+
+def _tell_submitted(
+    states: tuple[NodeState, ...], wanted: tuple[Node, ...], count: int, run: Path, console: Console
+) -> None:
+    from mammogan.cli.run_tables import nodes_table
+
+    names = {node.name for node in wanted}
+    console.print(nodes_table([state for state in states if state.node.name in names]))
+    told = f"{count} submitted." if count else "Nothing to submit: all of it is done or queued."
+    console.print(f"\n{told} Follow it with: mammogan status {run}", highlight=False, soft_wrap=True)
+
+
+def _follow(
+    updates: Iterable[tuple[NodeState, ...]], folder: Path, wanted: tuple[Node, ...], console: Console
+) -> None:
+    """Show a run to its end.
+
+    Raises
+    ------
+    RunFailedError
+        If one of the wanted nodes did not succeed; the tail of its log is printed.
+    """
+    from mammogan.cli.run_tables import live, tail
+    from mammogan.cluster.run_state import LOST, log_of
+
+    try:
+        states = live(updates, {node.name for node in wanted}, console)
+    except KeyboardInterrupt:
+        console.print("\nStopped. The same command goes on from here.")
+        raise typer.Exit(130) from None
+    lost = [state for state in states if state.among(*LOST)]
+    for state in lost:
+        path = log_of(folder, state, state.among(*LOST)[0])
+        console.print(f"\n[bold red]{state.node.name}[/]: the end of {path}", highlight=False, soft_wrap=True)
+        typer.echo(tail(path, 15), nl=False)
+    unfinished = [state.node.name for state in states if state.state != "done"]
+    if unfinished:
+        reasons = "; ".join(f"{state.node.name}: {state.reason}" for state in lost) or "not run"
+        raise RunFailedError(
+            f"{len(unfinished)} of {len(states)} steps are not done ({reasons}). Once the cause is mended, "
+            "the same command goes on from here."
+        )

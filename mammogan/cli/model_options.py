@@ -1,0 +1,142 @@
+"""What the commands that draw share: opening a model, and the views and labels that it can be asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mammogan.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from mammogan.train.draw_images import Model
+
+Shown = list[tuple[str, int | None]]
+"""Views by name and number; None is a model that was taught no views."""
+
+View = Annotated[
+    str | None,
+    typer.Option(metavar="CC|MLO|both", help="The view; without it both, if the model knows them."),
+]
+Seed = Annotated[
+    int | None, typer.Option(help="Decides about every image; without it the run's, as in its pool.")
+]
+First = Annotated[int, typer.Option(min=0, help="Number of the first image.")]
+Truncation = Annotated[
+    float, typer.Option(help="From 1, all the model's variety, to 0, the mean image of each view.")
+]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option("--label", metavar="FIELD=CLASS", help="A further label, as density=b; repeatable."),
+]
+
+
+def open_model(source: Path) -> tuple[Model, str, dict[str, Any]]:
+    """Load a model onto this machine's device; give it with its terms, and what identifies it."""
+    from mammogan.config.run_config import FILE_NAME
+    from mammogan.files import sha256
+    from mammogan.steps.licence_notice import TERMS
+    from mammogan.steps.select_checkpoint import model_folder
+    from mammogan.train import device
+    from mammogan.train.export_model import WEIGHTS, load
+
+    folder = source
+    if (source / FILE_NAME).exists():
+        folder = model_folder(source)
+        if not folder.exists():
+            raise DataError(
+                f"The run '{source}' has no model yet: it exports one once it has chosen a checkpoint. "
+                f"`mammogan status {source}` tells how far it is, `mammogan film --training` shows it."
+            )
+    device.prepare(here := device.local_device())
+    model = load(folder)
+    model.generator.to(here)
+    try:
+        terms = (folder / TERMS).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DataError(
+            f"'{folder / TERMS}' is missing: it tells on what terms the images came that this model learned "
+            "from, and goes with what is drawn. Copy it from where the run left the model."
+        ) from None
+    return model, terms, {"method": model.method.method.name, WEIGHTS: sha256(folder / WEIGHTS)}
+
+
+def check_new(out: Path) -> None:
+    """Refuse a folder that holds anything."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"'{out}' is no empty folder: give another, so that no two results are mixed up.")
+
+
+def asked_views(model: Model, asked: str | None) -> Shown:
+    """Give the views that are asked for, of those that the model was taught.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such view, or the model does not know it.
+    """
+    from mammogan.config.label_fields import VIEWS
+    from mammogan.config.settings import nearest
+
+    taught = model.taught.get("view", ())
+    if asked is None:
+        return [(name, VIEWS.index(name)) for name in taught] or [("any", None)]
+    valid = {**{name.lower(): (name,) for name in VIEWS}, "both": VIEWS}
+    if asked.lower() not in valid:
+        raise ConfigError(f"--view '{asked}': there is no such view.{nearest(asked, (*VIEWS, 'both'))}")
+    names = valid[asked.lower()]
+    if missing := [name for name in names if name not in taught]:
+        known = f"It knows: {', '.join(taught)}." if taught else "It knows no views: leave out --view."
+        raise ConfigError(f"--view '{asked}': this model was not taught the view {missing[0]}. {known}")
+    return [(name, VIEWS.index(name)) for name in names]
+
+
+def asked_labels(model: Model, texts: Sequence[str]) -> dict[str, int]:
+    """Read ``field=class`` options as class numbers.
+
+    Raises
+    ------
+    ConfigError
+        If the model was not taught such a label.
+    """
+    from mammogan.config.label_fields import CLASSES
+    from mammogan.config.settings import nearest
+
+    taught = {name: classes for name, classes in model.taught.items() if name != "view"}
+    wanted = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"--label '{text}' is not of the form FIELD=CLASS, as in density=b.")
+        if name == "view":
+            raise ConfigError(f"--label '{text}': the view has an option of its own, --view.")
+        if name not in taught:
+            known = nearest(name, taught) if taught else " It was taught none but the view."
+            raise ConfigError(f"--label '{text}': this model was not taught the label '{name}'.{known}")
+        if value not in taught[name]:
+            known = nearest(value, taught[name])
+            raise ConfigError(f"--label '{text}': this model was not taught the {name} '{value}'.{known}")
+        wanted[name] = CLASSES[name].index(value)
+    return wanted
+
+
+def check_truncation(truncation: float) -> None:
+    """Refuse a truncation outside 0 to 1."""
+    if not 0 <= truncation <= 1:
+        raise ConfigError(f"--truncation '{truncation:g}' is not from 0, the mean image, to 1, all variety.")
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
+    """Show a bar on a terminal while the block runs; what is given advances it by one."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda: bar.advance(task)

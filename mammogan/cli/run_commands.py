@@ -1,0 +1,95 @@
+"""`mammogan logs`, `cancel` and `step`: read what a run says, stop it, do one of its steps by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mammogan.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mammogan.cluster.run_state import NodeState, Watcher
+
+RunFolder = Annotated[Path, typer.Argument(help="The run's folder.")]
+
+
+def logs(
+    run: RunFolder,
+    node: Annotated[
+        str | None, typer.Argument(help="A step, as train-3; without it, the one to look at.")
+    ] = None,
+    task: Annotated[int | None, typer.Option(help="Which task of an array.")] = None,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Last lines; 0 prints all.")] = 40,
+    following: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on as the log grows, until the job has ended.")
+    ] = False,
+) -> None:
+    """Print the end of a step's newest log: of the step given, else of what fails or runs.
+
+    With -f it goes on when the job is queued again and starts anew; Ctrl-C leaves the job alone.
+    """
+    from mammogan.cli.run_tables import tail
+    from mammogan.cluster.run_state import Watcher, log_of
+    from mammogan.config.settings import nearest
+
+    watcher = Watcher(run.resolve())
+    states = {state.node.name: state for state in watcher.read()}
+    if node is None:
+        order = ("failed", "running", "cancelled")
+        found = [state for kind in order for state in states.values() if state.among(kind)]
+        found += [state for state in reversed(states.values()) if state.jobs]
+        if not found:
+            raise ConfigError(f"No job of the run '{run}' was started yet, so there are no logs.")
+        node = found[0].node.name
+    if node not in states:
+        raise ConfigError(f"The run '{run}' has no step '{node}'.{nearest(node, states)}")
+    if following:
+        _follow(watcher, node, task, lines)
+        return
+    path = log_of(run.resolve(), states[node], task)
+    typer.echo(f"==> {path} <==", err=True)
+    typer.echo(tail(path, lines), nl=False)
+
+
+def _follow(watcher: Watcher, node: str, task: int | None, lines: int) -> None:
+    """Print a log as it grows; without a task, that of the first one that runs or waits."""
+    from mammogan.cli.log_follow import followed
+    from mammogan.cluster.run_state import LIVE, log_of
+
+    def state() -> NodeState:
+        return next(state for state in watcher.read() if state.node.name == node)
+
+    first = state()
+    live = first.among("running") or first.among(*LIVE)
+    chosen = task if task is not None else live[0] if live else None
+
+    def goes_on() -> bool:
+        now = state()
+        return bool(now.among(*LIVE)) if chosen is None else chosen in now.among(*LIVE)
+
+    try:
+        for text in followed(lambda: log_of(watcher.folder, state(), chosen), goes_on, lines):
+            typer.echo(text, nl=False)
+    except KeyboardInterrupt:
+        typer.echo("\nNo longer followed; the job goes on.", err=True)
+
+
+def cancel(run: RunFolder) -> None:
+    """Cancel all jobs of a run; what is done stays, and launching it again goes on from there."""
+    from mammogan.cluster import run_state
+
+    count = run_state.cancel(run.resolve())
+    typer.echo(f"{count} jobs cancelled." if count else "Nothing of this run is queued or runs.")
+
+
+def step(
+    name: Annotated[str, typer.Argument(help="The step, as train-3 or score-3.")],
+    run: Annotated[Path, typer.Option(help="The run's folder.")],
+    index: Annotated[int, typer.Option(help="Which task of an array.")] = 0,
+) -> None:
+    """Do one step of a run here and now, as the job would; what is done already is left alone."""
+    from mammogan.cluster import job
+
+    job.by_hand(run.resolve(), name, index)

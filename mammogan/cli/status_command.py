@@ -1,0 +1,83 @@
+"""`mammogan status`: where a run stands, once or for as long as it goes on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import RenderableType
+
+    from mammogan.cluster.run_state import NodeState, Watcher
+    from mammogan.steps import Progress
+
+
+def status(
+    run: Annotated[Path, typer.Argument(help="The run's folder.")],
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on until the run has ended.")] = False,
+    every: Annotated[float, typer.Option(min=1, help="With --watch: seconds from look to look.")] = 5,
+) -> None:
+    """Draw where a run stands: how far each step is, how fast, what it has used, and why it waits.
+
+    Ctrl-C ends --watch and leaves the run alone.
+    """
+    from rich.console import Console
+    from rich.live import Live
+
+    from mammogan.cli.run_tables import live
+    from mammogan.cluster.run_state import Watcher, follow
+
+    watcher, console = Watcher(run.resolve()), Console()
+    if not watch:
+        console.print(drawn(watcher, watcher.read(), console.width))
+        return
+    updates = follow(watcher, every)
+    try:
+        if not console.is_terminal:
+            live(updates, {node.name for node in watcher.nodes}, console)
+            return
+        with Live(console=console, auto_refresh=False, vertical_overflow="visible") as view:
+            for states in updates:
+                view.update(drawn(watcher, states, console.width), refresh=True)
+    except KeyboardInterrupt:
+        console.print("\nNo longer watched; the run goes on.")
+
+
+def drawn(watcher: Watcher, states: Sequence[NodeState], columns: int) -> RenderableType:
+    """Draw the run of `watcher` in a terminal of so many columns."""
+    from mammogan.cli.status_view import standing
+    from mammogan.cluster.job_usage import usage
+    from mammogan.config.run_config import Run
+
+    launched = watcher.run
+    what = launched.method.method.name if isinstance(launched, Run) else "shards"
+    title = f"Run {launched.run_id}: {what} at {launched.site.site.name}"
+    resources = launched.site.resources
+    gpus = any(resources.of(node.resource).gpus_per_node for node in watcher.nodes)
+    used, progress = usage(watcher.folder, states), _progress(watcher, states)
+    return standing(states, used, progress, title, gpus=gpus, wide=columns >= 100)
+
+
+def _progress(watcher: Watcher, states: Sequence[NodeState]) -> dict[str, Progress]:
+    """Tell how far the steps are that have begun; of training in thousand images throughout."""
+    from mammogan import schedule, steps
+    from mammogan.config.run_config import Run
+
+    found = {}
+    stages = schedule.plan(watcher.run.method) if isinstance(watcher.run, Run) else ()
+    for state in states:
+        name = state.node.name
+        far = state.progress or steps.progress(watcher.folder, state.node)
+        if state.node.step == "train" and state.node.stage is not None:
+            total = stages[state.node.stage].images
+            done = total if state.state == "done" else far.done if far else 0
+            far = replace(far or steps.Progress(0, 0, ""), done=done, total=total, unit="kimg")
+            found[name] = far
+        elif far and state.state != "done":
+            found[name] = far
+    return found

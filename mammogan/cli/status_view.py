@@ -1,0 +1,154 @@
+"""Where a run stands, drawn: a line a step with how far, how fast and how much, and below why it waits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from rich.console import Group, JustifyMethod, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from mammogan.cli.run_tables import COLOURS
+
+if TYPE_CHECKING:
+    from mammogan.cluster.job_usage import Usage
+    from mammogan.cluster.run_state import NodeState
+    from mammogan.steps import Progress
+
+OVER = ("done", "failed", "cancelled", "blocked")
+
+
+def standing(
+    states: Sequence[NodeState],
+    used: Mapping[str, Usage],
+    progress: Mapping[str, Progress],
+    title: str,
+    *,
+    gpus: bool,
+    wide: bool,
+) -> RenderableType:
+    """Draw a run; `progress` is how far steps are, `gpus` whether GPU-hours count, `wide` shows jobs, too."""
+    from mammogan.cluster.job_usage import NOTHING
+
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    hours = (
+        "GPU-\nhours" if gpus else "rank-\nhours"
+    )  # headers of two lines, so that 80 columns hold the table
+    for column in ("step", "state", "tasks", "progress", "a\nsecond", "left", "starts\n(failed)", hours):
+        side: JustifyMethod = "left" if column in ("step", "state") else "right"
+        table.add_column(column, justify=side, no_wrap=True)
+    if wide:
+        table.add_column("job", justify="right", no_wrap=True)
+    for state in states:
+        name = state.node.name
+        jobs = sorted(job.partition("_")[0] for job in state.jobs.values())
+        mine, far = used[name], progress.get(name)
+        table.add_row(
+            name,
+            f"[{COLOURS[state.state]}]{state.state}[/]",
+            f"{state.done}/{state.node.tasks}",
+            _far(far),
+            f"{far.rate_s:.3g}" if far and far.rate_s and state.state == "running" else "",
+            duration(far.left_s) if far and far.left_s and state.state == "running" else "",
+            _starts(mine),
+            f"{_hours(mine, gpus):.2f}" if mine.starts else "",
+            *([jobs[-1] if jobs else ""] if wide else []),
+        )
+    total = sum(used.values(), start=NOTHING)
+    table.add_section()
+    table.add_row(
+        "all",
+        "",
+        f"{sum(state.done for state in states)}/{sum(state.node.tasks for state in states)}",
+        "",
+        "",
+        ending(states, progress)[0],
+        _starts(total),
+        f"{_hours(total, gpus):.2f}",
+    )
+    return Group(table, *_reasons(states, progress), *_last_line(states, progress))
+
+
+def ending(states: Sequence[NodeState], progress: Mapping[str, Progress]) -> tuple[str, str]:
+    """Tell when a run will end as (time left, why it can't be told); both are empty once it is over.
+
+    Stages differ in work and queues in length, so it is told only when all that is left runs.
+    """
+    left = [state for state in states if state.state not in OVER]
+    if not left:
+        return "", ""
+    idle = [state.node.name for state in left if state.state != "running"]
+    if idle:
+        some = f"{len(idle)} steps have" if len(idle) > 1 else f"{idle[0]} has"
+        return "", f"When the run ends can't be told yet: {some} not begun."
+    times = [progress[state.node.name].left_s if state.node.name in progress else None for state in left]
+    known = [time for time in times if time is not None]
+    if len(known) < len(times):
+        return "", "When the run ends can't be told yet: its pace is not known."
+    return duration(max(known)), ""
+
+
+def duration(seconds: float) -> str:
+    """Write a time in few letters: ``40 s``, ``12 min``, ``3 h 20``, ``2 d 4 h``."""
+    minutes = round(seconds / 60)
+    if minutes < 2:
+        return f"{seconds:.0f} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60:02}"
+    return f"{minutes // 1440} d {minutes % 1440 // 60} h"
+
+
+def _starts(used: Usage) -> str:
+    return f"{used.starts or ''}" + (f" ({used.failed})" if used.failed else "")
+
+
+def _hours(used: Usage, gpus: bool) -> float:
+    return used.gpu_hours if gpus else used.rank_hours
+
+
+def _far(far: Progress | None) -> str:
+    if far is None:
+        return ""
+    if far.unit == "kimg" or (far.unit == "images" and far.total >= 10_000):
+        return f"{far.done / 1000:.4g}/{far.total / 1000:.4g} kimg"
+    return f"{far.done}/{far.total} {far.unit}"
+
+
+def _reasons(states: Sequence[NodeState], progress: Mapping[str, Progress]) -> list[RenderableType]:
+    """Say why steps are as they are; those that share a reason share its line."""
+    told: dict[str, list[str]] = {}
+    for state in states:
+        note = progress[state.node.name].note if state.node.name in progress else ""
+        words = note if state.state == "running" and not state.reason else state.reason
+        if state.expected:
+            words = f"{words or 'is in the queue'}; Slurm expects it to start {_when(state.expected)}"
+        if words and state.state != "done":
+            told.setdefault(words, []).append(state.node.name)
+    if not told:
+        return []
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for words, names in told.items():
+        few = names if len(names) < 3 else [names[0], "...", names[-1]]
+        table.add_row(", ".join(few).replace(", ...,", " ..."), escape(words))
+    return [Text(), table]
+
+
+def _last_line(states: Sequence[NodeState], progress: Mapping[str, Progress]) -> list[RenderableType]:
+    why = ending(states, progress)[1]
+    return [Text(), Text(why, style="dim")] if why else []
+
+
+def _when(expected: str) -> str:
+    """Write Slurm's time of day, with the date where that is another day's."""
+    try:
+        at = datetime.fromisoformat(expected)
+    except ValueError:
+        return expected
+    return f"at {at:%H:%M}" if at.date() == datetime.now().date() else f"on {at:%A, %d %B, at %H:%M}"

@@ -1,0 +1,138 @@
+"""Running a job graph on this machine: processes, started in the graph's order as cores become free."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from submitit.core.utils import environment_variables
+from submitit.local.local import LocalJob
+
+from mammogan.cluster import container_image, job, rank_environment, sbatch_parameters, submission_ledger
+from mammogan.cluster.run_state import LIVE, NodeState, Watcher
+from mammogan.config.run_config import Launched
+from mammogan.steps.job_graph import Node
+
+# How long the ranks of a failed job get to follow the first one by themselves.
+GRACE_S = 5.0
+
+Task = tuple[str, int]
+Jobs = dict[Task, LocalJob[None]]
+
+
+def run_graph(
+    folder: Path, wanted: Sequence[Node], poll_s: float = 0.5, left_out: Collection[Task] = ()
+) -> Iterator[tuple[NodeState, ...]]:
+    """Run the `wanted` nodes, but for tasks `left_out`, telling every `poll_s` seconds where the run stands.
+
+    A task that fails blocks what needs it and nothing else. Closing the iterator ends all processes.
+    """
+    watcher = Watcher(folder)
+    names = {node.name for node in wanted}
+    jobs: Jobs = {}
+    try:
+        while True:
+            running = {task for task, process in jobs.items() if not process.done()}
+            states = watcher.read()
+            starting = list(_startable(watcher.run, states, names, {*jobs, *left_out}, running))
+            for node, task in starting:
+                jobs[node.name, task] = _start(watcher.run, folder, node, task)
+            yield states
+            if not starting and not running:
+                return
+            _end_broken_groups(watcher.run, folder, wanted, jobs)
+            time.sleep(poll_s)
+    finally:
+        _stop(jobs)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let INT and TERM end the block by `KeyboardInterrupt`, even if a shell started it in the background.
+
+    Processes started inside answer INT too, which a background shell makes its children ignore.
+    """
+    names = (signal.SIGINT, signal.SIGTERM)
+    before = {name: signal.signal(name, signal.default_int_handler) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+def _startable(
+    run: Launched, states: Sequence[NodeState], names: set[str], tried: set[Task], running: set[Task]
+) -> Iterator[tuple[Node, int]]:
+    """Choose the tasks that can start now: what they need is done, and the cores they ask for are free."""
+    by_name = {state.node.name: state for state in states}
+    machine = len(os.sched_getaffinity(0))
+    cost = {state.node.name: _cores(run, state.node, machine) for state in states}
+    free = machine - sum(cost[name] for name, _ in running)
+    for state in states:
+        node = state.node
+        if node.name not in names or any(by_name[need].state != "done" for need in node.needs):
+            continue
+        places = run.site.resources.of(node.resource).array_parallelism
+        places -= sum(name == node.name for name, _ in running)
+        for task in range(node.tasks):
+            waits = state.tasks[task] not in (*LIVE, "done") and (node.name, task) not in tried
+            if waits and places > 0 and free >= cost[node.name]:
+                places, free = places - 1, free - cost[node.name]
+                yield node, task
+
+
+def _cores(run: Launched, node: Node, machine: int) -> int:
+    resource = run.site.resources.of(node.resource)
+    return min(machine, (resource.cpus_per_task or machine) * resource.tasks_per_node)
+
+
+def _start(run: Launched, folder: Path, node: Node, task: int) -> LocalJob[None]:
+    submission_ledger.forget(folder, node.name, task)
+    resource, machine = run.site.resources.of(node.resource), len(os.sched_getaffinity(0))
+    variables = {
+        "MAMMOGAN_CPUS": resource.cpus_per_task or max(1, machine // resource.tasks_per_node),
+        "MAMMOGAN_MASTER_ADDR": "127.0.0.1",
+        "MAMMOGAN_MASTER_PORT": rank_environment.free_port(),
+        "MAMMOGAN_SCRATCH": os.path.expandvars(run.site.storage.scratch),
+        **container_image.variables(run.site),
+        **run.site.environment.variables,
+    }
+    with environment_variables(**variables):
+        process: LocalJob[None] = sbatch_parameters.local(run, folder, node).submit(
+            job.main, str(folder), node.name, task
+        )
+    submission_ledger.append(folder, node.name, process.job_id, (task,), "local")
+    return process
+
+
+def _end_broken_groups(run: Launched, folder: Path, wanted: Sequence[Node], jobs: Jobs) -> None:
+    """End the jobs of which one rank has failed: the others would wait for it in a collective.
+
+    A rank without others ends by itself, however long that takes.
+    """
+    alone = {node.name for node in wanted if run.site.resources.of(node.resource).tasks_per_node == 1}
+    for (name, task), process in jobs.items():
+        note = submission_ledger.failure_path(folder, name, task)
+        if (
+            name not in alone
+            and not process.done()
+            and note.exists()
+            and time.time() - note.stat().st_mtime > GRACE_S
+        ):
+            process.cancel()
+
+
+def _stop(jobs: Jobs) -> None:
+    """End all processes, and wait for them: submitit kills a task a second after it asked it to stop."""
+    left = [process for process in jobs.values() if not process.done()]
+    for process in left:
+        process.cancel()
+    end = time.monotonic() + 10
+    while left and time.monotonic() < end:
+        left = [process for process in left if not process.done()]
+        time.sleep(0.1)

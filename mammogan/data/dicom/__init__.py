@@ -1,0 +1,1 @@
+"""Reading and writing DICOM: headers, codes, pixel decoders, image files dressed as DICOM."""

@@ -1,0 +1,248 @@
+"""What a DICOM header says about a mammogram, read defensively and without its pixels."""
+
+from __future__ import annotations
+
+import errno
+import io
+import logging
+import re
+import stat
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+import pydicom
+from pydicom.dataset import Dataset as Dicom
+from pydicom.dataset import FileDataset
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_partial
+from pydicom.tag import BaseTag, Tag
+
+from mammogan.config.label_fields import VENDORS
+from mammogan.data.dicom import vocabulary
+from mammogan.data.dicom.fields import Origins, items, number, text, texts
+
+DESCRIPTIONS = (
+    "StudyDescription", "SeriesDescription", "ProtocolName", "PerformedProcedureStepDescription",
+    "RequestedProcedureDescription", "AcquisitionDeviceProcessingDescription",
+)  # fmt: skip
+SPACINGS = ("ImagerPixelSpacing", "PixelSpacing", "NominalScannedPixelSpacing")
+PIXELS = frozenset({Tag("PixelData"), Tag("FloatPixelData"), Tag("DoubleFloatPixelData")})
+MOST_ELEMENTS = 1 << 16
+"""At the top level of a file; the dictionary of DICOM knows 5,000."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """The facts that screening decides on; absent values are empty, 0 or False.
+
+    What may identify somebody is kept out of its printed form. Of these facts only view, laterality, vendor,
+    age band, density and flags may ever leave.
+    """
+
+    sop_instance_uid: str = field(repr=False)
+    sop_class: str
+    modality: str
+    intent: str
+    image_type: tuple[str, ...]
+    view: str
+    laterality: str
+    modifiers: tuple[str, ...]
+    patient: str = field(repr=False)
+    age_band: str
+    density: str
+    vendor: str
+    model: str = field(repr=False)
+    rows: int
+    columns: int
+    frames: int
+    samples_per_pixel: int
+    magnification: float
+    field_mm: tuple[float, ...]
+    paddle: str
+    detector_mode: str
+    contrast_agent: bool
+    descriptions: str = field(repr=False)
+    series_words: frozenset[str] = field(repr=False)
+    names: str = field(repr=False)
+    partial_view: bool
+    implant: bool
+    quality_control: bool
+    synthetic: bool
+    burned_in: bool
+    has_pixels: bool
+    flags: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
+class UnreadableError(Exception):
+    """A file that gives no picture; the message is the reason's name, and identifies nobody."""
+
+
+def read_dicom(path: Path) -> tuple[Dicom, bool]:
+    """Read the header of the DICOM file at `path`, and say whether pixels follow it.
+
+    Raises
+    ------
+    UnreadableError
+        If the file is not DICOM.
+    OSError
+        If it can't be read.
+    """
+    try:
+        return read_to_pixels(path)
+    except InvalidDicomError:
+        raise UnreadableError("not-dicom") from None
+
+
+def read_to_pixels(
+    path: Path, *, included: bool = False, defer_bytes: int | None = None
+) -> tuple[FileDataset, bool]:
+    """Parse a DICOM file up to its pixels, and say if there are any; whatever follows them is let alone.
+
+    Parameters
+    ----------
+    included
+        Take the pixels, too.
+    defer_bytes
+        Leave values that are longer on the disk until they are asked for.
+
+    Raises
+    ------
+    UnreadableError
+        If its elements don't end: a block of zeros reads as elements without a value, at eight bytes each.
+    """
+    number, found = count(1), False
+
+    def stop_when(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+        nonlocal found
+        if next(number) > MOST_ELEMENTS:
+            raise UnreadableError("broken-header")
+        before, found = found, found or tag in PIXELS
+        return before if included else found
+
+    with _Bounded(path) as stream:
+        return read_partial(stream, stop_when=stop_when, defer_size=defer_bytes), found
+
+
+class _Bounded(io.BufferedReader):
+    """A file that sets no memory aside for more than it holds, whatever length an element claims."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(str(path)))  # pydicom opens it again by this name
+        self._bytes = path.stat().st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(self._bytes if size is None else min(size, self._bytes))
+
+
+def is_damage(error: OSError) -> bool:
+    """Tell what a parser says of a damaged file from a file that can't be reached.
+
+    A length that leads before the file's beginning is an invalid argument.
+    """
+    return error.errno in (None, errno.EINVAL)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Give every way in which the header at `path` can fail a reason; pipes are not waited for.
+
+    Raises
+    ------
+    UnreadableError
+        If the file is empty, may not be read, or whatever the block reads of it is damaged.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise UnreadableError("not-a-file")
+        if status.st_size == 0:
+            raise UnreadableError("empty-file")
+        with hushed():
+            yield
+    except OSError as error:
+        raise UnreadableError("broken-header" if is_damage(error) else "no-access") from None
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Keep pydicom's warnings out of every log: they quote paths and values of the header."""
+    logger = logging.getLogger("pydicom")
+    was, logger.disabled = logger.disabled, True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = was
+
+
+def spacing_mm(dicom: Dicom) -> float:
+    """Say how far apart detector pixels are: Imager Pixel Spacing (0018,1164) first; 0 if nothing says it."""
+    return next((value for value in (number(dicom, name) for name in SPACINGS) if value > 0), 0.0)
+
+
+def facts(dicom: Dicom, origins: Origins, *, has_pixels: bool) -> Header:
+    """Gather what a header says, each fact from where the recipe looks for it."""
+    (view, views_differ), (laterality, sides_differ) = origins.view(), origins.laterality()
+    conflicts = {"view-conflict": views_differ, "laterality-conflict": sides_differ}
+    return Header(
+        sop_instance_uid=text(dicom, "SOPInstanceUID"),
+        sop_class=pydicom.uid.UID(text(dicom, "SOPClassUID")).keyword,
+        modality=text(dicom, "Modality"),
+        intent=text(dicom, "PresentationIntentType").upper(),
+        image_type=tuple(value.upper() for value in texts(dicom, "ImageType")),
+        view=view.view,
+        laterality=laterality,
+        modifiers=tuple(dict.fromkeys((*_modifiers(dicom), *view.modifiers))),
+        patient=origins.patient(),
+        age_band=origins.age_band(),
+        density=origins.density(),
+        vendor=_vendor(text(dicom, "Manufacturer")),
+        model=text(dicom, "ManufacturerModelName").lower(),
+        rows=int(number(dicom, "Rows")),
+        columns=int(number(dicom, "Columns")),
+        frames=int(number(dicom, "NumberOfFrames")) or 1,
+        samples_per_pixel=int(number(dicom, "SamplesPerPixel")) or 1,
+        magnification=number(dicom, "EstimatedRadiographicMagnificationFactor"),
+        field_mm=_numbers(dicom, "FieldOfViewDimensions"),
+        paddle=text(dicom, "PaddleDescription").upper(),
+        detector_mode=text(dicom, "DetectorMode").upper(),
+        contrast_agent=bool(text(dicom, "ContrastBolusAgent") or dicom.get("ContrastBolusAgentSequence")),
+        descriptions=" ".join(text(dicom, keyword) for keyword in DESCRIPTIONS).lower(),
+        series_words=frozenset(re.findall(r"[a-z]+", text(dicom, "SeriesDescription").lower())),
+        names=" ".join(text(dicom, key) for key in ("PatientName", "PatientID", "StudyDescription")).lower(),
+        partial_view=text(dicom, "PartialView") == "YES" or bool(dicom.get("PartialViewCodeSequence")),
+        implant=text(dicom, "BreastImplantPresent") == "YES",
+        quality_control=text(dicom, "QualityControlImage") == "YES",
+        synthetic=text(dicom, "SyntheticData") == "YES",
+        burned_in=text(dicom, "BurnedInAnnotation") == "YES",
+        has_pixels=has_pixels,
+        flags=tuple(name for name, said in conflicts.items() if said),
+    )
+
+
+def _numbers(dicom: Dicom, keyword: str) -> tuple[float, ...]:
+    try:
+        return tuple(map(float, texts(dicom, keyword)))
+    except ValueError:
+        return ()
+
+
+def _modifiers(dicom: Dicom) -> Iterator[str]:
+    for path in (("ViewModifierCodeSequence",), ("ViewCodeSequence", "ViewModifierCodeSequence")):
+        for item in items(dicom, *path):
+            yield vocabulary.MODIFIER_CODES.get(text(item, "CodeValue"), "other")
+
+
+def _vendor(manufacturer: str) -> str:
+    """Name the vendor by a word of Manufacturer (0008,0070): all of it that ever reaches a shard."""
+    words = re.findall(r"[a-z]+", manufacturer.lower())
+    found = (
+        name for name in VENDORS if any(word.startswith(name) and len(word) < len(name) + 5 for word in words)
+    )
+    return next(found, "other" if words else "unknown")

@@ -1,0 +1,1 @@
+"""From stored values to a training image: VOI window, orientation, size, background."""

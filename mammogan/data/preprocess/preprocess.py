@@ -1,0 +1,146 @@
+"""One mammogram as training sees it: windowed, chest wall on the left, on a black background, aspect-true.
+
+Everything here is a pure function of the file and the recipe. From the look-up table on, grey is a whole
+number from 0 (black) to 65535.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset as Dicom
+
+from mammogan.config.pixel_settings import Pixels
+from mammogan.data.breast_mask import Image, Mask, background, find_breast
+from mammogan.data.dicom.decode import decode
+from mammogan.data.preprocess.voi_lut import WHITE, grey_table, quantised
+from mammogan.data.screening.pixel_rules import Measures, measure
+
+Levels = NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class Placing:
+    """How the frame came into the picture: `scale` picture pixels a detector pixel, then margins.
+
+    `crop_px` counts detector pixels, the others picture pixels.
+    """
+
+    scale: float
+    crop_px: int
+    trim_px: int
+    pad_top_px: int
+    pad_right_px: int
+    pad_bottom_px: int
+    mirrored: bool
+
+
+@dataclass(frozen=True)
+class Picture:
+    """`image_HW` runs from 0 (black) to 65535."""
+
+    image_HW: Levels
+    placing: Placing
+    measures: Measures
+
+
+def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple[int, int]) -> Picture:
+    """Decode, window, orient, clean and place one mammogram.
+
+    Raises
+    ------
+    UnreadableError
+        With the reason's name, if it can't be decoded or its window makes no sense.
+    """
+    halve = pixels.jpeg2000_reduce == 1 and _twice_as_large(dicom, pixels, top_px)
+    stored = decode(dicom, halve_jpeg2000=halve)
+    table, windowed = grey_table(dicom, pixels.voi_index)
+    halved = 2 if stored.shape[0] < dicom.Rows else 1
+    crop_px = round(pixels.border_crop * min(stored.shape))
+    inside = stored[crop_px : stored.shape[0] - crop_px, crop_px : stored.shape[1] - crop_px]
+    frame, scale = _fit(cv2.LUT(inside.view(f"u{stored.dtype.itemsize}"), table), top_px)
+    constant = bool(frame.max() == frame.min())
+    no_window = not windowed and pixels.fallback == "refuse"
+    mirrored = laterality == "R"  # as hung for reading, a right breast has its chest wall on the right
+    if mirrored:
+        frame = cv2.flip(frame, 1)
+    mask = find_breast(frame, pixels.breast_threshold, pixels.thin_part)
+    trim_px = _empty_strip(frame, mask, round(pixels.chest_wall_trim * frame.shape[1]))
+    frame, mask = frame[:, trim_px:], mask[:, trim_px:]
+    if not windowed and pixels.fallback == "breast-range":
+        frame = _stretch(frame, mask, pixels.white_percentile)
+    measures = measure(stored, frame, mask, constant=constant, no_window=no_window)
+    image, top, right, bottom = _pad(frame, mask, view, top_px)
+    placing = Placing(round(scale / halved, 6), crop_px * halved, trim_px, top, right, bottom, mirrored)
+    return Picture(image, placing, measures)
+
+
+def pyramid(image_HW: Levels, rungs: tuple[tuple[int, int], ...]) -> list[Levels]:
+    """Average 2 x 2 pixels again and again: one picture a rung, lowest first, each rounded once."""
+    means: Any = image_HW.astype(np.float32)
+    pictures = [image_HW]
+    for halvings, (height, width) in enumerate(rungs[-2::-1], start=1):
+        if halvings == 5:  # every halving takes two bits more, and float32 has 24
+            means = means.astype(np.float64)
+        means = cv2.resize(means, (width, height), interpolation=cv2.INTER_AREA)
+        pictures.append(np.rint(means).astype(np.uint16))
+    return pictures[::-1]
+
+
+def _fractions(image_HW: Levels) -> Image:
+    return image_HW.astype(np.float32) * np.float32(1 / WHITE)
+
+
+def _twice_as_large(dicom: Dicom, pixels: Pixels, top_px: tuple[int, int]) -> bool:
+    sides = (dicom.get("Rows"), dicom.get("Columns"))
+    kept = 1 - 2 * pixels.border_crop
+    return all(int(side or 0) / 2 * kept >= needed for side, needed in zip(sides, top_px, strict=True))
+
+
+def _fit(image_HW: Levels, top_px: tuple[int, int]) -> tuple[Levels, float]:
+    height, width = image_HW.shape
+    scale = min(top_px[0] / height, top_px[1] / width)
+    size = (
+        min(max(round(width * scale), 1), top_px[1]),
+        min(max(round(height * scale), 1), top_px[0]),
+    )
+    # Any other filter aliases when it shrinks, and a generator would learn the aliases.
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return cv2.resize(image_HW, size, interpolation=method), scale
+
+
+def _empty_strip(image_HW: Levels, mask: Mask, widest_px: int) -> int:
+    """Measure the strip without breast at the left edge; 0 where it is wider than `widest_px`."""
+    if not widest_px:
+        return 0
+    brightness = np.where(mask, image_HW, np.uint16(0)).mean(axis=0)
+    empty = int((brightness > 0.1 * brightness.max()).argmax())
+    return empty if empty <= widest_px else 0
+
+
+def _stretch(image_HW: Levels, mask: Mask, percentile: float) -> Levels:
+    """Map the background to black and the breast's `percentile` to white."""
+    if not mask.any():
+        return image_HW
+    black = background(_fractions(image_HW)) * WHITE
+    white = float(np.percentile(image_HW[mask], percentile))
+    grey = (np.arange(WHITE + 1, dtype=np.float64) - black) / max(white - black, 0.1)
+    return np.asarray(cv2.LUT(image_HW, quantised(grey)))
+
+
+def _pad(image_HW: Levels, mask: Mask, view: str, top_px: tuple[int, int]) -> tuple[Levels, int, int, int]:
+    """Put the breast on black: room is left away from the chest wall, and from the armpit of an MLO.
+
+    An MLO's upper edge cuts the armpit, so it stays at the picture's.
+    """
+    height, width = image_HW.shape
+    free = top_px[0] - height
+    top = 0 if view == "MLO" else free // 2
+    breast = cv2.copyTo(np.ascontiguousarray(image_HW), np.ascontiguousarray(mask).view(np.uint8))
+    margins = (top, free - top, 0, top_px[1] - width)
+    padded = np.asarray(cv2.copyMakeBorder(breast, *margins, cv2.BORDER_CONSTANT, value=0))
+    return padded, top, top_px[1] - width, free - top

@@ -1,0 +1,1 @@
+"""Planning, building, finishing, reading and verifying WebDataset shards."""

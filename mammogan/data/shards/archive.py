@@ -1,0 +1,124 @@
+"""What one source folder says of its files: headers, paths and tables joined, in every worker process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from pydicom.dataset import Dataset as Dicom
+
+from mammogan.config.source_settings import Source
+from mammogan.data.dicom import decode, image_files
+from mammogan.data.dicom.fields import Origins, text
+from mammogan.data.dicom.header import Header, UnreadableError, facts, read_dicom, reading
+from mammogan.data.shards.metadata_tables import Row, Tables, index_tables
+from mammogan.errors import DataError
+
+__all__ = ["Archive", "index_tables"]
+
+
+class Archive:
+    """A source as its recipe reads it; without an index of tables it gives pixels only.
+
+    Parameters
+    ----------
+    folder
+        What paths are relative to; of a single file, the folder that it lies in.
+    index
+        What `index_tables` wrote.
+    """
+
+    def __init__(self, source: Source, folder: Path, index: Path | None) -> None:
+        self._source, self._folder = source, folder.resolve()
+        if self._folder.is_file():
+            self._folder = self._folder.parent
+        self._tables = Tables(source, index) if index else None
+
+    def header(self, path: Path) -> Header:
+        """Read the facts about the file at `path` without decoding its pixels.
+
+        Raises
+        ------
+        UnreadableError
+            With the reason's name, if the file is empty, damaged, or no image of the source's kind.
+        DataError
+            If the recipe leaves out what its files can't say.
+        """
+        with reading(path):
+            try:
+                if self._source.kind == "images":
+                    dicom, has_pixels = image_files.dressed_header(path, self._source.images), True
+                    dicom.SOPInstanceUID = self._relative(path)
+                else:
+                    dicom, has_pixels = read_dicom(path)
+                return self._joined(dicom, path, has_pixels=has_pixels)
+            except (UnreadableError, DataError, OSError):
+                raise
+            except MemoryError:
+                raise UnreadableError("memory-limit") from None
+            except Exception:  # noqa: BLE001  (a damaged header can raise anything from inside the parser)
+                raise UnreadableError("broken-header") from None
+
+    def dicom(self, path: Path) -> Dicom:
+        """Open the whole file, its pixels still on the disk; an image file comes dressed as a DICOM data set.
+
+        Raises
+        ------
+        UnreadableError
+            If the file is damaged.
+        OSError
+            If the file can't be read.
+        """
+        if self._source.kind == "dicom":
+            return decode.read(path)
+        dicom = image_files.dressed(path, self._source.images)
+        spacing = self._spacing_mm(dicom, path)
+        if spacing:
+            dicom.ImagerPixelSpacing = [spacing] * 2
+        return dicom
+
+    def _relative(self, path: Path) -> str:
+        try:
+            return path.relative_to(self._folder).as_posix()
+        except ValueError:
+            return path.resolve().relative_to(self._folder).as_posix()
+
+    def _joined(self, dicom: Dicom, path: Path, *, has_pixels: bool) -> Header:
+        relative = self._relative(path)
+        rows = self._rows(dicom, relative)
+        found = facts(dicom, Origins(self._source, dicom, relative, _column(rows)), has_pixels=has_pixels)
+        if self._tables is None:
+            return found
+        names = (found.sop_instance_uid, text(dicom, "AccessionNumber"))
+        verdict = self._tables.judge(rows, names)
+        return replace(found, refused=verdict.refused, flags=(*found.flags, *verdict.flags))
+
+    def _rows(self, dicom: Dicom, relative: str) -> list[list[Row]]:
+        """Find the rows of every table that belong to the image; one table may lead to the next."""
+        if self._tables is None:
+            assert not (self._source.tables or self._source.include_list or self._source.exclude_list)
+            return []
+        found: list[list[Row]] = []
+        for number, table in enumerate(self._source.tables):
+            so_far = Origins(self._source, dicom, relative, _column(found))
+            key = tuple(so_far.key(origin) for origin in table.match.values())
+            found.append(self._tables.rows(number, key) if all(key) else [])
+        return found
+
+    def _spacing_mm(self, dicom: Dicom, path: Path) -> float:
+        origins = self._source.images.spacing
+        if not origins or (self._tables is None and self._source.columns):
+            return 0
+        relative = self._relative(path)
+        rows = self._rows(dicom, relative) if self._tables else []
+        try:
+            return float(Origins(self._source, dicom, relative, _column(rows)).first(origins))
+        except ValueError:
+            return 0
+
+
+def _column(rows: list[list[Row]]) -> Callable[[str], str]:
+    """Give the first value of a column in the rows that were found, in the order of the tables."""
+    flat = [row for found in rows for row in found]
+    return lambda column: next((row[column] for row in flat if row.get(column)), "")

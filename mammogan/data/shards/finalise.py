@@ -1,0 +1,217 @@
+"""Finishing a set whose shards are all built: duplicates by pixels go, ledger and manifest are written."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from functools import partial, reduce
+from pathlib import Path
+
+from mammogan.data.shards.build_shards import all_there, planned_lines
+from mammogan.data.shards.build_status import record_path
+from mammogan.data.store import manifest, private_folder
+from mammogan.data.store.intensity_moments import NOTHING, add, moments, power_sums
+from mammogan.data.store.manifest import (
+    BuiltShard,
+    Count,
+    Manifest,
+    Moments,
+    Plan,
+    PlannedShard,
+    ShardFile,
+    Tally,
+)
+from mammogan.data.store.private_folder import Line
+from mammogan.data.store.shard_writer import copy_without, load_index, read_image
+from mammogan.errors import DataError
+from mammogan.files import sha256, write
+
+DUPLICATE = "duplicate-pixels"
+SEAL = "manifest.sha256"
+"""In the private folder: what the manifest was when it was written."""
+
+
+def finalise(shardset: Path) -> Manifest:
+    """Take out images whose pixels came before, and write the ledger and the manifest.
+
+    Raises
+    ------
+    DataError
+        If a shard is not built, or if no image at all has passed.
+    """
+    plan = manifest.load_plan(shardset)
+    for shard, record in _records(shardset, plan):
+        if not all_there(shardset, record.files):
+            record_path(shardset, plan, shard).unlink()  # so that the same command makes the shard anew
+            raise DataError(
+                f"Files of the shard '{shard.name}' of '{shardset}' are gone: build the set again."
+            )
+    for left_over in shardset.glob("*/.*.tmp"):
+        left_over.unlink()
+    _take_out_duplicates(shardset, plan)
+    private_folder.write_lines(private_folder.folder(shardset) / "ledger.jsonl", _ledger(shardset, plan))
+    made = _manifest(shardset, plan)
+    text = manifest.render(made)
+    write(private_folder.folder(shardset) / SEAL, hashlib.sha256(text.encode()).hexdigest(), mode=0o600)
+    write(shardset / manifest.MANIFEST, text)
+    return made
+
+
+def is_sealed(shardset: Path) -> bool:
+    """Whether the manifest is the one that was written; so, too, where the private folder is not at hand."""
+    seal = private_folder.folder(shardset) / SEAL
+    return not seal.exists() or seal.read_text() == sha256(shardset / manifest.MANIFEST)
+
+
+def _records(shardset: Path, plan: Plan) -> Iterator[tuple[PlannedShard, BuiltShard]]:
+    for shard in plan.shards:
+        path = record_path(shardset, plan, shard)
+        if not path.exists():
+            raise DataError(f"The shard '{shard.name}' of '{shardset}' is not built: build the set again.")
+        yield shard, manifest.load_record(BuiltShard, path)
+
+
+def _take_out_duplicates(shardset: Path, plan: Plan) -> None:
+    """Keep one of the images with the same pixels: that of the first key, wherever it is."""
+    base = private_folder.folder(shardset) / "pixels.sqlite"
+    base.unlink(missing_ok=True)
+    try:
+        with closing(sqlite3.connect(base, isolation_level=None)) as table:
+            base.chmod(0o600)
+            table.executescript("PRAGMA journal_mode = OFF; CREATE TABLE made (pixels, key, shard INT)")
+            table.execute("BEGIN")
+            for number, (_, record) in enumerate(_records(shardset, plan)):
+                rows = ((pixels, key, number) for key, pixels in record.pixels_sha256.items())
+                table.executemany("INSERT INTO made VALUES (?, ?, ?)", rows)
+            again: dict[int, list[str]] = defaultdict(list)
+            query = (
+                "SELECT shard, key FROM (SELECT shard, key, row_number() OVER "
+                "(PARTITION BY pixels ORDER BY key) AS place FROM made) WHERE place > 1 ORDER BY shard, key"
+            )
+            for number, key in table.execute(query):
+                again[number].append(key)
+    finally:
+        base.unlink(missing_ok=True)
+    for number, keys in again.items():
+        _rewrite(shardset, plan, plan.shards[number], tuple(keys))
+
+
+def _rewrite(shardset: Path, plan: Plan, shard: PlannedShard, keys: tuple[str, ...]) -> None:
+    """Write a shard again without the samples `keys`; killed half way, it is built anew."""
+    path = record_path(shardset, plan, shard)
+    record = manifest.load_record(BuiltShard, path)
+    if record.duplicates == keys:
+        return
+    path.unlink()
+    files, sums = [], []
+    emptied = len(record.pixels_sha256) == len(keys)
+    for file, left in zip(record.files, record.sums, strict=True):
+        index = load_index(shardset, file)
+        images = (read_image(shardset, file, index, index.keys.index(key)) for key in keys)
+        gone = [power_sums(image) for image in images if image is not None]
+        assert len(gone) == len(keys), f"{file.path} was damaged since it was built"
+        sums.append(reduce(partial(add, sign=-1), gone, left))
+        if emptied:  # a shard that never had an image has no files either
+            for name in (file.path, file.index):
+                (shardset / name).unlink()
+        else:
+            files.append(copy_without(shardset, file, keys))
+    changed = {"files": tuple(files), "sums": tuple(sums), "duplicates": keys}
+    write(path, manifest.render(record.model_copy(update=changed)), mode=0o600)
+
+
+def _outcomes(shard: Iterable[Line], record: BuiltShard) -> Iterator[tuple[Line, str, str]]:
+    """Give each planned image with its outcome and reason."""
+    for line in shard:
+        key = line["sample"]["key"]
+        if key in record.duplicates:
+            yield line, "refused", DUPLICATE
+        elif key in record.refused:
+            yield line, "refused", record.refused[key]
+        elif key in record.unreadable:
+            yield line, "unreadable", record.unreadable[key]
+        else:
+            yield line, "accepted", ""
+
+
+def _ledger(shardset: Path, plan: Plan) -> Iterator[Line]:
+    """Say of every file what became of it."""
+    yield from private_folder.read_lines(private_folder.folder(shardset) / "refused.jsonl")
+    for shard, record in _records(shardset, plan):
+        for line, outcome, reason in _outcomes(planned_lines(shardset, shard), record):
+            sample = line["sample"]
+            yield {
+                "path": line["path"],
+                "recipe": sample["recipe"],
+                "outcome": outcome,
+                "reason": reason,
+                "key": sample["key"],
+                "flags": record.flags.get(sample["key"], ()),
+            }
+
+
+def _manifest(shardset: Path, plan: Plan) -> Manifest:
+    names = [recipe.dataset.name for recipe in plan.recipes]
+    counts: Counter[tuple[str, str, str, str]] = Counter()
+    left: Counter[tuple[int, str, str]] = Counter()
+    flags: Counter[str] = Counter()
+    files: list[ShardFile] = []
+    sums = [NOTHING for _ in plan.rungs]
+    for shard, record in _records(shardset, plan):
+        files += record.files
+        for line, outcome, reason in _outcomes(planned_lines(shardset, shard), record):
+            sample = line["sample"]
+            if outcome == "accepted":
+                counts[names[sample["recipe"]], shard.split, sample["view"], sample["vendor"]] += 1
+                flags.update(record.flags.get(sample["key"], ()))
+            else:
+                left[sample["recipe"], outcome, reason] += 1
+        if shard.split == "train":
+            sums = [add(old, new) for old, new in zip(sums, record.sums, strict=True)]
+    if not counts:
+        reasons: Counter[str] = Counter()
+        for (_, _, reason), n in left.items():
+            reasons[reason] += n
+        found = "; ".join(f"{n} {reason}" for reason, n in sorted(reasons.items()))
+        raise DataError(
+            f"None of the {left.total()} planned images passed: {found}. Look at them with: "
+            f"mammogan shards show {shardset} --rejects. Then mend the recipe's [screening]."
+        )
+    return Manifest(
+        identity=plan.identity,
+        recipes=tuple(manifest.recipe_record(recipe) for recipe in plan.recipes),
+        rungs_px=plan.rungs,
+        tallies=tuple(_tally(tally, index, left) for index, tally in enumerate(plan.tallies)),
+        counts=tuple(
+            Count(recipe=recipe, split=split, view=view, vendor=vendor, images=images)
+            for (recipe, split, view, vendor), images in sorted(counts.items())
+        ),
+        flags=dict(sorted(flags.items())),
+        moments=tuple(_moments(rung, sum_) for rung, sum_ in zip(plan.rungs, sums, strict=True)),
+        files=tuple(files),
+    )
+
+
+def _tally(planned: Tally, index: int, left: Counter[tuple[int, str, str]]) -> Tally:
+    """Take from a source's accepted files what its pixels or its damage have ruled out since."""
+    by_outcome = {"refused": Counter(planned.refused), "unreadable": Counter(planned.unreadable)}
+    for (recipe, outcome, reason), n in left.items():
+        if recipe == index:
+            by_outcome[outcome][reason] += n
+    gone = sum(n for (recipe, _, _), n in left.items() if recipe == index)
+    return Tally(
+        recipe=planned.recipe,
+        files=planned.files,
+        accepted=planned.accepted - gone,
+        **{outcome: dict(sorted(reasons.items())) for outcome, reasons in by_outcome.items()},
+    )
+
+
+def _moments(rung: tuple[int, int], sums: Sequence[int]) -> Moments:
+    mean, sd, skewness, kurtosis = (round(value, 9) for value in moments(sums))
+    return Moments(
+        height_px=rung[0], width_px=rung[1], mean=mean, sd=sd, skewness=skewness, kurtosis=kurtosis
+    )

@@ -1,0 +1,260 @@
+"""Metadata tables and lists of a source, read once into an index that every worker looks rows up in.
+
+The index is one SQLite file: read-only and immutable once written, so that it works on a shared disk without
+locks, and a million rows never stand in memory. It links images to patients; keep it with what is private.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from urllib.parse import quote
+
+from mammogan.config.settings import nearest
+from mammogan.config.source_settings import Source, Table
+from mammogan.data.dicom import vocabulary
+from mammogan.data.dicom.fields import searched
+from mammogan.errors import DataError
+
+Row = dict[str, str]
+Key = tuple[str, ...]
+BOTH = ("L", "R")
+LISTS = ("include_list", "exclude_list")
+SCHEMA = """
+CREATE TABLE rows (source_table INTEGER, key TEXT, row TEXT);
+CREATE TABLE listed (list TEXT, value TEXT);
+"""
+INDEXES = """
+CREATE INDEX by_key ON rows (source_table, key);
+CREATE INDEX by_value ON listed (list, value);
+"""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What tables and lists say of one image: reasons to refuse it, and marks to put on it."""
+
+    refused: tuple[str, ...]
+    flags: tuple[str, ...]
+
+
+def index_tables(source: Source, folder: Path, index: Path) -> None:
+    """Read the tables and lists of a recipe into `index`, which is written even if there are none.
+
+    Raises
+    ------
+    DataError
+        If a table or list is missing, lacks a column, or is not the CSV that the recipe says.
+    """
+    folder = folder if folder.is_dir() else folder.parent
+    index.parent.mkdir(parents=True, exist_ok=True)
+    temporary = index.with_name(f".{index.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    try:
+        base = sqlite3.connect(temporary, isolation_level=None)
+        try:
+            base.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN;" + SCHEMA)
+            for number, rows in enumerate(open_tables(source, folder)):
+                base.executemany(
+                    "INSERT INTO rows VALUES (?, ?, ?)", ((number, k, r) for k, r in rows.read())
+                )
+            for name in LISTS:
+                if file := getattr(source, name):
+                    listed = ((name, value) for value in _lines(folder / file, name))
+                    base.executemany("INSERT INTO listed VALUES (?, ?)", listed)
+            base.executescript(INDEXES)
+        finally:
+            base.close()
+        temporary.replace(index)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def open_tables(source: Source, folder: Path) -> list[_Rows]:
+    """Read the heads of a recipe's tables, and see that the lists are there: quick, whatever they hold.
+
+    Raises
+    ------
+    DataError
+        If a table or list is missing, or a table lacks a column.
+    """
+    folder = folder if folder.is_dir() else folder.parent
+    tables = [_Rows(source, table, folder / table.file) for table in source.tables]
+    known = {column for table in tables for column in table.columns}
+    if missing := [column for column in source.columns if column not in known]:
+        raise DataError(
+            f"'table:{missing[0]}' stands in the recipe, but no table has such a column."
+            f"{nearest(missing[0], known)}"
+        )
+    for name in LISTS:
+        if file := getattr(source, name):
+            next(_lines(folder / file, name), None)
+    return tables
+
+
+class Tables:
+    """The index of one source, open for looking up; not to be shared with a process forked later."""
+
+    def __init__(self, source: Source, index: Path) -> None:
+        self._source = source
+        uri = f"file:{quote(str(index.resolve()))}?mode=ro&immutable=1"
+        try:
+            self._base = sqlite3.connect(uri, uri=True)
+            self._base.execute("SELECT 1 FROM rows LIMIT 1")
+        except sqlite3.Error as error:
+            raise DataError(
+                f"The index of tables '{index}' can't be read ({error}). Plan the set anew."
+            ) from None
+
+    def rows(self, number: int, key: Key) -> list[Row]:
+        """Find the rows of a table whose key columns say `key`."""
+        query = "SELECT row FROM rows WHERE source_table = ? AND key = ? ORDER BY rowid"
+        return [json.loads(row) for (row,) in self._ask(query, number, _spell(key))]
+
+    def judge(self, rows: Sequence[Sequence[Row]], names: Sequence[str]) -> Verdict:
+        """Say what `rows`, a list for each table, and the lists decide about the image called `names`."""
+        refused: list[str] = []
+        flags: list[str] = []
+        for table, found in zip(self._source.tables, rows, strict=True):
+            if table.required and not found:
+                refused.append("not-in-table")
+            for refusal in table.refuse:
+                if any(_holds(row[refusal.column], refusal.values) for row in found):
+                    (flags if refusal.only_flag else refused).append(refusal.reason)
+        if self._source.include_list and not self._listed("include_list", names):
+            refused.append("include-list")
+        if self._source.exclude_list and self._listed("exclude_list", names):
+            refused.append("exclude-list")
+        return Verdict(tuple(dict.fromkeys(refused)), tuple(dict.fromkeys(flags)))
+
+    def _listed(self, name: str, values: Sequence[str]) -> bool:
+        query = "SELECT 1 FROM listed WHERE list = ? AND value = ? LIMIT 1"
+        return any(self._ask(query, name, value) for value in values if value)
+
+    def _ask(self, query: str, *values: str | int) -> list[tuple[str]]:
+        """Look up; a failing disk must not pass for a row that isn't there, nor for a damaged image."""
+        # File names need not be valid text, and SQLite takes no other.
+        clean = [v.encode(errors="replace").decode() if isinstance(v, str) else v for v in values]
+        try:
+            return self._base.execute(query, clean).fetchall()
+        except sqlite3.Error as error:
+            raise DataError(
+                f"The index of tables can't be read any more ({error}). Plan the set anew."
+            ) from None
+
+
+class _Rows:
+    """One CSV, row by row: its keys, and those of its columns that the recipe asks for."""
+
+    def __init__(self, source: Source, table: Table, path: Path) -> None:
+        self._source, self._table, self._path = source, table, path
+        self.columns = self._header()
+        wanted = {*(refusal.column for refusal in table.refuse), *source.columns} & {*self.columns}
+        self._wanted = sorted(wanted)
+        named = (*table.match, *table.extract, *(refusal.column for refusal in table.refuse))
+        for column in named:
+            if column not in self.columns:
+                # A table without a head begins with somebody's data, which must not be told.
+                headed = not {name.lower() for name in named}.isdisjoint(
+                    name.lower() for name in self.columns
+                )
+                hint = nearest(column, self.columns) if headed else " Its first line should name the columns."
+                raise DataError(
+                    f"'{path}' has no column '{column}', which the recipe's [[source.tables]] names."
+                    f"{hint} Mend the recipe, or its delimiter '{table.delimiter}'."
+                )
+            if self.columns.count(column) > 1:
+                raise DataError(
+                    f"'{path}' has {self.columns.count(column)} columns '{column}': rename all but one."
+                )
+
+    def read(self) -> Iterator[tuple[str, str]]:
+        """Yield key and row; a row that serves both sides comes twice."""
+        lines = self._lines()
+        next(lines)
+        patterns = {c: p for c, p in self._table.extract.items() if c in {*self._table.match, *self._wanted}}
+        places = {column: self.columns.index(column) for column in {*self._table.match, *self._wanted}}
+        for number, values in lines:
+            if not values:
+                continue
+            if len(values) != len(self.columns):
+                raise DataError(
+                    f"'{self._path}', line {number}, has {len(values)} values, but the head has "
+                    f"{len(self.columns)}. Mend it, or the recipe's delimiter '{self._table.delimiter}'."
+                )
+            row = {column: vocabulary.plain(values[place]) for column, place in places.items()}
+            row |= {column: searched(pattern, row[column]) for column, pattern in patterns.items()}
+            kept = json.dumps({column: row[column] for column in self._wanted}, ensure_ascii=False)
+            for key in product(*(self._allowed(column, row[column]) for column in self._table.match)):
+                yield _spell(key), kept
+
+    def _header(self) -> list[str]:
+        for _, values in self._lines():
+            return [value.strip() for value in values]
+        raise DataError(
+            f"The table '{self._path}' is empty: give the file that the recipe's [[source.tables]] means."
+        )
+
+    def _lines(self) -> Iterator[tuple[int, list[str]]]:
+        try:
+            with self._path.open(encoding=self._table.encoding, newline="") as stream:
+                reader = csv.reader(stream, delimiter=self._table.delimiter, strict=True)
+                for values in reader:
+                    yield reader.line_num, values
+        except OSError as error:
+            raise DataError(_missing(self._path, "[[source.tables]] file", error)) from None
+        except (UnicodeError, LookupError, csv.Error) as error:
+            raise DataError(
+                f"The table '{self._path}' is no CSV in the encoding '{self._table.encoding}' ({error}). "
+                "Set the recipe's encoding and delimiter, or save the table as UTF-8."
+            ) from None
+
+    def _allowed(self, column: str, value: str) -> tuple[str, ...]:
+        """List what the origin of a key column may say for a row with `value` in it."""
+        origin = self._table.match[column]
+        if origin == "laterality":
+            both = value.upper() in {side.upper() for side in self._table.both_sides}
+            return BOTH if both else (vocabulary.side(vocabulary.translated(value, self._source.side_names)),)
+        if origin == "view":
+            return (vocabulary.position(vocabulary.translated(value, self._source.view_names)).view,)
+        return (value,)
+
+
+def _spell(key: Key) -> str:
+    return "\x1f".join(map(vocabulary.plain, key))
+
+
+def _holds(value: str, values: Sequence[str]) -> bool:
+    """Say whether a cell, or one part of a cell that lists several codes, is among `values`."""
+    wanted = {vocabulary.plain(one).upper() for one in values}
+    parts = {
+        value.upper(),
+        *(vocabulary.plain(part).upper() for part in re.split("[,;|]", value) if part.strip()),
+    }
+    return (value != "" and "*" in wanted) or not wanted.isdisjoint(parts)
+
+
+def _lines(path: Path, name: str) -> Iterator[str]:
+    try:
+        with path.open(encoding="utf-8-sig") as stream:
+            for line in stream:
+                if (value := line.strip()) and not value.startswith("#"):
+                    yield value
+    except (OSError, UnicodeError) as error:
+        raise DataError(_missing(path, f"source.{name}", error)) from None
+
+
+def _missing(path: Path, key: str, error: Exception) -> str:
+    why = error.strerror if isinstance(error, OSError) else str(error)
+    return (
+        f"'{path}', named by the recipe's {key}, can't be read ({why}). Nothing is screened without it: put "
+        "it there, or take it out of the recipe."
+    )

@@ -1,0 +1,273 @@
+"""Planning a shard set from its catalogue: duplicates, split by patient, places in shards.
+
+The catalogue of a million files is sorted on disk, in SQLite, so that memory does not grow with the archive.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from mammogan.config.dataset import Dataset, Splits
+from mammogan.data.shards import build_status, file_listing, header_catalogue, sources
+from mammogan.data.store import manifest, private_folder
+from mammogan.data.store.manifest import Plan, PlannedShard, Tally
+from mammogan.data.store.private_folder import pseudonym
+from mammogan.errors import DataError
+from mammogan.files import replacing_folder, write
+
+Progress = Callable[[int, int], None]
+
+TABLES = """
+PRAGMA journal_mode = OFF;
+PRAGMA synchronous = OFF;
+CREATE TABLE found (
+  path TEXT, recipe INT, outcome TEXT, reason TEXT, patient TEXT, fingerprint TEXT, key TEXT, sample TEXT);
+CREATE TABLE patient (name TEXT PRIMARY KEY, rank TEXT, split TEXT) WITHOUT ROWID;
+"""
+# Of files with one SOP Instance UID the same one is kept wherever they lie, unless nothing tells them apart.
+DUPLICATES = """
+UPDATE found SET outcome = 'refused', reason = 'duplicate' WHERE rowid IN (
+  SELECT id FROM (
+    SELECT rowid AS id, row_number() OVER (PARTITION BY key ORDER BY fingerprint, path) AS place
+    FROM found WHERE outcome = 'accepted')
+  WHERE place > 1)
+"""
+NEW_PATIENTS = """
+INSERT INTO patient SELECT DISTINCT patient, rank(patient), NULL FROM found
+WHERE outcome = 'accepted' AND recipe = ? AND patient NOT IN (SELECT name FROM patient)
+"""
+SAMPLES = """
+SELECT path, patient, key, sample FROM found JOIN patient ON patient = name
+WHERE outcome = 'accepted' AND split = ? ORDER BY key
+"""
+
+
+def plan(
+    shardset: Path,
+    wanted: Sequence[tuple[Dataset, Path]],
+    on_progress: Progress | None = None,
+    key_file: Path | None = None,
+    workers: int | None = None,
+) -> Plan:
+    """Decide what goes into `shardset` and write it down there; pixels are not read.
+
+    The same files, recipes and key give the same plan, in whatever folder and order the files lie. A planning
+    that was stopped goes on where it was, with the files that it had listed.
+
+    Parameters
+    ----------
+    wanted
+        A recipe and a folder (or a file) for each source of images.
+    on_progress
+        Called with the headers read and to be read.
+    key_file
+        Secret key to use; without it the set's own, or a new one.
+    workers
+        Reading processes; None for every core, 0 for none.
+
+    Raises
+    ------
+    DataError
+        If there is no usable mammogram, or if the folder holds shards of another plan.
+    ConfigError
+        If the recipes don't agree on the rungs and shards to write.
+    """
+    begin(shardset, wanted, key_file)
+    return resume(shardset, on_progress, workers)
+
+
+def resume(shardset: Path, on_progress: Progress | None = None, workers: int | None = None) -> Plan:
+    """Do what is missing of a planning that has begun."""
+    if build_status.is_arranged(shardset):
+        return manifest.load_plan(shardset)
+    file_listing.list_files(shardset)
+    header_catalogue.read_headers(shardset, workers=workers, on_progress=on_progress)
+    return arrange(shardset)
+
+
+def begin(shardset: Path, wanted: Sequence[tuple[Dataset, Path]], key_file: Path | None = None) -> None:
+    """Write down what a planning starts from; the last one is forgotten, unless it was stopped half way."""
+    key = private_folder.secret_key(shardset, key_file) if key_file else None
+    if any(shardset.glob("*/*.tar")):
+        _keep(shardset, [recipe for recipe, _ in wanted], key)
+    of = sources.save(shardset, wanted)
+    if key:
+        write(of.secret / "key", key.hex() + "\n", mode=0o600)
+    if build_status.is_arranged(shardset):
+        private_folder.clear(shardset, "arranged", "listing", "catalogue")
+
+
+def arrange(shardset: Path) -> Plan:
+    """Make the plan out of a complete catalogue.
+
+    Raises
+    ------
+    DataError
+        If there is no usable mammogram, or if the folder holds shards of another plan.
+    """
+    of, key = sources.load(private_folder.folder(shardset)), private_folder.secret_key(shardset)
+    base = of.secret / "arranging.sqlite"
+    base.unlink(missing_ok=True)
+    try:
+        with closing(sqlite3.connect(base, isolation_level=None)) as table:
+            base.chmod(0o600)
+            table.executescript(TABLES)
+            table.execute("BEGIN")
+            table.executemany("INSERT INTO found VALUES (?, ?, ?, ?, ?, ?, ?, ?)", _rows(shardset))
+            table.execute(DUPLICATES)
+            tallies = _tallies(table, of.recipes)
+            if not any(tally.accepted for tally in tallies):
+                raise DataError(_nothing(shardset, of, tallies))
+            _assign(table, of.recipes, key)
+            return _write(shardset, of, table, tallies)
+    finally:
+        base.unlink(missing_ok=True)
+
+
+def _keep(shardset: Path, recipes: Sequence[Dataset], key: bytes | None) -> None:
+    """Refuse another key or other recipes where shards are: what is missing would be built by them."""
+    secret = private_folder.folder(shardset)
+    if not (secret / "key").exists() and key is None:
+        raise DataError(
+            f"'{secret / 'key'}' is missing: it named the images of '{shardset}'. Put the private folder "
+            "back beside the set, or give its key by --key."
+        )
+    other = (secret / "key").exists() and key not in (None, private_folder.secret_key(shardset))
+    if (secret / "sources.json").exists():
+        other |= sources.load(secret).recipes != tuple(recipes)
+    if other:
+        raise DataError(_of_another_plan(shardset))
+
+
+def is_planned(shardset: Path, wanted: Sequence[tuple[Dataset, Path]]) -> bool:
+    """Whether the set has a plan of just these sources."""
+    folder = private_folder.folder(shardset)
+    there = (folder / "sources.json").exists() and build_status.is_arranged(shardset)
+    return there and sources.load(folder).digest == sources.digest(wanted)
+
+
+def splits_by_rank(patients: int, splits: Splits) -> Iterator[str]:
+    """Name the split of each of so many patients, ranked by a keyed hash; none is left empty in vain."""
+    wanted = {name: part for name, part in splits.model_dump().items() if part > 0}
+    names = sorted(wanted, key=lambda name: -wanted[name])[:patients]
+    left = patients
+    for name in names[1:]:
+        size = max(round(wanted[name] * patients), 1)
+        left -= size
+        yield from (name for _ in range(size))
+    yield from (names[0] for _ in range(left))
+
+
+def _rows(shardset: Path) -> Iterator[tuple[Any, ...]]:
+    for found in header_catalogue.entries(shardset):
+        sample = found["sample"]
+        key, facts = (sample["key"], json.dumps(sample)) if sample else ("", "")
+        names = ("recipe", "outcome", "reason", "patient", "fingerprint")
+        # A path need not be valid text: as JSON it is ASCII.
+        yield json.dumps(found["path"]), *(found[name] for name in names), key, facts
+
+
+def _tallies(table: sqlite3.Connection, recipes: Sequence[Dataset]) -> tuple[Tally, ...]:
+    query = "SELECT outcome, reason, count(*) FROM found WHERE recipe = ? GROUP BY 1, 2 ORDER BY 1, 2"
+    tallies = []
+    for index, recipe in enumerate(recipes):
+        rows = table.execute(query, [index]).fetchall()
+        by_outcome = {
+            wanted: {reason: n for outcome, reason, n in rows if outcome == wanted}
+            for wanted in ("accepted", "refused", "unreadable")
+        }
+        tallies.append(
+            Tally(
+                recipe=recipe.dataset.name,
+                files=sum(n for _, _, n in rows),
+                accepted=by_outcome["accepted"].get("", 0),
+                refused=by_outcome["refused"],
+                unreadable=by_outcome["unreadable"],
+            )
+        )
+    return tuple(tallies)
+
+
+def _assign(table: sqlite3.Connection, recipes: Sequence[Dataset], key: bytes) -> None:
+    """Give every patient one split; each source keeps its own fractions."""
+    table.create_function("rank", 1, lambda patient: pseudonym(key, "split", patient), deterministic=True)
+    for index, recipe in enumerate(recipes):
+        table.execute(NEW_PATIENTS, [index])
+        ranked = table.execute("SELECT name FROM patient WHERE split IS NULL ORDER BY rank")
+        count = table.execute("SELECT count(*) FROM patient WHERE split IS NULL").fetchone()[0]
+        chosen = zip(splits_by_rank(count, recipe.splits), (name for (name,) in ranked), strict=True)
+        table.execute("CREATE TEMP TABLE chosen (split TEXT, name TEXT PRIMARY KEY)")
+        table.executemany("INSERT INTO chosen VALUES (?, ?)", chosen)
+        table.execute(
+            "UPDATE patient SET split = (SELECT split FROM chosen WHERE chosen.name = patient.name) "
+            "WHERE split IS NULL"
+        )
+        table.execute("DROP TABLE chosen")
+
+
+def _write(
+    shardset: Path, of: sources.Sources, table: sqlite3.Connection, tallies: tuple[Tally, ...]
+) -> Plan:
+    with replacing_folder(of.secret / "plan") as folder:
+        folder.chmod(0o700)
+        shards = tuple(_shards(table, folder, of.recipes[0].packing.samples_per_shard))
+        made = Plan(
+            identity=manifest.identity(of.recipes, shards), recipes=of.recipes, shards=shards, tallies=tallies
+        )
+        path = shardset / manifest.PLAN
+        if any(shardset.glob("*/*.tar")) and manifest.load_record(Plan, path).identity != made.identity:
+            raise DataError(_of_another_plan(shardset))
+    refused = table.execute(
+        "SELECT path, recipe, outcome, reason FROM found WHERE outcome <> 'accepted' ORDER BY path"
+    )
+    names = ("path", "recipe", "outcome", "reason")
+    private_folder.write_lines(
+        of.secret / "refused.jsonl",
+        ({**dict(zip(names, row, strict=True)), "path": json.loads(row[0])} for row in refused),
+    )
+    if not (shardset / manifest.MANIFEST).exists():
+        private_folder.clear(shardset, "ledger.jsonl")  # of an earlier plan, of which nothing passed
+    shardset.mkdir(parents=True, exist_ok=True)
+    write(path, manifest.render(made))
+    write(of.secret / "arranged", of.digest, mode=0o600)  # last: what is marked is whole
+    return made
+
+
+def _shards(table: sqlite3.Connection, folder: Path, length: int) -> Iterator[PlannedShard]:
+    for split in Splits.model_fields:
+        rows, number = table.execute(SAMPLES, [split]), 0
+        while part := rows.fetchmany(length):
+            name = f"{split}-{number:05d}"
+            lines = (
+                {"path": json.loads(path), "patient": patient, "sample": json.loads(sample)}
+                for path, patient, _, sample in part
+            )
+            private_folder.write_lines(folder / f"{name}.jsonl", lines)
+            keys = hashlib.sha256("\n".join(row[2] for row in part).encode()).hexdigest()
+            yield PlannedShard(name=name, split=split, samples=len(part), sha256=keys)
+            number += 1
+
+
+def _of_another_plan(shardset: Path) -> str:
+    return (
+        f"'{shardset}' holds shards of another plan (other files, recipes or key). "
+        "Give the new set a folder of its own, or remove this one first."
+    )
+
+
+def _nothing(shardset: Path, of: sources.Sources, tallies: Sequence[Tally]) -> str:
+    if not (shardset / manifest.PLAN).exists():
+        private_folder.clear(shardset, "")
+    lines = ["No mammogram to learn from was found; nothing was written."]
+    for folder, counts in zip(of.folders, tallies, strict=True):
+        reasons = [f"{n} refused: {r}" for r, n in counts.refused.items()]
+        reasons += [f"{n} unreadable: {r}" for r, n in counts.unreadable.items()]
+        found = "; ".join(reasons) or "the folder is empty"
+        lines.append(f"'{folder}' as '{counts.recipe}', {counts.files} files: {found}.")
+    return "\n".join([*lines, "Is it the right folder, and the right recipe for it?"])

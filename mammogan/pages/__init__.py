@@ -1,0 +1,1 @@
+"""What all pages and figures share: templates, number formats, colours and image sheets."""

@@ -1,0 +1,93 @@
+"""The report of a run: one HTML page that needs nothing else, pictures and curves inside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mammogan.pages.figure_style import inlined
+from mammogan.pages.html_helpers import render
+from mammogan.pages.image_sheet import Image, png, sheet
+from mammogan.report.quality_section import Quality, sections
+from mammogan.report.training_curves import loss_curves, swd_curves
+
+SHEET_COLUMNS = 8
+SHEET_WIDTH_PX = 1100
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the report shows.
+
+    Attributes
+    ----------
+    title, facts
+        Of the run: a line, and pairs of name and value.
+    views
+        Names of the views, in the order of `real` and `synthetic`.
+    real, synthetic
+        For each view images, uint16 (H, W).
+    losses
+        (stage name, metrics of its ticks) for each stage.
+    scores
+        For each stage the scores of its checkpoints, as `mammogan.steps.score_checkpoints` writes them.
+    choice
+        As `mammogan.steps.select_checkpoint` writes it.
+    conditions
+        What the data's licences demand.
+    quality
+        What was measured of the pool, if it was.
+    """
+
+    title: str
+    facts: Sequence[tuple[str, str]]
+    views: Sequence[str]
+    real: Sequence[Sequence[Image]]
+    synthetic: Sequence[Sequence[Image]]
+    losses: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]
+    scores: Sequence[Sequence[Mapping[str, Any]]]
+    choice: Mapping[str, Any]
+    conditions: Sequence[str] = ()
+    quality: Quality | None = None
+
+
+def page(findings: Findings) -> str:
+    """Write the report as HTML."""
+    return render(
+        "report.html",
+        printed=False,
+        findings=findings,
+        quality=sections(findings.quality) if findings.quality else None,
+        sheets=[
+            (view, _sheets(real, synthetic))
+            for view, real, synthetic in zip(findings.views, findings.real, findings.synthetic, strict=True)
+        ],
+        pools=[
+            (view, len(images), inlined(contact(images, 2 * SHEET_COLUMNS)))
+            for view, images in zip(findings.views, findings.synthetic, strict=True)
+            if images
+        ],
+        losses=loss_curves(findings.losses),
+        swd=[(scores[0], swd_curves(scores), scores) for scores in findings.scores if scores],
+    )
+
+
+def contact(images: Sequence[Image], columns: int = SHEET_COLUMNS) -> bytes:
+    """Lay images out for the page, enlarged by a whole factor where they are small."""
+    enlarge = max(1, SHEET_WIDTH_PX // (columns * images[0].shape[1]))
+    return png(sheet(images, columns, enlarge))
+
+
+def side_by_side(
+    real: Sequence[Image], synthetic: Sequence[Image]
+) -> tuple[Sequence[Image], Sequence[Image]]:
+    """Take as many of both, in whole rows, so that their sheets can be compared at a glance."""
+    count = min(len(real), len(synthetic)) or max(len(real), len(synthetic))
+    count = count // SHEET_COLUMNS * SHEET_COLUMNS or count
+    return real[:count], synthetic[:count]
+
+
+def _sheets(real: Sequence[Image], synthetic: Sequence[Image]) -> dict[str, str]:
+    kinds = dict(zip(("real", "synthetic"), side_by_side(real, synthetic), strict=True))
+    return {kind: inlined(contact(images)) if images else "" for kind, images in kinds.items()}

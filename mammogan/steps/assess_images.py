@@ -1,0 +1,102 @@
+"""Measuring the images of the report, synthetic and real, one at a time at full size: an array of tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mammogan.config.run_config import Run
+from mammogan.steps import feature_parts
+from mammogan.steps.step import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mammogan.metrics.feature_extractor import UserNetwork
+    from mammogan.steps.comparison_sets import Part, Subjects
+
+TOLD_EVERY = 16
+
+
+class AssessImages(Step):
+    """Measure one task's share of synthetics, held-out reals and training reals."""
+
+    def __call__(self, run: Run) -> list[Path]:
+        """Write a file a part into ``assess``; parts that are there and whole are left as they are."""
+        from mammogan.steps.comparison_sets import Subjects
+
+        def told(done: int, total: int) -> None:
+            if done % TOLD_EVERY == 0 or done == total:
+                self.progress(done, total)
+
+        return assess(Subjects(self.folder, run), self.task, self.node.tasks, told)
+
+
+def assess(
+    subjects: Subjects,
+    task: int = 0,
+    tasks: int = 1,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Path]:
+    """Measure the share of `task` of `tasks`; the files are the same to the byte however many there are.
+
+    Nothing is held but one image, or pair, and what was measured in its part: 1 MB.
+    """
+    from mammogan.metrics.feature_extractor import UserNetwork
+
+    network = UserNetwork(subjects.weights, subjects.size_px) if subjects.weights else None
+    mine = subjects.share(task, tasks)
+    total, done = sum(len(part.numbers) for part in mine), 0
+
+    def told() -> None:
+        nonlocal done
+        done += 1
+        on_progress(done, total)
+
+    for part in mine:
+        path = subjects.path(part)
+        if feature_parts.is_there(path, subjects.key):
+            for _ in part.numbers:
+                told()
+            continue
+        rows = (
+            _images(subjects, part, network, told) if part.kind == "images" else _pairs(subjects, part, told)
+        )
+        feature_parts.save(path, subjects.key, rows)
+    return [subjects.path(part) for part in mine]
+
+
+def _images(
+    subjects: Subjects, part: Part, network: UserNetwork | None, told: Callable[[], None]
+) -> feature_parts.Arrays:
+    from mammogan.metrics.image_features import PLANTED, look, plant_all
+
+    planted: list[dict[str, Any]] = []
+
+    def rows() -> Iterator[dict[str, Any]]:
+        images = subjects.images(part.source, part.view, part.numbers)
+        for number, image_HW in zip(part.numbers, images, strict=True):
+            yield look(image_HW, oblique=part.view == "MLO", network=network)
+            if part.source == "train" and number < PLANTED:
+                planted.append(plant_all(image_HW, number))
+            told()
+
+    found = feature_parts.stacked(rows())
+    return found | feature_parts.stacked(planted)
+
+
+def _pairs(subjects: Subjects, part: Part, told: Callable[[], None]) -> feature_parts.Arrays:
+    """Compare pairs by MS-SSIM."""
+    import numpy as np
+
+    from mammogan.metrics import ms_ssim
+
+    pairs = subjects.pairs(part.source, part.view)[part.numbers.start : part.numbers.stop]
+    positions, rung = subjects.positions(part.source, part.view), subjects.rungs[part.source]
+    values = []
+    for pair in pairs:
+        a_HW, b_HW = rung.read(positions[pair])
+        values.append(ms_ssim(a_HW[None], b_HW[None])[0])
+        told()
+    return {"pairs": pairs, "ms_ssim": np.array(values)}

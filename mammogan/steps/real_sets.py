@@ -1,0 +1,176 @@
+"""The reals that a stage's checkpoints are held against: gathered once a shard set, for all tasks and runs.
+
+Their patches lie beside the shard set, for they are as confidential as it is, in a folder named by all that
+they depend on: recipes and samples, resolution, numbers of images, seeds. Where nothing may be written there,
+they lie in the run's folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mammogan.config.label_fields import VIEWS
+from mammogan.config.run_config import Run
+from mammogan.errors import RunFailedError
+from mammogan.files import write
+from mammogan.schedule import Stage
+from mammogan.steps import swd_sets
+from mammogan.steps.file_lock import turn
+from mammogan.steps.swd_sets import AT_ONCE, Distances, Sets
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from mammogan.data.shards.shard_reader import Rung, ShardSet
+
+FLOORS = "floors.json"
+VERSION = 1
+"""Counts up whenever the same images would give other patches."""
+
+
+@dataclass(frozen=True)
+class Reals:
+    """Sets of validation reals, their distances to reals of other patients, and images by view."""
+
+    key: str
+    sets: Sets
+    floors: Distances
+    counts: dict[int, int]
+
+
+def shared(folder: Path, run: Run, stage: Stage, shard_set: ShardSet, device: str = "cpu") -> Reals:
+    """Give the reals of a stage of the run in `folder`; the first task gathers them, the others wait for it.
+
+    Fakes are compared with validation reals alone. The floor is the distance of these to as many reals of
+    training patients, who are others.
+
+    Raises
+    ------
+    RunFailedError
+        If no view has images in both splits.
+    """
+    validation, others = (
+        shard_set.rung(stage.height_px, stage.width_px, split) for split in ("validation", "train")
+    )
+    counts = balanced(run.method.scoring.images, validation.views_N, others.views_N)
+    key = _key(run, stage, counts)
+    kept = _writable(Path(run.shards), folder) / f"{stage.height_px}x{stage.width_px}-{key}"
+    while (found := _load(run, stage, kept, key, counts, device)) is None:
+        with turn(kept.with_suffix(".lock"), kept) as mine:
+            if mine:
+                _gather(run, stage, kept, counts, (validation, others), device)
+    return found
+
+
+def balanced(images: int, *views: np.ndarray) -> dict[int, int]:
+    """Say how many images of each view to compare: as many as every split has, at most an even share.
+
+    Raises
+    ------
+    RunFailedError
+        If that is none.
+    """
+    share = max(1, images // len(VIEWS))
+    found = {v: min(share, *(int((views_N == v).sum()) for views_N in views)) for v in range(len(VIEWS))}
+    found = {view: count for view, count in found.items() if count}
+    if not found:
+        raise RunFailedError(
+            "Nothing can be scored: no view has images of both validation and training patients. Plan the "
+            "shard set with a larger 'splits.validation'."
+        )
+    return found
+
+
+def placed(views_N: np.ndarray, counts: dict[int, int]) -> Iterator[tuple[int, np.ndarray]]:
+    """Give each view with the positions of its first images."""
+    for view, count in counts.items():
+        yield view, (views_N == view).nonzero()[0][:count]
+
+
+def _key(run: Run, stage: Stage, counts: dict[int, int]) -> str:
+    scoring = run.method.scoring
+    depends_on = (
+        VERSION,
+        run.data_identity,
+        (stage.height_px, stage.width_px),
+        sorted(counts.items()),
+        (run.method.method.seed, scoring.seeds),
+        (scoring.patches_per_image, scoring.directions, scoring.repeats),
+    )
+    return hashlib.sha256(repr(depends_on).encode()).hexdigest()[:16]
+
+
+def _gather(
+    run: Run, stage: Stage, folder: Path, counts: dict[int, int], rungs: tuple[Rung, Rung], device: str
+) -> None:
+    """Fill `folder`, whole or not at all; if another task was first, what it has left stays."""
+    for left_over in folder.parent.glob(f".{folder.name}.*.tmp"):  # by an owner of the turn that died
+        shutil.rmtree(left_over, ignore_errors=True)
+    temporary = folder.with_name(f".{folder.name}.{socket.gethostname()}.{os.getpid()}.tmp")
+    temporary.mkdir(parents=True, mode=0o700)
+    try:
+        both = []
+        for name, rung in zip(("validation", "others"), rungs, strict=True):
+            sets = swd_sets.empty(run, stage, counts, temporary / name, device)
+            for view, positions in placed(rung.views_N, counts):
+                swd_sets.add(sets, view, _read(rung, positions))
+            for one in sets.values():
+                one.save()
+            both.append(sets)
+        floors = swd_sets.compare(*both)
+        shutil.rmtree(temporary / "others")  # whose distances are all that is asked for
+        listed = [[foreground, view, values.tolist()] for (foreground, view), values in floors.items()]
+        write(temporary / FLOORS, json.dumps(listed))
+        try:
+            temporary.rename(folder)
+        except OSError:
+            if not folder.exists():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _load(
+    run: Run, stage: Stage, folder: Path, key: str, counts: dict[int, int], device: str
+) -> Reals | None:
+    """Open what is there; what is damaged goes."""
+    import numpy as np
+
+    from mammogan.metrics import SlicedWasserstein
+
+    if not folder.exists():
+        return None
+    try:
+        listed = json.loads((folder / FLOORS).read_text(encoding="utf-8"))
+        floors = {(foreground, view): np.array(values) for foreground, view, values in listed}
+        sets = {
+            kind: SlicedWasserstein.load(swd_sets.set_folder(folder / "validation", *kind), device)
+            for kind in swd_sets.empty(run, stage, counts)
+        }
+    except (OSError, ValueError, KeyError):
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+    return Reals(key, sets, floors, counts)
+
+
+def _read(rung: Rung, positions: np.ndarray) -> Iterator[np.ndarray]:
+    for first in range(0, len(positions), AT_ONCE):
+        yield from rung.read(positions[first : first + AT_ONCE])
+
+
+def _writable(shards: Path, run_folder: Path) -> Path:
+    """Give the folder beside the shard set, or one in the run's if nothing can be made there."""
+    beside = shards.with_name(f"{shards.name}-scoring")
+    try:
+        beside.mkdir(mode=0o700, exist_ok=True)
+    except OSError:
+        return run_folder / "scores" / "reals"
+    return beside if os.access(beside, os.W_OK) else run_folder / "scores" / "reals"

@@ -1,0 +1,122 @@
+"""The steps that make a shard set: list the files, read headers, plan, build shards, finish the set.
+
+Each looks at the set's own records to say whether it is done.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mammogan.config.run_config import Launched, Run
+from mammogan.errors import DataError, StopRequestedError
+from mammogan.steps.job_graph import Node
+from mammogan.steps.step import Step
+
+
+class ListFiles(Step):
+    """List every file of the sources."""
+
+    def __call__(self, run: Launched) -> list[Path]:
+        """List them, on a compute node: an archive may hold a million."""
+        from mammogan.data.shards.file_listing import list_files
+
+        list_files(Path(run.shards))
+        return []
+
+
+class ReadHeaders(Step):
+    """Read and screen the headers of a part of the files."""
+
+    def __call__(self, run: Launched) -> list[Path]:
+        """Read every n-th part of the list, n being the number of tasks."""
+        from mammogan.data.shards.header_catalogue import read_headers
+
+        read_headers(Path(run.shards), self.task, self.node.tasks, _workers(), self.headers_done)
+        return []
+
+    def headers_done(self, done: int, total: int) -> None:
+        """Tell how far it is now and then, and stop where the scheduler asks for it."""
+        if done % 1000 == 0 or done == total:
+            self.progress(done, total, "headers")
+        _stop_if_asked()
+
+
+class PlanShards(Step):
+    """Decide which image goes into which shard."""
+
+    def __call__(self, run: Launched) -> list[Path]:
+        """Sort the catalogue, split it by patient, and write the plan."""
+        from mammogan.data.shards.shard_plan import arrange
+
+        arrange(Path(run.shards))
+        return []
+
+
+class BuildShards(Step):
+    """Build a part of what is planned; quick when it is built already."""
+
+    def __call__(self, run: Launched) -> list[Path]:
+        """Build every n-th shard, n being the number of tasks."""
+        from mammogan.data.shards.build_shards import build_shards
+
+        build_shards(Path(run.shards), self.task, self.node.tasks, _workers(), self.images_done)
+        return []
+
+    def images_done(self, done: int, total: int) -> None:
+        """Tell how far it is, and stop where the scheduler asks for it."""
+        self.progress(done, total)
+        _stop_if_asked()
+
+
+class FinishShards(Step):
+    """Take duplicates out, write ledger and manifest."""
+
+    def __call__(self, run: Launched) -> list[Path]:
+        """Finish the set, and see that it is the one that a training run was launched with."""
+        from mammogan.data.shards.finalise import finalise
+        from mammogan.data.shards.shard_reader import ShardSet
+
+        shards = Path(run.shards)
+        if not ShardSet(shards).is_built:
+            finalise(shards)
+        if isinstance(run, Run) and ShardSet(shards).identity != run.data_identity:
+            raise DataError(
+                f"The shard set '{run.shards}' is no longer the one that this run was launched with: plan it "
+                "again from the same sources, or launch a new run."
+            )
+        return []
+
+
+def _workers() -> int | None:
+    """Count the cores that the job was given; None leaves it to what the process may use."""
+    return int(os.environ.get("MAMMOGAN_CPUS", "0")) or None
+
+
+def _stop_if_asked() -> None:
+    """Leave before the time limit does it the hard way: the job is queued again and goes on."""
+    notice = os.environ.get("MAMMOGAN_STOP_FILE")
+    if notice and Path(notice).exists():
+        raise StopRequestedError("Time is up; what is built stays, and the job goes on from there.")
+
+
+def is_done(run: Launched, node: Node, task: int) -> bool:
+    """Whether the set's records say that this task has done its work."""
+    from mammogan.data.shards import build_status
+    from mammogan.data.store import manifest
+
+    shards = Path(run.shards)
+    if not isinstance(run, Run):
+        if node.step == "list":
+            return build_status.is_listed(shards)
+        if node.step == "catalogue":
+            return build_status.is_read(shards, task, node.tasks)
+        if not build_status.is_arranged(shards):
+            return False
+        if node.step == "plan":
+            return True
+    plan = manifest.load_plan(shards)
+    if isinstance(run, Run) and plan.identity != run.data_identity:
+        return False
+    recorded = node.step == "shards" and build_status.are_built(shards, plan, task, node.tasks)
+    return recorded or manifest.find_manifest(shards, plan) is not None

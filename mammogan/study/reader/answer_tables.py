@@ -1,0 +1,127 @@
+"""The tables of a study, and where each participant is: all of it follows from the events."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from mammogan.study.reader.reading_plan import Pair, Plan
+from mammogan.study.web.answer_store import Tables, View
+from mammogan.study.web.event_journal import ERASED, Event
+
+ENROLLED, DESCRIBED, DISPLAYED, READY, ANSWERED = "enrolled", "described", "displayed", "ready", "answered"
+LOCKED, UNBLINDED, PACKED = "locked", "unblinded", "packed"
+ABOUT = ("role", "board", "breast", "years", "volume")
+"""What participants tell about themselves; empty if not said."""
+LOG = ("rt_ms", "max_zoom_l", "max_zoom_r", "wl_changes", "hidden_ms", "device", "dpr", "viewport")
+"""What is noted with an answer."""
+SCHEMA = f"""
+CREATE TABLE participants (
+    participant TEXT PRIMARY KEY, number INTEGER, form TEXT, invitation INTEGER, plan TEXT, plan_hash TEXT,
+    enrolled TEXT, {", ".join(f"{name} TEXT" for name in ABOUT)}, described TEXT, sees_dark TEXT,
+    sees_light TEXT, displayed TEXT, ready TEXT
+);
+CREATE TABLE answers (
+    participant TEXT, trial INTEGER, side TEXT, confidence TEXT, {", ".join(LOG)}, app_version TEXT, t TEXT,
+    UNIQUE (participant, trial)
+);
+CREATE TABLE marks (kind TEXT, t TEXT);
+CREATE TABLE erased (number INTEGER)
+"""
+
+
+def _apply(connection: sqlite3.Connection, event: Event) -> None:
+    kind, who = event["kind"], event.get("participant")
+    if kind == ENROLLED:
+        values = (who, event["number"], event["form"], event["invitation"])
+        plan = (json.dumps(event["plan"]), event["plan_hash"], event["t"])
+        connection.execute(
+            "INSERT OR IGNORE INTO participants (participant, number, form, invitation, plan, plan_hash, "
+            "enrolled) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (*values, *plan),
+        )
+    elif kind == DESCRIBED:
+        columns = ", ".join(f"{name} = ?" for name in (*ABOUT, "described"))
+        values = (*(event[name] for name in ABOUT), event["t"], who)
+        connection.execute(f"UPDATE participants SET {columns} WHERE participant = ?", values)  # noqa: S608
+    elif kind == DISPLAYED:
+        connection.execute(
+            "UPDATE participants SET sees_dark = ?, sees_light = ?, displayed = ? WHERE participant = ?",
+            (event["sees_dark"], event["sees_light"], event["t"], who),
+        )
+    elif kind == READY:
+        connection.execute("UPDATE participants SET ready = ? WHERE participant = ?", (event["t"], who))
+    elif kind == ANSWERED:
+        names = ("participant", "trial", "side", "confidence", *LOG, "app_version", "t")
+        places = ", ".join("?" * len(names))
+        connection.execute(
+            f"INSERT OR IGNORE INTO answers ({', '.join(names)}) VALUES ({places})",  # noqa: S608
+            [event[name] for name in names],
+        )
+    elif kind == ERASED:
+        connection.executemany("INSERT INTO erased VALUES (?)", [(n,) for n in event.get("numbers", [])])
+    else:
+        connection.execute("INSERT INTO marks VALUES (?, ?)", (kind, event["t"]))
+
+
+TABLES = Tables(SCHEMA, _apply)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a participant is: the row of the table, and what was answered, side and confidence by trial."""
+
+    row: sqlite3.Row
+    answered: dict[int, tuple[str, str]]
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What the participant gets, as it was written down at enrolment."""
+        return Plan.model_validate_json(self.row["plan"])
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """The pairs that are left, the current one first."""
+        return [pair for pair in self.plan.pairs if pair.trial not in self.answered]
+
+    @property
+    def page(self) -> str:
+        """The page that is due."""
+        left = self.pairs
+        if not self.row["described"]:
+            return "questions"
+        if not self.row["displayed"]:
+            return "display"
+        if not left:
+            return "thanks"
+        practised = any(pair.trial < 0 for pair in self.plan.pairs)
+        return "ready" if practised and left[0].trial > 0 and not self.row["ready"] else "pair"
+
+
+def standing(view: View, participant: str) -> Standing | None:
+    """Look up where a participant is; None if there is no such participant."""
+    row = view.row("SELECT * FROM participants WHERE participant = ?", participant)
+    if row is None:
+        return None
+    rows = view.rows("SELECT trial, side, confidence FROM answers WHERE participant = ?", participant)
+    return Standing(row, {r["trial"]: (r["side"], r["confidence"]) for r in rows})
+
+
+def is_locked(view: View) -> bool:
+    """Whether the study takes no more answers."""
+    return view.value("SELECT 1 FROM marks WHERE kind = ?", LOCKED) is not None
+
+
+def next_number(view: View, first: int, count: int) -> int | None:
+    """Give the number of the next participant, of `count` from `first` on; that of an erased one never again.
+
+    None if all were given.
+    """
+    used = "SELECT number FROM participants UNION SELECT number FROM erased"
+    inside = "number >= ? AND number < ?"
+    most: Any = view.value(f"SELECT max(number) FROM ({used}) WHERE {inside}", first, first + count)  # noqa: S608
+    number = first if most is None else int(most) + 1
+    return number if number < first + count else None

@@ -1,0 +1,120 @@
+"""A study as tables: a row a scored answer, a row a participant, a codebook, and what images were shown.
+
+Which picture was which, and so what was right, stands in no cell before the study is locked.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from mammogan.errors import ConfigError
+from mammogan.files import write
+from mammogan.study.analysis.codebook import TRIALS
+from mammogan.study.reader.answer_tables import ABOUT, is_locked, standing
+from mammogan.study.reader.study_folder import STUDY, SUMS, Study
+from mammogan.study.web.answer_store import View
+
+PARTICIPANTS = {
+    "participant": "Random code; nothing links it to a person.",
+    "number": "Place in the order of enrolment, which decides the plan.",
+    "enrolled": "When consent was given, in UTC.",
+    "role": TRIALS["role"],
+    "board": TRIALS["board"],
+    "breast": TRIALS["breast"],
+    "years": TRIALS["years"],
+    "volume": "Mammograms read in a year, a band; empty: not said.",
+    "sees_dark": "Saw level 13 of 255 on black: yes, no, unsure.",
+    "sees_light": "Saw level 242 of 255 on white: yes, no, unsure.",
+    "answered": "Scored answers.",
+    "complete": "1 if every scored pair was answered.",
+    "plan_hash": TRIALS["plan_hash"],
+}
+"""Columns of participants.csv, in their order."""
+Row = Mapping[str, object]
+
+
+def tables(study: Study, view: View) -> dict[str, str]:
+    """Give trials.csv, participants.csv and codebook.md as texts."""
+    return {
+        "trials.csv": _csv(TRIALS, _trials(study, view)),
+        "participants.csv": _csv(PARTICIPANTS, _participants(view)),
+        "codebook.md": codebook(),
+    }
+
+
+def write_tables(folder: Path, out: Path, study: Study, view: View) -> None:
+    """Write the tables into `out`, with the study's own file and checksums beside them.
+
+    Raises
+    ------
+    ConfigError
+        If `out` holds something else than an earlier export.
+    """
+    made = tables(study, view)
+    others = {path.name for path in out.iterdir()} - {*made, STUDY, SUMS} if out.exists() else set()
+    if others:
+        raise ConfigError(f"'{out}' holds '{min(others)}', which no export wrote: give another folder.")
+    for name, text in made.items():
+        write(out / name, text)
+    for name in (STUDY, SUMS):
+        shutil.copyfile(folder / name, out / name)
+
+
+def codebook() -> str:
+    """Say what every column means, as Markdown."""
+    parts = ["# Codebook", "", "An empty cell is unknown, or not told before the study is locked."]
+    for name, columns in {"trials.csv": TRIALS, "participants.csv": PARTICIPANTS}.items():
+        parts += ["", f"## {name}", "", "| column | meaning |", "|---|---|"]
+        parts += [f"| `{column}` | {meaning} |" for column, meaning in columns.items()]
+    return "\n".join([*parts, ""])
+
+
+def _trials(study: Study, view: View) -> Iterator[Row]:
+    told = is_locked(view)
+    for row in view.rows("SELECT participant FROM participants ORDER BY number, participant"):
+        here = standing(view, row["participant"])
+        assert here is not None
+        given = view.rows("SELECT * FROM answers WHERE participant = ? ORDER BY trial", row["participant"])
+        for answer in given:
+            pair = here.plan.at(answer["trial"])
+            if pair is None or pair.trial < 0:
+                continue
+            hidden = {
+                "real_id": pair.real,
+                "synth_id": pair.synthetic,
+                "model_id": study.model_id,
+                "synth_side": pair.synthetic_side,
+                "correct": int(pair.synthetic_side == answer["side"]),
+            }
+            yield {
+                **{name: answer[name] for name in answer.keys() if name in TRIALS},  # noqa: SIM118 - a Row
+                **{name: here.row[name] for name in ABOUT if name in TRIALS},
+                "study_id": study.study_id,
+                "study_version": study.study_version,
+                "plan_hash": here.row["plan_hash"],
+                "view": pair.view,
+                "answer_side": answer["side"],
+                "t_utc": answer["t"],
+                **(hidden if told else {}),
+            }
+
+
+def _participants(view: View) -> Iterator[Row]:
+    for row in view.rows("SELECT participant FROM participants ORDER BY number, participant"):
+        here = standing(view, row["participant"])
+        assert here is not None
+        said = {name: here.row[name] for name in PARTICIPANTS if name in here.row.keys()}  # noqa: SIM118 - a Row
+        answered = sum(trial > 0 for trial in here.answered)
+        yield {**said, "answered": answered, "complete": int(here.page == "thanks")}
+
+
+def _csv(columns: Sequence[str] | Mapping[str, str], rows: Iterator[Row]) -> str:
+    stream = io.StringIO()
+    table = csv.DictWriter(stream, list(columns), restval="", lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    return stream.getvalue()

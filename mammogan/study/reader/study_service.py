@@ -1,0 +1,237 @@
+"""The desk that participants come to: who may do what at which moment, and what is kept of it."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from mammogan import __version__
+from mammogan.study.reader import answer_tables
+from mammogan.study.reader.answer_tables import ABOUT, Standing, is_locked, next_number, standing
+from mammogan.study.reader.reading_plan import SIDES, Pair
+from mammogan.study.reader.study_folder import load_numbers, load_secret, load_study
+from mammogan.study.reader.study_secret import Secret, which
+from mammogan.study.web.answer_store import Store, Turn
+from mammogan.study.web.auth import same
+from mammogan.study.web.image_store import Bank
+from mammogan.study.web.web_app import RefusalError
+
+CHOICES = {
+    "role": ("radiologist", "other"),
+    "board": ("yes", "no"),
+    "breast": ("yes", "no"),
+    "volume": ("0", "1-499", "500-1999", "2000-4999", "5000+"),
+}
+"""What may be told about oneself, beside years; anything else counts as not said."""
+SEEN = ("yes", "no", "unsure")
+MOST_YEARS = 80
+BOUNDS = {
+    "rt_ms": 10**9,
+    "hidden_ms": 10**9,
+    "wl_changes": 10**5,
+    "max_zoom_l": 100,
+    "max_zoom_r": 100,
+    "dpr": 20,
+}
+"""What a browser may tell at most; what is more, or no number, is dropped: no answer is lost by its log."""
+CLOSED = RefusalError(
+    409,
+    "The study is closed",
+    "It takes no more answers. Thank you for your interest; what you have confirmed before counts.",
+    link="",
+)
+FULL = RefusalError(409, "The study is full", "All places are taken. Thank you for your interest.", link="")
+ANOTHER = RefusalError(
+    409,
+    "This pair is over",
+    "Your answer to it is already kept, or another page of yours is further on. Nothing was changed.",
+    link="pair",
+    label="Show the current pair",
+)
+
+
+class Desk:
+    """A study that is being served from `folder`.
+
+    Raises
+    ------
+    DataError
+        If the folder is no study, or its pictures are missing, or not those that it began with.
+    ConfigError
+        If another process serves it.
+    """
+
+    def __init__(self, folder: Path, *, kiosk: bool = False) -> None:
+        self.folder, self.kiosk = folder, kiosk
+        self.study, self.secret, self._numbers = load_study(folder), load_secret(folder), load_numbers(folder)
+        self.bank = Bank(folder)
+        self._plans = self.study.plans(self.bank.index)
+        self._records = {picture.key: number for number, picture in enumerate(self.bank.pictures)}
+        self._invitations = [self.secret.invitation(number) for number in range(self.study.codes)]
+        self.store = Store(folder, answer_tables.TABLES)
+
+    def standing(self, participant: str) -> Standing | None:
+        """Look up where a participant is."""
+        with self.store.turn() as turn:
+            return standing(turn, participant) if participant else None
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether no more answers are taken."""
+        with self.store.turn() as turn:
+            return is_locked(turn)
+
+    def enrol(self, form: str, code: str) -> str:
+        """Enrol somebody who has agreed, or find him again by the same form or invitation code.
+
+        Raises
+        ------
+        RefusalError
+            If the code is none of ours, or no place is left.
+        """
+        with self.store.turn() as turn:
+            again = turn.value("SELECT participant FROM participants WHERE form = ?", form)
+            if again:
+                return str(again)
+            invitation = which(self._invitations, code) if self.study.codes else None
+            if self.study.codes and invitation is None:
+                raise RefusalError(
+                    403,
+                    "This code is not known",
+                    "Please look at it once more: it has eight letters and digits, as ABCD-2345. A code that "
+                    "was erased at its owner's wish is not known any more.",
+                    label="Enter it again",
+                )
+            if invitation is not None:
+                again = turn.value("SELECT participant FROM participants WHERE invitation = ?", invitation)
+                if again:
+                    return str(again)
+            if is_locked(turn):
+                raise CLOSED
+            number = next_number(turn, self._numbers.first, self._numbers.count)
+            if number is None:
+                raise FULL
+            plan, participant = self._plans[number], secrets.token_hex(5)
+            turn.add(
+                answer_tables.ENROLLED,
+                participant=participant,
+                number=number,
+                form=form,
+                invitation=invitation,
+                consent_version=self.study.consent.version,
+                consent_sha256=self.study.consent_sha256,
+                plan=plan.model_dump(mode="json"),
+                plan_hash=plan.sha256,
+            )
+            return participant
+
+    def describe(self, participant: str, fields: Mapping[str, str]) -> None:
+        """Keep what somebody tells about himself, once."""
+        said = {name: _one_of(fields.get(name, ""), values) for name, values in CHOICES.items()}
+        said["years"] = _number(fields.get("years", ""), MOST_YEARS)
+        self._step(participant, "questions", answer_tables.DESCRIBED, {name: said[name] for name in ABOUT})
+
+    def display(self, participant: str, fields: Mapping[str, str]) -> None:
+        """Keep whether the darkest and the lightest steps of grey are seen on this display."""
+        said = {name: _one_of(fields.get(name, ""), SEEN) for name in ("sees_dark", "sees_light")}
+        self._step(participant, "display", answer_tables.DISPLAYED, said)
+
+    def ready(self, participant: str) -> None:
+        """Note that practice is over."""
+        self._step(participant, "ready", answer_tables.READY, {})
+
+    def answer(self, participant: str, fields: Mapping[str, str]) -> None:
+        """Keep the answer to the current pair; the same answer once more is the retry of a browser.
+
+        Raises
+        ------
+        RefusalError
+            If it is no answer, to another pair than the current one, or comes after the study was locked.
+        """
+        with self.store.turn() as turn:
+            here = standing(turn, participant)
+            trial, side = fields.get("trial", ""), fields.get("side", "")
+            if here is None or side not in SIDES or not re.fullmatch(r"-?\d{1,4}", trial):
+                raise RefusalError(400, "No side was chosen", "Please choose left or right.", link="pair")
+            confidence = _one_of(fields.get("confidence", ""), "12345")
+            if here.answered.get(int(trial)) == (side, confidence):
+                return
+            if is_locked(turn):
+                raise CLOSED
+            if here.page != "pair" or here.pairs[0].trial != int(trial):
+                raise ANOTHER
+            turn.add(
+                answer_tables.ANSWERED,
+                participant=participant,
+                trial=int(trial),
+                side=side,
+                confidence=confidence,
+                app_version=__version__,
+                **{name: _number(fields.get(name, ""), most) for name, most in BOUNDS.items()},
+                device=_plain(fields.get("device", "")),
+                viewport=_plain(fields.get("viewport", "")),
+            )
+
+    def erase(self, code: str) -> bool:
+        """Erase everything of the participant with this erasure code; say whether there was one."""
+        return erase(self.store, self.secret, code)
+
+    def picture(self, participant: str, name: str) -> bytes | None:
+        """Give a picture of the participant's current pair, or of the one that follows."""
+        here = self.standing(participant)
+        for pair in here.pairs[:2] if here else []:
+            for side in SIDES:
+                if same(name, self.secret.picture(participant, pair.trial, side)):
+                    return self.bank.read(self._records[pair.shown(side)])
+        return None
+
+    def names(self, participant: str, pair: Pair) -> dict[str, str]:
+        """Name the pictures of a pair for a participant, by side."""
+        return {side: self.secret.picture(participant, pair.trial, side) for side in SIDES}
+
+    def _step(self, participant: str, page: str, kind: str, facts: Mapping[str, str]) -> None:
+        """Keep a step that is taken once; a page that is sent again, or too early, changes nothing."""
+        with self.store.turn() as turn:
+            here = standing(turn, participant)
+            if here is None or here.page != page:
+                return
+            if is_locked(turn):
+                raise CLOSED
+            turn.add(kind, participant=participant, **facts)
+
+
+def lock(turn: Turn) -> bool:
+    """Take no more answers; say whether any were taken until now."""
+    if is_locked(turn):
+        return False
+    turn.add(answer_tables.LOCKED, app_version=__version__)
+    return True
+
+
+def erase(store: Store, secret: Secret, code: str) -> bool:
+    """Erase everything of the participant with this erasure code; say whether there was one."""
+    with store.turn() as turn:
+        rows = turn.rows("SELECT participant, number FROM participants")
+        found = which([secret.erasure_code(row["participant"]) for row in rows], code)
+        if found is None:
+            return False
+        participant, number = rows[found]
+        store.erase(lambda event: event.get("participant") == participant, numbers=[number])
+        return True
+
+
+def _one_of(text: str, allowed: tuple[str, ...] | str) -> str:
+    return text if text and text in allowed else ""
+
+
+def _number(text: str, most: float) -> str:
+    """Keep a number from 0 to `most` as text, to three places."""
+    if not re.fullmatch(r"\d{1,12}(\.\d{1,20})?", text) or float(text) > most:
+        return ""
+    return f"{float(text):.3f}".rstrip("0").rstrip(".")
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^\w .x-]", "", text, flags=re.ASCII)[:40]

@@ -1,0 +1,168 @@
+"""The desk that reviewers come to: one picture at a time, a verdict on each, the last ones can be taken back.
+
+A verdict can be taken back, the latest first, until the reviewer ends the session: a slip of the finger is no
+finding. Both stay in the journal, and the report counts them. Nobody is told what a picture is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mammogan.study.review.review_folder import load_review, load_secret
+from mammogan.study.review.verdicts import (
+    FINISHED,
+    JUDGED,
+    LOG,
+    TABLES,
+    UNDONE,
+    is_finished,
+    judged,
+    said,
+    undone,
+)
+from mammogan.study.web.answer_store import Store, View
+from mammogan.study.web.auth import same
+from mammogan.study.web.image_store import Bank
+from mammogan.study.web.web_app import RefusalError
+
+MOST = {"rt_ms": 10**9, "max_zoom": 100, "wl_changes": 10**5, "hidden_ms": 10**9}
+"""What a browser may tell at most; what is more, or no number, is dropped: no verdict is lost by its log."""
+
+
+class Desk:
+    """A review that is being served from `folder`.
+
+    Raises
+    ------
+    DataError
+        If the folder is no review, or its pictures are missing, or not those that it began with.
+    ConfigError
+        If another process serves it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.review, self.secret = folder, load_review(folder), load_secret(folder)
+        self.bank = Bank(folder)
+        self.plan = self.review.plan(self.bank.index)
+        self._records = {picture.key: number for number, picture in enumerate(self.bank.pictures)}
+        self.store = Store(folder, TABLES)
+
+    def state(self, reviewer: int) -> dict[str, Any]:
+        """Say what a reviewer's page shows: place in the series, and names of pictures there and around."""
+        with self.store.turn() as turn:
+            return self._state(turn, reviewer)
+
+    def judge(self, reviewer: int, fields: Mapping[str, str]) -> dict[str, Any]:
+        """Keep the verdict on the picture that is due; the same once more is the retry of a browser.
+
+        `artefacts` names the kinds, apart by blanks; ``none`` is a clean picture.
+
+        Raises
+        ------
+        RefusalError
+            If it is no verdict, on another picture than the one that is due, or the session is over.
+        """
+        kinds = fields.get("artefacts", "").split()
+        clean = kinds == ["none"]
+        if not kinds or not (clean or set(kinds) <= set(self.review.kinds)):
+            raise RefusalError(
+                400, "Nothing was chosen", "Say what is wrong with the image, or that nothing is."
+            )
+        named = [] if clean else [kind for kind in self.review.kinds if kind in kinds]
+        with self.store.turn() as turn:
+            position = _position(fields)
+            if said(turn, reviewer, position) != " ".join(named):
+                self._check(turn, reviewer, position, judged(turn, reviewer))
+                turn.add(
+                    JUDGED,
+                    reviewer=reviewer,
+                    position=position,
+                    picture=self.plan.series[reviewer][position],
+                    artefacts=named,
+                    **{name: _number(fields.get(name, ""), MOST[name]) for name in LOG},
+                )
+            return self._state(turn, reviewer)
+
+    def take_back(self, reviewer: int, fields: Mapping[str, str]) -> dict[str, Any]:
+        """Take back the verdict at a position, which must be the latest; once more changes nothing.
+
+        Raises
+        ------
+        RefusalError
+            If another is the latest, or the session is over.
+        """
+        with self.store.turn() as turn:
+            position, due = _position(fields), judged(turn, reviewer)
+            before = said(turn, reviewer, position)
+            if position != due or before is not None:
+                self._check(turn, reviewer, position, due - 1)
+                turn.add(UNDONE, reviewer=reviewer, position=position)
+            return {**self._state(turn, reviewer), "said": (before or "").split()}
+
+    def finish(self, reviewer: int) -> None:
+        """End a reviewer's session, if every picture has its verdict."""
+        with self.store.turn() as turn:
+            missing = len(self.plan.series[reviewer]) - judged(turn, reviewer)
+            if missing:
+                raise RefusalError(
+                    409,
+                    "Images are left",
+                    f"{missing} images have no verdict yet.",
+                    f"look-{reviewer + 1}",
+                    "Go on",
+                )
+            if not is_finished(turn, reviewer):
+                turn.add(FINISHED, reviewer=reviewer)
+
+    def picture(self, reviewers: list[int], name: str) -> bytes | None:
+        """Give a picture that one of `reviewers` looks at, or that is next to it in the series."""
+        with self.store.turn() as turn:
+            for reviewer in reviewers:
+                due = judged(turn, reviewer)
+                for position in range(max(0, due - 1), min(due + 2, len(self.plan.series[reviewer]))):
+                    if same(name, self.secret.picture(reviewer, position)):
+                        return self.bank.read(self._records[self.plan.series[reviewer][position]])
+        return None
+
+    def _state(self, view: View, reviewer: int) -> dict[str, Any]:
+        position, total = judged(view, reviewer), len(self.plan.series[reviewer])
+        names = {"before": position - 1, "now": position, "next": position + 1}
+        return {
+            "position": position,
+            "total": total,
+            "finished": is_finished(view, reviewer),
+            "undone": undone(view, reviewer),
+            "said": [],
+        } | {
+            key: f"p/{self.secret.picture(reviewer, place)}" if 0 <= place < total else ""
+            for key, place in names.items()
+        }
+
+    def _check(self, view: View, reviewer: int, position: int, expected: int) -> None:
+        if is_finished(view, reviewer):
+            raise RefusalError(
+                409, "This session is over", "Verdicts can't be changed any more.", f"as-{reviewer + 1}"
+            )
+        if position != expected or not 0 <= position < len(self.plan.series[reviewer]):
+            raise RefusalError(
+                409,
+                "This image is not due",
+                "Another page of yours is further on. Nothing was changed.",
+                f"look-{reviewer + 1}",
+                "Show the current image",
+            )
+
+
+def _position(fields: Mapping[str, str]) -> int:
+    text = fields.get("position", "")
+    return int(text) if re.fullmatch(r"\d{1,7}", text) else -1
+
+
+def _number(text: str, most: float) -> str:
+    """Keep a number from 0 to `most` as text, to two places."""
+    if not re.fullmatch(r"\d{1,12}(\.\d{1,20})?", text) or float(text) > most:
+        return ""
+    return f"{float(text):.2f}".rstrip("0").rstrip(".")

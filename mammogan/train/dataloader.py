@@ -1,0 +1,158 @@
+"""What a step is fed: real images, labels and noise as pure functions of (seed, stage, images shown).
+
+Every rank draws the noise of the whole global batch and takes its own part, so that the result does not
+depend on the number of ranks, and resuming needs no fast-forward.
+
+Shape suffixes: N images, C channels, H x W pixels, Z latent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mammogan.config.method import Method
+from mammogan.data.shards.shard_reader import Rung
+from mammogan.data.shards.shuffle_order import positions
+from mammogan.nets.double_backward import downscale
+from mammogan.nets.layers import upscale
+from mammogan.schedule import Stage
+from mammogan.train import augment
+from mammogan.train.device import move
+from mammogan.train.distributed import Ranks
+from mammogan.train.label_encoding import numbers_of, views_of
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One rank's share of a step: N images for the critic, N latents and labels for the generator."""
+
+    real_NCHW: Tensor
+    labels_NF: Tensor
+    critic_latents_NZ: Tensor
+    mix_N: Tensor
+    generator_latents_NZ: Tensor
+    generator_labels_NF: Tensor
+    changes_NRP: Tensor
+    """Augmentation of real, fake and the generator's fake; on the host, and of size 0 without any."""
+
+    def split(self, size: int) -> Iterator[Batch]:
+        """Cut the share into micro-batches of `size` images."""
+        for parts in zip(
+            *(torch.split(getattr(self, name), size) for name in self.__dataclass_fields__), strict=True
+        ):
+            yield Batch(*parts)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What is ready on the host: this rank's pixels as the shards hold them, and the whole batch's rest."""
+
+    images_NHW: NDArray[np.uint16]
+    parts: tuple[Tensor, ...]
+
+
+class Feed:
+    """The batches of one stage for this one of `ranks`; while one is worked on, the next is read.
+
+    `salt` makes other noise and another order of the same settings, for a stage that was rolled back.
+    """
+
+    def __init__(
+        self, rung: Rung, method: Method, stage: Stage, ranks: Ranks, here: torch.device, salt: int = 0
+    ) -> None:
+        self.rung, self.stage, self.here = rung, stage, here
+        self.seed, self.latent_size = method.method.seed, method.network.latent_size
+        self.salt = (salt,) if salt else ()
+        self.augmentation = method.augmentation
+        self.probability = method.augmentation.first_probability
+        self.supervision = method.supervision
+        self.labels_NF = numbers_of(rung, method.supervision)
+        size = stage.batch
+        self._share = slice(ranks.rank * size // ranks.count, (ranks.rank + 1) * size // ranks.count)
+        self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="feed")
+        self._ahead: tuple[int, Future[_Read]] | None = None
+        self.waited_s = 0.0
+
+    def batch(self, images: int) -> Batch:
+        """Give this rank's share of the global batch that follows after `images` of the stage."""
+        began = time.monotonic()
+        if self._ahead is None or self._ahead[0] != images:
+            self._ahead = images, self._reader.submit(self._read, images)
+        read = self._ahead[1].result()
+        self.waited_s += time.monotonic() - began
+        following = images + self.stage.batch
+        self._ahead = None
+        if following < self.stage.images:
+            self._ahead = following, self._reader.submit(self._read, following)
+        real_NCHW = faded(to_float(read.images_NHW, self.here), self.stage.fade(images))
+        parts = [move(part[self._share], self.here) for part in read.parts]
+        return Batch(*(real_NCHW, *parts, self._changes(images, read)[self._share]))
+
+    def _changes(self, images: int, read: _Read) -> Tensor:
+        if self.augmentation.kind == "none":
+            return torch.empty(self.stage.batch, 3, 0)
+        noise = random_numbers(self.seed, "augment", self.stage.index, images, *self.salt)
+        labels_NF, *_, others_NF = read.parts
+        views = (views_of(each, self.supervision) for each in (labels_NF, labels_NF, others_NF))
+        rows = [
+            augment.draw(self.augmentation, self.probability, self.stage.batch, noise, view_N)
+            for view_N in views
+        ]
+        return torch.stack(rows, dim=1)
+
+    def _read(self, images: int) -> _Read:
+        """Read and draw what follows after `images`; the whole batch's noise, whoever takes what of it."""
+        size = self.stage.batch
+        shown = positions(len(self.rung), images, size, (self.seed, self.stage.index, *self.salt))
+        noise = random_numbers(self.seed, "step", self.stage.index, images, *self.salt)
+        critic_latents_NZ = torch.randn(size, self.latent_size, generator=noise)
+        mix_N = torch.rand(size, generator=noise)
+        generator_latents_NZ = torch.randn(size, self.latent_size, generator=noise)
+        # The generator's labels follow the reals' own marginal.
+        others = torch.randint(len(self.rung), (size,), generator=noise).numpy()
+        parts = (
+            torch.from_numpy(self.labels_NF[shown]),
+            critic_latents_NZ,
+            mix_N,
+            generator_latents_NZ,
+            torch.from_numpy(self.labels_NF[others]),
+        )
+        return _Read(self.rung.read(shown[self._share]), parts)
+
+    def close(self) -> None:
+        """End the reading thread."""
+        self._reader.shutdown(wait=True, cancel_futures=True)
+
+
+def random_numbers(seed: int, *purpose: str | int) -> torch.Generator:
+    """Give a source of random numbers of its own for `purpose`, the same on every machine."""
+    text = ":".join(map(str, (seed, *purpose)))
+    number = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest())
+    return torch.Generator().manual_seed(number)
+
+
+def to_float(images_NHW: np.ndarray, device: torch.device) -> Tensor:
+    """Map uint16 (N, H, W) to float32 (N, 1, H, W) in [-1, 1]."""
+    # Integers travel: half the bytes of floats.
+    pixels = move(torch.from_numpy(images_NHW), device).to(torch.float32)
+    return pixels.div_(32767.5).sub_(1).unsqueeze(1)
+
+
+def to_uint16(images_NCHW: Tensor) -> np.ndarray:
+    """Map float (N, 1, H, W) in [-1, 1] to uint16 (N, H, W), clipped and rounded."""
+    pixels = images_NCHW[:, 0].float().add(1).mul(32767.5).round().clamp(0, 65535)
+    return pixels.cpu().numpy().astype(np.uint16)
+
+
+def faded(images_NCHW: Tensor, fade: float) -> Tensor:
+    """Blend reals as the networks blend: with their own halved and doubled copy while a stage fades in."""
+    return images_NCHW if fade >= 1 else torch.lerp(upscale(downscale(images_NCHW)), images_NCHW, fade)

@@ -1,0 +1,79 @@
+"""How a run's standing looks in terminals of several widths, and what it says of its end."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+from rich.console import Console
+
+from mammogan.cli.status_view import duration, ending, standing
+from mammogan.cluster.job_usage import NOTHING, Usage
+from mammogan.cluster.run_state import NodeState
+from mammogan.steps import Progress
+from mammogan.steps.job_graph import Node
+
+
+def state(name, *tasks, reason="", expected="", job="1234567"):
+    node = Node(name, name.partition("-")[0], None, len(tasks), "gpu_one", ())
+    order = ("running", "queued", "failed", "blocked", "waiting", "done")
+    return NodeState(node, min(tasks, key=order.index), tasks, {0: job}, reason, None, expected)
+
+
+TOMORROW = (datetime.now() + timedelta(days=1)).replace(hour=7, minute=5).isoformat(timespec="seconds")
+STATES = (
+    state("train-0", "done"),
+    state("score-0", *("done",) * 3, "running"),
+    state("train-1", "running"),
+    state("score-1", *("queued",) * 4, reason="waits for the steps before it (Dependency)"),
+    state("select", "queued", reason="waits for the steps before it (Dependency)"),
+    state("sample", "queued", reason="others are before it in the queue (Priority)", expected=TOMORROW),
+)
+PROGRESS = {
+    "train-1": Progress(123_456, 1_200_000, "kimg", "31 images/s, alarm 'collapse'", 31.25, 12_345.0),
+    "score-0": Progress(3000, 8000, "images", "", 10.0, 500.0),
+}
+USED = {each.node.name: NOTHING for each in STATES} | {"train-1": Usage(4, 2, 1234.5, 99.0)}
+
+
+def drawn(width, states=STATES, *, gpus=True):
+    console = Console(width=width, record=True)
+    console.print(standing(states, USED, PROGRESS, "Run 1: m at s", gpus=gpus, wide=width >= 100))
+    return console.export_text()
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_no_column_is_cut_at_any_usual_width(width):
+    text = drawn(width)
+    row = next(line for line in text.splitlines() if line.startswith("train-1"))
+    assert row.split()[2:12] == ["0/1", "123.5/1200", "kimg", "31.2", "3", "h", "26", "4", "(2)", "1234.50"]
+    assert "…" not in text
+    assert ("1234567" in text) == (width >= 100)
+
+
+def test_steps_that_wait_for_one_reason_share_its_line_with_the_expected_start():
+    lines = drawn(160).splitlines()
+    assert any("score-1, select" in line and "Dependency" in line for line in lines)
+    assert any("Slurm expects it to start on" in line and "at 07:05" in line for line in lines)
+    assert any("alarm 'collapse'" in line for line in lines)
+
+
+def test_hours_are_labelled_as_those_of_ranks_where_there_is_no_gpu():
+    assert "rank-" in drawn(100, gpus=False)
+    assert "99.00" in drawn(100, gpus=False)
+    assert "GPU-" in drawn(100)
+
+
+def test_the_end_of_a_run_is_told_only_when_all_that_is_left_runs():
+    assert ending(STATES, PROGRESS) == (
+        "",
+        "When the run ends can't be told yet: 3 steps have not begun.",
+    )
+    assert ending(STATES[:3], PROGRESS) == ("3 h 26", "")
+    assert "pace is not known" in ending(STATES[:3], {})[1]
+    assert ending(STATES[:1], PROGRESS) == ("", "")
+
+
+def test_durations():
+    seconds = (40, 119, 720, 3600 * 3 + 1200, 3600 * 52)
+    assert [duration(s) for s in seconds] == ["40 s", "2 min", "12 min", "3 h 20", "2 d 4 h"]

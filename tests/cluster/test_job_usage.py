@@ -1,0 +1,140 @@
+"""What jobs note of themselves, and what a run has used by that or by accounting."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, replace
+
+import pytest
+
+from mammogan.cluster import job_spans, slurm_commands, submission_ledger
+from mammogan.cluster.job_usage import usage
+from mammogan.cluster.run_state import Watcher
+
+
+@pytest.fixture
+def run(stub, tmp_path, monkeypatch):
+    """The folder of a run at the devcluster's site, of which no Slurm is asked anything."""
+    stub.make_run(tmp_path / "r", "devcluster")
+    for name, value in {"RANK": "0", "WORLD_SIZE": "2", "SUBMITIT_EXECUTOR": "slurm"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setattr(slurm_commands, "use", lambda site: None)
+    for name, value in {"queue": [], "restarts": {}, "accounted": {}}.items():
+        monkeypatch.setattr(slurm_commands, name, lambda *_, value=value: value)
+    monkeypatch.setattr(slurm_commands, "outcome", lambda job: "")
+    return tmp_path / "r"
+
+
+def states(run):
+    return Watcher(run).read()
+
+
+def span(run, **changes):
+    """Write a span of train-0 in job 7: two nodes with a GPU each for an hour."""
+    whole = job_spans.Span("train-0", 0, "7", 0, 1000.0, 4600.0, True, 2, 2)
+    mine = replace(whole, **changes)
+    path = run / "spans" / f"{mine.job_id}_{mine.task}_{mine.restart}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(asdict(mine)))
+
+
+def test_a_job_notes_its_begin_its_being_and_its_end_also_if_it_fails(run, monkeypatch):
+    monkeypatch.setattr(job_spans, "REFRESH_S", 0.05)
+    seen = []
+
+    def work():
+        seen.extend(job_spans.read(run))
+        time.sleep(0.3)
+        seen.extend(job_spans.read(run))
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), job_spans.noted(run, "train-0", 0):
+        work()
+    begun, later, ended = *seen, *job_spans.read(run)
+    assert (begun.ended, later.ended, ended.ended) == (False, False, True)
+    assert begun.seen < later.seen <= ended.seen
+    assert (ended.job_id, ended.ranks, ended.gpus, ended.node) == ("7", 2, 2, "train-0")
+
+
+def test_of_an_array_the_task_is_noted_as_the_ledger_names_it(run, monkeypatch):
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "9")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "1")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "2")
+    with job_spans.noted(run, "score-0", 1):
+        pass
+    assert [path.name for path in (run / "spans").iterdir()] == ["9_1_1_2.json"]
+    record = submission_ledger.append(run, "score-0", "9", (0, 1), "slurm")
+    assert job_spans.read(run)[0].job_id == record.task_id(1)
+
+
+def test_other_ranks_note_nothing(run, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    with job_spans.noted(run, "train-0", 0):
+        assert job_spans.read(run) == []
+
+
+def test_hours_of_all_starts_add_up_by_what_the_jobs_noted(run):
+    submission_ledger.append(run, "train-0", "7", (0,), "slurm")
+    span(run)
+    span(run, restart=1, began=9000.0, seen=9000.0 + 1800, ended=False)  # killed: seen for half an hour
+    used = usage(run, states(run))["train-0"]
+    assert (used.starts, used.failed) == (2, 0)
+    assert used.gpu_hours == used.rank_hours == pytest.approx(3)
+    assert usage(run, states(run))["score-0"].starts == 0
+
+
+def test_what_runs_counts_until_now(run, monkeypatch):
+    submission_ledger.append(run, "train-0", "7", (0,), "slurm")
+    span(run, began=time.time() - 7200, seen=time.time() - 7000, ended=False)
+    queued = slurm_commands.Queued("7", "RUNNING", "None", "N/A", str(run))
+    monkeypatch.setattr(slurm_commands, "queue", lambda comment: [queued])
+    assert usage(run, states(run))["train-0"].gpu_hours == pytest.approx(4, abs=0.01)
+
+
+def test_accounting_is_believed_where_there_is_one(run, monkeypatch):
+    submission_ledger.append(run, "train-0", "7", (0,), "slurm")
+    span(run)
+    monkeypatch.setattr(
+        slurm_commands, "accounted", lambda jobs: {"7": slurm_commands.Accounted(3600, 10_800)}
+    )
+    assert usage(run, states(run))["train-0"].gpu_hours == pytest.approx(3)
+
+
+def test_submissions_restarts_and_failed_attempts_are_counted(run, monkeypatch):
+    submission_ledger.append(run, "train-0", "6", (0,), "slurm")
+    submission_ledger.append(run, "train-0", "7", (0,), "slurm")
+    monkeypatch.setattr(slurm_commands, "restarts", lambda: {"7": 3})
+    (run / "attempts").mkdir()
+    (run / "attempts" / "train-0-0.log").write_text("job=7 ...\njob=7 ...\n")
+    used = usage(run, states(run))["train-0"]
+    assert (used.starts, used.failed) == (5, 2)
+
+
+def test_accounting_is_asked_once_and_adds_up_a_requeued_jobs_lines(tmp_path, monkeypatch):
+    program = tmp_path / "sacct"
+    lines = "12_0|600|billing=8,cpu=8,gres/gpu=4,node=1\\n12_0|60|cpu=8,gres/gpu=4\\n13|5|cpu=1"
+    program.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\nprintf "{lines}\\n"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert slurm_commands.accounted({"13", "12"}) == {
+        "12_0": slurm_commands.Accounted(660, 2640),
+        "13": slurm_commands.Accounted(5, 0),
+    }
+    assert "-j 12,13" in (tmp_path / "asked").read_text()
+    program.write_text("#!/bin/sh\necho Slurm accounting storage is disabled; exit 1\n")
+    assert slurm_commands.accounted({"13"}) == {}
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("None", ""),
+        ("Priority", "others are before it in the queue (Priority)"),
+        ("ReqNodeNotAvail, UnavailableNodes:n[1-2]", "are down or reserved (ReqNodeNotAvail, Unavail"),
+        ("SomethingNew", "SomethingNew"),
+    ],
+)
+def test_why_a_job_waits_is_said_in_plain_words(reason, told):
+    assert told in slurm_commands.explained(reason)

@@ -1,0 +1,142 @@
+import io
+from typing import get_args
+
+import numpy as np
+import pydicom
+import pytest
+
+from mammogan.config.dataset import load_recipe
+from mammogan.config.screening_settings import PixelFlag, Screening
+from mammogan.data.phantom.defects import DEFECTS, make_defect
+from mammogan.data.preprocess.preprocess import take
+from mammogan.data.screening.pixel_rules import PIXEL_RULES, Measures, screen_pixels
+from tests.bench import rules
+from tests.data.conftest import half_disc
+
+STRICT = Screening(smallest_px=(320, 256), only_flag=())
+GOOD = Measures(
+    constant=False,
+    no_window=False,
+    row_break=0.03,
+    repeated_rows=0.0,
+    breast=0.3,
+    inner=10.0,
+    outer=1.0,
+    smooth_bright=0.03,
+    metal_body=0.0,
+    straight_edge=0.18,
+    thin_metal=0.0,
+)
+
+
+@pytest.mark.parametrize(
+    ("reason", "change"),
+    [
+        ("no-window", {"no_window": True}),
+        ("constant-image", {"constant": True}),
+        ("half-decoded", {"row_break": 0.4}),
+        ("half-decoded", {"repeated_rows": 0.1}),
+        ("breast-area", {"breast": 0.01}),
+        ("breast-area", {"breast": 0.95}),
+        ("orientation", {"inner": 1.0, "outer": 10.0}),
+        ("implant-like", {"smooth_bright": 0.2}),
+        ("foreign-body", {"metal_body": 0.05}),
+        ("paddle", {"straight_edge": 0.4}),
+        ("metal", {"thin_metal": 0.03}),
+    ],
+)
+def test_a_rule_of_the_pixels_refuses_its_example(reason, change):
+    assert reason in PIXEL_RULES
+    assert screen_pixels(Measures(**{**vars(GOOD), **change}), STRICT)[0] == reason
+    assert screen_pixels(GOOD, STRICT) == ("", ())
+
+
+def test_pictures_without_breast_or_the_wrong_way_round_are_refused(dicom):
+    pixels = load_recipe("phantom").pixels
+
+    def reason(made, laterality="L"):
+        return screen_pixels(take(made, "CC", laterality, pixels, (160, 128)).measures, STRICT)[0]
+
+    assert reason(dicom()) == ""
+    assert reason(dicom(WindowCenter=None)) == "no-window"
+    assert reason(dicom(), laterality="R") == "orientation"
+    assert reason(dicom(np.full((512, 400), 700, np.uint16))) == "constant-image"
+    speck = np.zeros((512, 400), np.uint16)
+    speck[200:230, :30] = 3000
+    assert reason(dicom(speck)) == "breast-area"
+
+
+# What the pixels of a phantom say, by what its truth calls the trouble.
+SEEN = {
+    "implant": {"implant-like"},
+    "foreign_body": {"foreign-body", "metal"},
+    "paddle": {"paddle", "half-decoded"},  # a shutter along the rows is a break between rows
+    "wrong_side": {"orientation"},
+    "half_decoded": {"half-decoded"},
+    "accept": {""},
+}
+UNSEEN = {"implant_tagged", "implicit_little_endian", "byte_copy", "same_uid"}
+
+
+def reason_of(made):
+    pixels = load_recipe("phantom").pixels
+    dicom = pydicom.dcmread(io.BytesIO(made.data))
+    picture = take(dicom, made.truth["view"], made.truth["laterality"], pixels, (1280, 1024))
+    return screen_pixels(picture.measures, STRICT)[0]
+
+
+@pytest.mark.parametrize(
+    "number",
+    [n for n, defect in enumerate(DEFECTS) if defect.expected in SEEN and defect.kind not in UNSEEN],
+    ids=lambda number: DEFECTS[number].kind,
+)
+def test_a_phantom_is_refused_for_what_its_pixels_show_and_for_nothing_else(number):
+    for made in make_defect(0, number, frame_scale=0.25):
+        assert reason_of(made) in SEEN[DEFECTS[number].expected]
+
+
+@pytest.mark.parametrize("stuck", [False, True])
+def test_a_row_that_repeats_to_the_end_is_told_from_an_even_one(dicom, stuck):
+    pixels = half_disc()
+    if stuck:
+        pixels[260:] = pixels[260]
+    measures = take(dicom(pixels), "CC", "L", load_recipe("phantom").pixels, (320, 256)).measures
+    assert (measures.repeated_rows > 0.4) is stuck
+
+
+def test_what_lies_outside_the_breast_is_no_metal(dicom):
+    pixels = half_disc(1280, 1000)
+    lead = pixels.copy()
+    lead[40:80, 880:960] = 4095
+    clip = pixels.copy()
+    clip[600:604, 200:230] = 4095
+    found = [
+        take(dicom(picture), "CC", "L", load_recipe("phantom").pixels, (1280, 1024)).measures.thin_metal
+        for picture in (pixels, lead, clip)
+    ]
+    assert found[:2] == [0, 0]
+    assert found[2] == pytest.approx(30 / 1280, rel=0.2)
+
+
+@pytest.mark.parametrize("turn_deg", [0, 3, 20])
+def test_a_straight_edge_counts_along_the_frame_and_not_aslant(dicom, turn_deg):
+    pixels = half_disc(640, 500)
+    y, x = np.mgrid[:640, :500]
+    beyond = (y - 330) * np.cos(np.deg2rad(turn_deg)) - (x - 100) * np.sin(np.deg2rad(turn_deg)) > 0
+    pixels[beyond] += 700
+    found = take(dicom(pixels), "CC", "L", load_recipe("phantom").pixels, (640, 512)).measures.straight_edge
+    assert (found > 0.5) is (turn_deg < 5)
+
+
+def test_every_rule_of_the_pixels_is_measured_and_explained_and_can_be_asked_to_flag_only():
+    asked = set(PIXEL_RULES) - {"no-window"}  # that one is a choice of [pixels] fallback
+    assert set(rules.KEYS) == asked
+    assert asked == set(get_args(PixelFlag))
+    page = rules.PAGE.read_text(encoding="utf-8")
+    for rule in PIXEL_RULES:
+        assert f"| `{rule}` |" in page
+
+
+def test_the_interval_of_a_share_is_wilsons():
+    assert rules.of(50, 50) == "50 of 50 (92.9-100.0 %)"
+    assert rules.of(3, 300) == "3 of 300 (0.3-2.9 %)"
