@@ -40,7 +40,7 @@ def open_model(source: Path) -> tuple[Model, str, dict[str, Any]]:
     from mammogan.files import sha256
     from mammogan.steps.licence_notice import TERMS
     from mammogan.steps.select_checkpoint import model_folder
-    from mammogan.train import device
+    from mammogan.train import accelerator
     from mammogan.train.export_model import WEIGHTS, load
 
     folder = source
@@ -51,9 +51,9 @@ def open_model(source: Path) -> tuple[Model, str, dict[str, Any]]:
                 f"The run '{source}' has no model yet: it exports one once it has chosen a checkpoint. "
                 f"`mammogan status {source}` tells how far it is, `mammogan film --training` shows it."
             )
-    device.prepare(here := device.local_device())
+    accelerator.prepare(device := accelerator.local_device())
     model = load(folder)
-    model.generator.to(here)
+    model.generator.to(device)
     try:
         terms = (folder / TERMS).read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -38,8 +38,12 @@ class Ladder(Settings):
 
 
 class Network(Settings):
-    """Channels at stage s: min(channels_base / 2^s, channels_max), as PGGAN's nf(s) with s counted from 1."""
+    """The pair of networks, `kind` of `mammogan.nets.networks.NETWORKS`, and its widths.
 
+    Channels at stage s: min(channels_base / 2^s, channels_max), as PGGAN's nf(s) with s counted from 1.
+    """
+
+    kind: str = "pggan"
     latent_size: Positive = 512
     channels_base: Positive = 8192
     channels_max: Positive = 512
@@ -47,13 +51,16 @@ class Network(Settings):
 
 
 class Loss(Settings):
-    """The adversarial objective and its weights (PGGAN: penalty 10 towards norm 1, drift 0.001).
+    """The adversarial objective, the penalty on the critic's gradients, and their weights.
 
-    ``wgan-gp`` penalises gradients between reals and fakes whose norm is not `penalty_target`; the other two
-    penalise gradients at the reals (R1), and have no target and no drift. With `penalty_every` k the penalty
-    is taken at every k-th step, k times as heavy: less work for nearly the same training.
+    PGGAN's are a penalty of 10 towards norm 1 and a drift of 0.001. Any penalty goes with any objective:
+    ``two-sided`` penalises gradients between reals and fakes whose norm is not `penalty_target`,
+    ``zero-centred`` any gradients there, ``r1`` those at the reals and ``r2`` those at the fakes. A method
+    that names none gets ``two-sided`` with ``wgan-gp`` and ``r1`` with the others. `drift_weight` belongs to
+    ``wgan-gp``. With `penalty_every` k the penalty is taken at every k-th step, k times as heavy: less work
+    for nearly the same training.
 
-    The other two save work as well, and change what is learned a little. With `penalty_holds_stddev`
+    Two more keys save work as well, and change what is learned a little. With `penalty_holds_stddev`
     minibatch standard deviation is a constant inside the penalty, which then needs no pass back through the
     critic: 2 of a step's 18 forward passes' worth of work; the penalty's gradient changes by less than 1 %.
     With `shared_fakes` the generator is updated on the very images that the critic was updated on: 1 more, at
@@ -61,12 +68,21 @@ class Loss(Settings):
     """
 
     objective: Literal["wgan-gp", "non-saturating", "hinge"] = "wgan-gp"
+    penalty: Literal["two-sided", "zero-centred", "r1", "r2"] = "two-sided"
     penalty_every: Positive = 1
     penalty_weight: NonNegative = 10.0
     penalty_target: Annotated[float, Field(gt=0)] = 1.0
     drift_weight: NonNegative = 0.001
     penalty_holds_stddev: bool = False
     shared_fakes: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _customary_penalty(cls, tree: object) -> object:
+        """Name the penalty that the objective has always had here, where the method names none."""
+        if isinstance(tree, dict) and "penalty" not in tree and tree.get("objective", "wgan-gp") != "wgan-gp":
+            return tree | {"penalty": "r1"}
+        return tree
 
 
 class Supervision(Settings):

@@ -148,8 +148,8 @@ class Gauge:
         if view not in self._judges:
             training = self.shardset.rung(self.stage.height_px, self.stage.width_px, "train")
             companions = _places(training, view)[: self.run.method.network.stddev_group - 1]
-            here = next(self.model.generator.parameters()).device
-            self._judges[view] = Judge(self.run.method, self.source, training.read(companions), view, here)
+            device = next(self.model.generator.parameters()).device
+            self._judges[view] = Judge(self.run.method, self.source, training.read(companions), view, device)
         return self._judges[view]
 
     def _settings(self, view: int) -> dict[str, Any]:

@@ -26,10 +26,10 @@ class SamplePool(Step):
         """Draw, and write ``png/<view>-<i>.png`` and shards, as `mammogan sample` does."""
         from mammogan.data.synthetic.synthetic_pool import Pool
         from mammogan.steps.fill_pool import fill
-        from mammogan.train import checkpoint, device
+        from mammogan.train import accelerator, checkpoint
         from mammogan.train.build_networks import load_average
 
-        device.prepare(here := device.local_device())
+        accelerator.prepare(device := accelerator.local_device())
         choice = read_choice(self.folder)
         stage = schedule.plan(run.method)[choice["stage"]]
         source = checkpoint.at(self.folder, stage.index, choice["images"])
@@ -47,7 +47,7 @@ class SamplePool(Step):
             if done % TOLD_EVERY == 0 or done == total:
                 self.progress(done, total)
 
-        model = load_average(run.method, source, here)
+        model = load_average(run.method, source, device)
         filled = fill(
             pool_folder(self.folder),
             pool,

@@ -11,7 +11,7 @@ from typing import Any
 from mammogan import schedule
 from mammogan.config.run_config import Run
 from mammogan.files import write
-from mammogan.run_folder import score_path
+from mammogan.run_folder import RunFolder
 from mammogan.schedule import Stage
 from mammogan.steps import swd_sets
 from mammogan.steps.real_sets import Reals, shared
@@ -29,16 +29,16 @@ class ScoreCheckpoints(Step):
         """
         from mammogan.data.shards.shard_reader import ShardSet
         from mammogan.steps.tracking_sync import tell_now_and_then
-        from mammogan.train import checkpoint, device
+        from mammogan.train import accelerator, checkpoint
 
         stage, scoring = schedule.plan(run.method)[self.stage], run.method.scoring
-        device.prepare(here := device.local_device())
-        reals = shared(self.folder, run, stage, ShardSet(Path(run.shards)), str(here))
+        accelerator.prepare(device := accelerator.local_device())
+        reals = shared(self.folder, run, stage, ShardSet(Path(run.shards)), str(device))
         mine = stage.checkpoints()[self.task * scoring.checkpoints_per_task :][: scoring.checkpoints_per_task]
         files = []
         for number, images in enumerate(mine):
             source = checkpoint.at(self.folder, stage.index, images)
-            path = score_path(self.folder, stage.index, images)
+            path = RunFolder(self.folder).score(stage.index, images)
             if not _is_scored(path, source.digest, reals.key):
                 facts = {"checkpoint": source.digest, "reals": reals.key}
                 score = _about(stage, images, reals) | self._scored(run, stage, images, reals) | facts
@@ -51,17 +51,17 @@ class ScoreCheckpoints(Step):
 
     def _scored(self, run: Run, stage: Stage, images: int, reals: Reals) -> dict[str, Any]:
         """Draw a checkpoint's images and compare them."""
-        from mammogan.train import checkpoint, device
+        from mammogan.train import accelerator, checkpoint
         from mammogan.train.build_networks import load_average
 
-        here = device.local_device()
-        model = load_average(run.method, checkpoint.at(self.folder, stage.index, images), here)
-        beside = score_path(self.folder, stage.index, images)
+        device = accelerator.local_device()
+        model = load_average(run.method, checkpoint.at(self.folder, stage.index, images), device)
+        beside = RunFolder(self.folder).score(stage.index, images)
         for left_over in beside.parent.glob(f".{beside.stem}.*.tmp"):  # by a job that was killed
             shutil.rmtree(left_over, ignore_errors=True)
         scratch = beside.with_name(f".{beside.stem}.{os.getpid()}.tmp")
         try:
-            fakes = swd_sets.empty(run, stage, reals.counts, scratch, str(here))
+            fakes = swd_sets.empty(run, stage, reals.counts, scratch, str(device))
             for view, count in reals.counts.items():
                 swd_sets.add(fakes, view, model.draw(run.method.method.seed, range(count), view))
             distances = swd_sets.compare(fakes, reals.sets)

@@ -12,7 +12,7 @@ from mammogan import schedule
 from mammogan.config.run_config import Run
 from mammogan.errors import RunFailedError
 from mammogan.files import write
-from mammogan.run_folder import score_path
+from mammogan.run_folder import RunFolder
 from mammogan.schedule import Stage
 from mammogan.steps.licence_notice import TERMS, terms
 from mammogan.steps.step import Step
@@ -35,6 +35,7 @@ class SelectCheckpoint(Step):
         Of each stage's checkpoints the best and the last outlive this, and those that are not scored.
         """
         from mammogan.train import checkpoint
+        from mammogan.train.checkpoint_retention import Retention
         from mammogan.train.export_model import export
 
         last = schedule.plan(run.method)[-1]
@@ -59,13 +60,13 @@ class SelectCheckpoint(Step):
             best = {score["images"] for score in ranked[: run.method.scoring.kept]}
             if stage == last:
                 best.add(choice["images"])
-            checkpoint.keep(self.folder, stage, best | unscored)
+            Retention(self.folder, stage.index).once_scored(stage.images, best | unscored)
         return [path, listed, *files, notice]
 
 
 def scores(run: Path, stage: Stage) -> list[dict[str, Any]]:
     """Read the scores of a stage's checkpoints that are there, the oldest first."""
-    paths = [score_path(run, stage.index, images) for images in stage.checkpoints()]
+    paths = [RunFolder(run).score(stage.index, images) for images in stage.checkpoints()]
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
 
 

@@ -16,8 +16,8 @@ from mammogan.files import write
 from mammogan.steps.licence_notice import TERMS, terms
 from mammogan.tracking import Journal
 from mammogan.train import checkpoint
+from mammogan.train.build_networks import build_generator
 from mammogan.train.draw_images import Model, preview
-from mammogan.train.engines import build_generator
 from mammogan.train.export_model import export
 from mammogan.train.label_encoding import LabelTable
 from tests.train.conftest import TINY

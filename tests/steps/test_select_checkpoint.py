@@ -15,7 +15,7 @@ from mammogan.config.method import load_method
 from mammogan.config.run_config import claim, merge
 from mammogan.config.site import load_site
 from mammogan.errors import ConfigError, RunFailedError
-from mammogan.run_folder import score_path
+from mammogan.run_folder import RunFolder
 from mammogan.steps.select_checkpoint import lowest_swd, scores, table
 from mammogan.steps.tracking_sync import story
 from tests.steps.scored import score
@@ -74,7 +74,7 @@ def run(tmp_path):
 
 def write_scores(folder, stage, values):
     for images, value in zip(stage.checkpoints(), values, strict=False):
-        path = score_path(folder, stage.index, images)
+        path = RunFolder(folder).score(stage.index, images)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(score(images, value, kimg=stage.kimg(images))))
 

@@ -17,8 +17,8 @@ from mammogan.steps.anomaly_score import FOLDER, Gauge
 from mammogan.steps.licence_notice import TERMS
 from mammogan.steps.score_outliers import FACTS, TABLE, files_of
 from mammogan.train import checkpoint
+from mammogan.train.accelerator import local_device
 from mammogan.train.build_networks import load_average
-from mammogan.train.device import local_device
 from mammogan.train.export_model import export
 from mammogan.train.gan_inversion import Search
 from tests.bench import outlier as planted
