@@ -11,9 +11,10 @@ from typing import Any
 from submitit import LocalExecutor, SlurmExecutor
 from submitit.slurm.slurm import _make_sbatch_string
 
-from mammogan.cluster import batch_script, submission_ledger
+from mammogan.cluster import batch_script
 from mammogan.config.run_config import Launched
 from mammogan.errors import ClusterError
+from mammogan.run_folder import RunFolder
 from mammogan.steps import SHARD_STEPS
 from mammogan.steps.job_graph import Node
 
@@ -90,14 +91,14 @@ def slurm(
     run: Launched, folder: Path, node: Node, tasks: Sequence[int], dependency: str = ""
 ) -> SlurmExecutor:
     """Executor that submits these tasks of the node with sbatch."""
-    executor = SlurmExecutor(submission_ledger.logs(folder, node.name), python=python(run, folder, node))
+    executor = SlurmExecutor(RunFolder(folder).logs(node.name), python=python(run, folder, node))
     executor.update_parameters(**parameters(run, folder, node, tasks, dependency))
     return executor
 
 
 def batch(run: Launched, folder: Path, node: Node, tasks: int, dependency: str = "", start: str = "") -> str:
     """Text of the batch script that `slurm` would submit for the first so many tasks; needs no Slurm."""
-    logs = submission_ledger.logs(folder, node.name)
+    logs = RunFolder(folder).logs(node.name)
     values = parameters(run, folder, node, range(tasks), dependency)
     command = f"{start or python(run, folder, node)} -u -m submitit.core._submit {shlex.quote(str(logs))}"
     array = {"map_count": tasks} if tasks > 1 else {}
@@ -107,7 +108,7 @@ def batch(run: Launched, folder: Path, node: Node, tasks: int, dependency: str =
 def local(run: Launched, folder: Path, node: Node) -> LocalExecutor:
     """Executor that runs one task of the node, all its ranks, as processes of this machine."""
     resource = run.site.resources.of(node.resource)
-    executor = LocalExecutor(submission_ledger.logs(folder, node.name), python=python(run, folder, node))
+    executor = LocalExecutor(RunFolder(folder).logs(node.name), python=python(run, folder, node))
     executor.update_parameters(
         tasks_per_node=resource.tasks_per_node,
         gpus_per_node=resource.gpus_per_node,

@@ -7,16 +7,12 @@ from pathlib import Path
 from mammogan import schedule
 from mammogan.config.label_fields import VIEWS
 from mammogan.config.run_config import Run
+from mammogan.run_folder import RunFolder
 from mammogan.steps.licence_notice import terms
 from mammogan.steps.select_checkpoint import read_choice
 from mammogan.steps.step import Step
 
 TOLD_EVERY = 64
-
-
-def pool_folder(run: Path) -> Path:
-    """Where the pool is."""
-    return run / "samples"
 
 
 class SamplePool(Step):
@@ -31,8 +27,8 @@ class SamplePool(Step):
 
         accelerator.prepare(device := accelerator.local_device())
         choice = read_choice(self.folder)
-        stage = schedule.plan(run.method)[choice["stage"]]
-        source = checkpoint.at(self.folder, stage.index, choice["images"])
+        stage = schedule.plan(run.method)[choice.stage]
+        source = checkpoint.at(self.folder, stage.index, choice.images)
         pool = Pool(
             checkpoint=source.digest,
             seed=run.method.method.seed,
@@ -49,7 +45,7 @@ class SamplePool(Step):
 
         model = load_average(run.method, source, device)
         filled = fill(
-            pool_folder(self.folder),
+            RunFolder(self.folder).samples,
             pool,
             model,
             terms(run),

@@ -67,8 +67,8 @@ def screen_pool(
     from mammogan.train.critic_score import Judge
 
     run, choice, manifest = Run.load(folder), read_choice(folder), load_manifest(pool)
-    stage = schedule.plan(run.method)[choice["stage"]]
-    source = checkpoint.at(folder, stage.index, choice["images"])
+    stage = schedule.plan(run.method)[choice.stage]
+    source = checkpoint.at(folder, stage.index, choice.images)
     if manifest.pool.checkpoint != source.digest:
         raise ConfigError(
             f"The pool '{pool}' was drawn from checkpoint '{manifest.pool.checkpoint}', and the run "

@@ -75,8 +75,8 @@ def make_run(folder, shard_set, images, *overrides):
     chosen = scored.score(images_shown, 20.0, stage=stage, checkpoint=DIGEST)
     path = RunFolder(folder).score(stage, images_shown)
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(chosen))
-    (folder / "selection.json").write_text(json.dumps(lowest_swd([chosen], 2.0)))
+    chosen.write(path)
+    lowest_swd([chosen], 2.0).write(RunFolder(folder).choice)
     size = {"height_px": height, "width_px": width, "formats": ("shards", "png")}
     pool = Pool(checkpoint=DIGEST, seed=1, views=VIEWS, images_per_view=count, **size)
     synthetic_pool.claim(folder / "samples", pool)

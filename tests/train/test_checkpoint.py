@@ -177,7 +177,7 @@ def write_scores(run, swds, sd=0.01):
         for images, swd in zip(stage.checkpoints(), swds, strict=True):
             path = RunFolder(run).score(stage.index, images)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(score(images, swd, sd, stage=stage.index)))
+            score(images, swd, sd, stage=stage.index).write(path)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 import torch
@@ -172,14 +172,18 @@ def killed_after(function):
     return last
 
 
+class KilledAmidDeletions(checkpoint_retention.Retention):
+    """Dies once the first checkpoint that was left behind is gone."""
+
+    def after_rollback(self, to, times):
+        with mock.patch.object(checkpoint_retention.shutil, "rmtree", killed_after(shutil.rmtree)):
+            super().after_rollback(to, times)
+
+
 MOMENTS = {
     "before the note": lambda: (rollback, "note", killed),
     "before the deletions": lambda: (rollback, "forget", killed_at_the_second_call(rollback.forget)),
-    "amid the deletions": lambda: (
-        checkpoint_retention,
-        "shutil",
-        SimpleNamespace(rmtree=killed_after(shutil.rmtree)),
-    ),
+    "amid the deletions": lambda: (rollback, "Retention", KilledAmidDeletions),
 }
 
 
