@@ -95,7 +95,7 @@ class Loss(Settings):
     )
     shared_fakes: bool = Field(
         default=False,
-        description="Update the generator on the images that the critic just saw: saves 1 of 18 units of work.",
+        description="Update the generator on the images that the critic just saw: saves 1 of 18 units.",
     )
 
 
