@@ -72,7 +72,6 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
 
 def on_post_build(config: MkDocsConfig) -> None:
     """Refuse a site that would fetch anything from elsewhere."""
-    _own_shim(Path(config.site_dir))
     found = [f"{path}: {address}" for path, address in loads_of_site(Path(config.site_dir))]
     if found:
         raise PluginError("The site must work offline, but it loads\n" + "\n".join(found[:20]))
@@ -140,13 +139,3 @@ def _api_pages() -> dict[str, str]:
         "# API\n\nEvery module, class and function with its docstring, a page a room.\n\n" + rooms
     )
     return pages
-
-
-def _own_shim(site: Path) -> None:
-    """Take out scripts that the theme names by an address elsewhere and that no current browser needs."""
-    for path in site.rglob("*.html"):
-        text = path.read_text(encoding="utf-8")
-        if "unpkg.com/iframe-worker" in text:
-            path.write_text(
-                text.replace('<script src="https://unpkg.com/iframe-worker/shim"></script>', ""), "utf-8"
-            )
