@@ -16,7 +16,7 @@ PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 FOREIGN_TOOLS = command -v dciodvfy >/dev/null && command -v dcm2pnm >/dev/null && command -v chromium >/dev/null || $(APT) || { apt-get update -q >/dev/null && $(APT); } || echo "no dicom3tools, dcmtk or chromium: tests that need them are skipped"
 APT = DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends dicom3tools dcmtk chromium fonts-dejavu-core >/dev/null 2>&1
 
-.PHONY: help demo demo-dicoms small ui test test-all lint golden rules fuzz torture killed pool alarms drill bench pictures image image-base image-test devcluster devcluster-down lock clean
+.PHONY: help demo demo-dicoms small ui test test-all lint golden rules fuzz torture killed pool alarms drill bench pictures image image-base image-test devcluster devcluster-down lock docs clean
 
 help: ## Show what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -36,6 +36,11 @@ $(VENV)/run: $(VENV)/data
 $(VENV)/dev: $(VENV)/run containers/requirements-dev.lock
 	@echo "Setting up: packages for testing"
 	@$(PIP_INSTALL) -r containers/requirements-dev.lock
+	@touch $@
+
+$(VENV)/docs: $(VENV)/data containers/requirements-docs.lock
+	@echo "Setting up: packages for the documentation"
+	@$(PIP_INSTALL) -r containers/requirements-docs.lock
 	@touch $@
 
 demo: $(VENV)/data ## DICOMs to shards to a trained, scored and sampled GAN; SITE=devcluster for a real Slurm
@@ -74,8 +79,9 @@ lint: $(VENV)/dev ## Style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-golden: $(VENV)/dev ## Rewrite slurm/golden from the code, to be reviewed as a diff
+golden: $(VENV)/dev ## Rewrite from the code slurm/golden and the drawing of the rooms, to be reviewed as a diff
 	MAMMOGAN_GOLDEN=1 $(BIN)/pytest -q tests/cluster/test_golden.py
+	$(BIN)/python -m docs.hooks.import_drawing
 
 rules: $(VENV)/dev ## Measure the pixel rules on phantoms with known truth, into docs/screening.md (10 minutes)
 	$(BIN)/python -m tests.bench.rules
@@ -133,6 +139,13 @@ lock: ## Pin anew what pyproject.toml asks for
 	@(echo "# Exact versions of mammogan[launch,train] and all it needs; rewritten by make lock."; cat build/run.txt) > containers/requirements.lock
 	@build/lock/bin/pip install --quiet '.[launch,train,dev]'
 	@(echo "# What mammogan[dev] adds to requirements.lock; rewritten by make lock."; build/lock/bin/pip freeze --exclude mammogan | sed 's/+cpu//' | sort | comm -13 <(sort build/run.txt) -) > containers/requirements-dev.lock
+	@$(PYTHON) -m venv --clear build/lock
+	@build/lock/bin/pip install --quiet --constraint build/run.txt --constraint containers/requirements-dev.lock '.[docs]'
+	@(echo "# What mammogan[docs] adds to requirements.lock; rewritten by make lock."; build/lock/bin/pip freeze --exclude mammogan | sort | comm -13 <(sort build/run.txt) -) > containers/requirements-docs.lock
+
+docs: $(VENV)/docs ## Build the documentation site into build/site; it works offline
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "Open build/site/index.html"
 
 clean: ## Remove the demo and what was set up
 	rm -rf $(DEMO) small $(VENV) build

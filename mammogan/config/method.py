@@ -25,16 +25,22 @@ Rates = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)
 class About(Settings):
     """Name and purpose of the method, and the seed that everything random follows from."""
 
-    name: str
-    summary: str
-    seed: Annotated[int, Field(ge=0)] = 1000
+    name: str = Field(description="Short name of the method, as given to --method.")
+    summary: str = Field(description="One line on what the method is for.")
+    seed: Annotated[int, Field(ge=0)] = Field(
+        default=1000, description="Random seed: images, latents, order and augmentation all follow from it."
+    )
 
 
 class Ladder(Settings):
     """The resolutions: `base_px` (height, width) doubled `stages` - 1 times."""
 
-    base_px: tuple[Positive, Positive] = (5, 4)
-    stages: Annotated[int, Field(ge=1, le=12)]
+    base_px: tuple[Positive, Positive] = Field(
+        default=(5, 4), description="Height and width of the first stage."
+    )
+    stages: Annotated[int, Field(ge=1, le=12)] = Field(
+        description="Number of stages; each doubles the resolution of the one before."
+    )
 
 
 class Network(Settings):
@@ -43,11 +49,19 @@ class Network(Settings):
     Channels at stage s: min(channels_base / 2^s, channels_max), as PGGAN's nf(s) with s counted from 1.
     """
 
-    kind: str = "pggan"
-    latent_size: Positive = 512
-    channels_base: Positive = 8192
-    channels_max: Positive = 512
-    stddev_group: Positive = 4
+    kind: str = Field(
+        default="pggan", description="Pair of networks, by its name in `mammogan.nets.networks.NETWORKS`."
+    )
+    latent_size: Positive = Field(default=512, description="Length of the latent vector.")
+    channels_base: Positive = Field(
+        default=8192, description="Sets how fast channels fall with the resolution; see the formula above."
+    )
+    channels_max: Positive = Field(default=512, description="Most channels of a layer.")
+    stddev_group: Positive = Field(
+        default=4,
+        description="Images that minibatch standard deviation compares; batch and micro_batch must be "
+        "multiples of it.",
+    )
 
 
 class Loss(Settings):
@@ -67,14 +81,36 @@ class Loss(Settings):
     the cost of holding the generator's activations meanwhile where a rank takes its whole share at once.
     """
 
-    objective: Literal["wgan-gp", "non-saturating", "hinge"] = "wgan-gp"
-    penalty: Literal["two-sided", "zero-centred", "r1", "r2"] = "two-sided"
-    penalty_every: Positive = 1
-    penalty_weight: NonNegative = 10.0
-    penalty_target: Annotated[float, Field(gt=0)] = 1.0
-    drift_weight: NonNegative = 0.001
-    penalty_holds_stddev: bool = False
-    shared_fakes: bool = False
+    objective: Literal["wgan-gp", "non-saturating", "hinge"] = Field(
+        default="wgan-gp",
+        description="The adversarial loss of critic and generator.",
+    )
+    penalty: Literal["two-sided", "zero-centred", "r1", "r2"] = Field(
+        default="two-sided",
+        description="The penalty on the critic's gradients; a method that names none gets r1 with an "
+        "objective other than wgan-gp.",
+    )
+    penalty_every: Positive = Field(
+        default=1,
+        description="The gradient penalty is computed at every k-th step, k times as heavy; 1 is every step.",
+    )
+    penalty_weight: NonNegative = Field(default=10.0, description="Weight of the gradient penalty.")
+    penalty_target: Annotated[float, Field(gt=0)] = Field(
+        default=1.0, description="Gradient norm that the two-sided penalty pulls towards."
+    )
+    drift_weight: NonNegative = Field(
+        default=0.001,
+        description="Weight of the drift term of wgan-gp, which keeps the critic's scores near 0.",
+    )
+    penalty_holds_stddev: bool = Field(
+        default=False,
+        description="Treat minibatch standard deviation as a constant in the penalty: saves 2 of 18 units of "
+        "work.",
+    )
+    shared_fakes: bool = Field(
+        default=False,
+        description="Update the generator on the images that the critic just saw: saves 1 of 18 units.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -93,11 +129,15 @@ class Supervision(Settings):
     the shards know of each image; of an image whose class is unknown nothing is told and nothing asked.
     """
 
-    kind: Literal["auxiliary", "projection", "none"] = "auxiliary"
-    fields: Annotated[tuple[Literal["view", "density", "age_band", "vendor"], ...], Field(min_length=1)] = (
-        "view",
+    kind: Literal["auxiliary", "projection", "none"] = Field(
+        default="auxiliary",
+        description="auxiliary: the critic also predicts the labels (AC-GAN); projection: it is given them; "
+        "none: no labels.",
     )
-    weight: NonNegative = 1.0
+    fields: Annotated[tuple[Literal["view", "density", "age_band", "vendor"], ...], Field(min_length=1)] = (
+        Field(default=("view",), description="The labels that both networks know.")
+    )
+    weight: NonNegative = Field(default=1.0, description="Weight of the label loss of kind auxiliary.")
 
     @property
     def classes(self) -> tuple[int, ...]:
@@ -114,10 +154,14 @@ class Supervision(Settings):
 class Optimiser(Settings):
     """Adam of both networks; `learning_rate` is one for all stages, or a list of one a stage."""
 
-    learning_rate: Rates
-    beta1: Fraction = 0.0
-    beta2: Fraction = 0.99
-    epsilon: Annotated[float, Field(gt=0)] = 1e-8
+    learning_rate: Rates = Field(
+        description="Adam's learning rate: one number, or a list with one for each stage."
+    )
+    beta1: Fraction = Field(default=0.0, description="Adam's decay of the mean of gradients.")
+    beta2: Fraction = Field(default=0.99, description="Adam's decay of the mean of squared gradients.")
+    epsilon: Annotated[float, Field(gt=0)] = Field(
+        default=1e-8, description="Adam's constant that keeps the division finite."
+    )
 
 
 class Schedule(Settings):
@@ -126,16 +170,27 @@ class Schedule(Settings):
     Lists have one entry a stage; the last entry serves all later stages.
     """
 
-    fade_kimg: Annotated[tuple[NonNegative, ...], Field(min_length=1)]
-    stable_kimg: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
-    batch: Annotated[tuple[Positive, ...], Field(min_length=1)]
-    tick_kimg: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
+    fade_kimg: Annotated[tuple[NonNegative, ...], Field(min_length=1)] = Field(
+        description="Images of a stage during which its new layers fade in."
+    )
+    stable_kimg: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = Field(
+        description="Images of a stage after the fade."
+    )
+    batch: Annotated[tuple[Positive, ...], Field(min_length=1)] = Field(
+        description="Images of one step over all ranks together (global batch)."
+    )
+    tick_kimg: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = Field(
+        description="Images between two ticks: numbers are logged, a checkpoint is saved, alarms are checked."
+    )
 
 
 class Ema(Settings):
     """The averaged generator that is scored and sampled: weights decay by `decay` a critic step."""
 
-    decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    decay: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.999,
+        description="Decay of the exponential moving average of the generator's weights, for each step.",
+    )
 
 
 class Engine(Settings):
@@ -148,12 +203,27 @@ class Engine(Settings):
     `overlap_communication` (ZeRO 2) are for GPUs, and were not measured.
     """
 
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    zero_stage: Literal[0, 1, 2] = 0
-    micro_batch: Annotated[tuple[Positive, ...], Field(min_length=1)]
-    recompute: Annotated[tuple[bool, ...], Field(min_length=1)] = (False,)
-    compile: Literal["off", "default", "cuda-graphs"] = "off"
-    overlap_communication: bool = False
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        default="fp32", description="Arithmetic of the convolutions; everything else stays in fp32."
+    )
+    zero_stage: Literal[0, 1, 2] = Field(
+        default=0,
+        description="DeepSpeed ZeRO: 1 divides the optimiser's state among ranks, 2 the gradients too.",
+    )
+    micro_batch: Annotated[tuple[Positive, ...], Field(min_length=1)] = Field(
+        description="Most images that a rank processes at once; smaller needs less memory."
+    )
+    recompute: Annotated[tuple[bool, ...], Field(min_length=1)] = Field(
+        default=(False,),
+        description="Recompute activations in the backward pass instead of storing them: less memory, more "
+        "work.",
+    )
+    compile: Literal["off", "default", "cuda-graphs"] = Field(
+        default="off", description="Use torch.compile for the generator; needs a C++ compiler in the job."
+    )
+    overlap_communication: bool = Field(
+        default=False, description="Reduce gradients during the backward pass; needs zero_stage 2."
+    )
 
     @model_validator(mode="after")
     def _overlaps(self) -> Self:
@@ -167,14 +237,25 @@ class Engine(Settings):
 class Scoring(Settings):
     """Sliced Wasserstein distance: how many images (half of each view) and checkpoints, how it is drawn."""
 
-    images: Positive = 16384
-    checkpoints: Annotated[int, Field(ge=1, description="scored checkpoints a stage")] = 4
-    checkpoints_per_task: Positive = 1
-    patches_per_image: Positive = 128
-    directions: Positive = 128
-    repeats: Positive = 4
-    seeds: Positive = 5
-    kept: Annotated[int, Field(ge=1, description="best checkpoints a stage that outlive the choice")] = 3
+    images: Positive = Field(
+        default=16384, description="Images that are compared for one score, half of each view."
+    )
+    checkpoints: Annotated[int, Field(ge=1)] = Field(
+        default=4, description="Checkpoints of each stage that are scored."
+    )
+    checkpoints_per_task: Positive = Field(default=1, description="Checkpoints that one array task scores.")
+    patches_per_image: Positive = Field(
+        default=128, description="Patches that are taken from each image and level."
+    )
+    directions: Positive = Field(default=128, description="Random directions of one projection.")
+    repeats: Positive = Field(default=4, description="Projections of each set of patches.")
+    seeds: Positive = Field(
+        default=5,
+        description="Independent draws of patches and directions; their spread is the score's deviation.",
+    )
+    kept: Annotated[int, Field(ge=1)] = Field(
+        default=3, description="Best checkpoints of each stage that are kept after the selection."
+    )
 
 
 class Selection(Settings):
@@ -184,15 +265,19 @@ class Selection(Settings):
     `tie_sd` deviations from seed to seed of it ties with it, and of a tie the latest is chosen.
     """
 
-    rule: Literal["lowest-swd"] = "lowest-swd"
-    tie_sd: NonNegative = 2.0
+    rule: Literal["lowest-swd"] = Field(default="lowest-swd", description="The rule of the selection.")
+    tie_sd: NonNegative = Field(
+        default=2.0,
+        description="Checkpoints within so many deviations of the lowest score tie with it; of a tie the "
+        "latest is chosen.",
+    )
 
 
 class Sampling(Settings):
     """The pool that a finished run draws from its chosen checkpoint."""
 
-    images_per_view: Positive = 1000
-    images_per_task: Positive = 500
+    images_per_view: Positive = Field(default=1000, description="Images of each view in the pool.")
+    images_per_task: Positive = Field(default=500, description="Images that one array task draws.")
 
 
 class Assessment(Settings):
@@ -202,11 +287,18 @@ class Assessment(Settings):
     Intervals come of `bootstraps`, and what reals are to each other of `splits` into halves of the patients.
     """
 
-    images_per_view: Positive = 5000
-    images_per_task: Positive = 1000
-    pairs: Positive = 2000
-    bootstraps: Annotated[int, Field(ge=20)] = 2000
-    splits: Annotated[int, Field(ge=5)] = 200
+    images_per_view: Positive = Field(
+        default=5000, description="Most images of each view and source that are measured."
+    )
+    images_per_task: Positive = Field(default=1000, description="Images that one array task measures.")
+    pairs: Positive = Field(default=2000, description="Pairs of images that are compared for diversity.")
+    bootstraps: Annotated[int, Field(ge=20)] = Field(
+        default=2000, description="Resamples behind each 95 % interval."
+    )
+    splits: Annotated[int, Field(ge=5)] = Field(
+        default=200,
+        description="Random halvings of the real patients, from which reals beside reals are measured.",
+    )
 
 
 class Method(Settings):

@@ -19,14 +19,25 @@ class Place(Settings):
     variable SLURM_CONF wins over it.
     """
 
-    name: str
-    summary: str
-    contact: str = ""
-    scheduler: Literal["local", "slurm"]
-    stop_notice_s: Annotated[int, Field(ge=60)] = 180
-    requeues: Natural = 20
-    retries: Natural = 3
-    slurm_conf: str = ""
+    name: str = Field(description="Short name of the site, as given to --site.")
+    summary: str = Field(description="One line on what the site is.")
+    contact: str = Field(default="", description="Whom users of this profile may ask.")
+    scheduler: Literal["local", "slurm"] = Field(
+        description="local runs jobs on this machine; slurm submits them."
+    )
+    stop_notice_s: Annotated[int, Field(ge=60)] = Field(
+        default=180, description="How long before its time limit a job is asked to save and stop."
+    )
+    requeues: Natural = Field(
+        default=20, description="How often a job that reached its time limit is queued again."
+    )
+    retries: Natural = Field(
+        default=3,
+        description="How often a job that failed is queued again, unless it failed twice at the same place.",
+    )
+    slurm_conf: str = Field(
+        default="", description="Path of the configuration of a Slurm that is not the machine's own."
+    )
 
 
 class Resource(Settings):
@@ -36,17 +47,23 @@ class Resource(Settings):
     the most tasks of one array that run at once.
     """
 
-    nodes: Positive = 1
-    tasks_per_node: Positive = 1
-    cpus_per_task: Natural = 1
-    mem_gb: Annotated[float, Field(gt=0)] | None = None
-    gpus_per_node: Natural = 0
-    device: Literal["cpu", "cuda"] = "cpu"
-    time_min: Positive = 60
-    array_parallelism: Positive = 8
-    partition: str = ""
-    account: str = ""
-    qos: str = ""
+    nodes: Positive = Field(default=1, description="Nodes of a job.")
+    tasks_per_node: Positive = Field(
+        default=1, description="Processes on each node, usually one for each GPU."
+    )
+    cpus_per_task: Natural = Field(
+        default=1, description="CPU cores of each process; 0 is all cores, for scheduler local only."
+    )
+    mem_gb: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="Memory of each node; left out, the scheduler decides."
+    )
+    gpus_per_node: Natural = Field(default=0, description="GPUs of each node.")
+    device: Literal["cpu", "cuda"] = Field(default="cpu", description="Where the arithmetic is done.")
+    time_min: Positive = Field(default=60, description="Time limit of a job.")
+    array_parallelism: Positive = Field(default=8, description="Most tasks of one array that run at once.")
+    partition: str = Field(default="", description="Slurm partition; empty leaves it to Slurm.")
+    account: str = Field(default="", description="Slurm account; empty leaves it to Slurm.")
+    qos: str = Field(default="", description="Slurm quality of service; empty leaves it to Slurm.")
 
     @property
     def ranks(self) -> int:
@@ -71,16 +88,25 @@ class Resources(Settings):
 class Container(Settings):
     """The Apptainer image of every job; an empty `image` runs the jobs in the launching Python instead."""
 
-    image: str = ""
-    binds: tuple[str, ...] = ()
-    nv: bool = False
+    image: str = Field(
+        default="",
+        description="Path of the Apptainer image; empty runs jobs in the Python that launched them.",
+    )
+    binds: tuple[str, ...] = Field(
+        default=(), description="Further folders to bind, as SOURCE or SOURCE:TARGET:OPTIONS."
+    )
+    nv: bool = Field(default=False, description="Make the node's NVIDIA driver available inside.")
 
 
 class Environment(Settings):
     """Shell lines that each batch script runs first, and variables that it exports."""
 
-    setup: tuple[str, ...] = ()
-    variables: dict[str, str] = Field(default_factory=dict)
+    setup: tuple[str, ...] = Field(
+        default=(), description="Lines of shell at the head of each batch script, outside the container."
+    )
+    variables: dict[str, str] = Field(
+        default_factory=dict, description="Environment variables that each job exports."
+    )
 
 
 class Storage(Settings):
@@ -90,14 +116,22 @@ class Storage(Settings):
     shared by all nodes and the login node: runs and shards belong below it.
     """
 
-    scratch: str = ""
-    permanent: str = ""
+    scratch: str = Field(
+        default="",
+        description="Folder on each node's own disk for temporary files; may contain shell variables.",
+    )
+    permanent: str = Field(
+        default="",
+        description="Folder shared by all nodes and the login node, where runs and shards are kept.",
+    )
 
 
 class Tracking(Settings):
     """MLflow's tracking URI; empty means an SQLite file beside the run's folder, ``off`` means none."""
 
-    uri: str = ""
+    uri: str = Field(
+        default="", description="MLflow server; empty is an SQLite file beside the run's folder, off is none."
+    )
 
 
 class Site(Settings):

@@ -54,10 +54,12 @@ class Refusal(Settings):
     With `only_flag` it marks them instead.
     """
 
-    reason: Reason
-    column: str
-    values: Annotated[tuple[str, ...], Field(min_length=1)]
-    only_flag: bool = False
+    reason: Reason = Field(description="The reason that the ledger gives.")
+    column: str = Field(description="Column of the table that is looked at.")
+    values: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="Values that refuse the image; * is any value."
+    )
+    only_flag: bool = Field(default=False, description="Mark the image instead of refusing it.")
 
 
 class Table(Settings):
@@ -69,14 +71,22 @@ class Table(Settings):
     first with a value gives it. With `required` an image without a row is refused: ``not-in-table``.
     """
 
-    file: str
-    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = ","
-    encoding: str = "utf-8-sig"
-    match: Annotated[dict[str, Key], Field(min_length=1)]
-    extract: dict[str, Pattern] = Field(default={})
-    both_sides: tuple[str, ...] = ()
-    required: bool = False
-    refuse: tuple[Refusal, ...] = ()
+    file: str = Field(description="CSV file below the source's folder.")
+    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = Field(
+        default=",", description="Character between columns."
+    )
+    encoding: str = Field(default="utf-8-sig", description="Text encoding of the file.")
+    match: Annotated[dict[str, Key], Field(min_length=1)] = Field(
+        description="For each key column, the origin that must equal it."
+    )
+    extract: dict[str, Pattern] = Field(
+        default={}, description="Regular expressions that cut a column to the part that counts."
+    )
+    both_sides: tuple[str, ...] = Field(
+        default=(), description="Values of the laterality column that mean both breasts."
+    )
+    required: bool = Field(default=False, description="Refuse an image without a row.")
+    refuse: tuple[Refusal, ...] = Field(default=(), description="Rules by which rows refuse images.")
 
 
 class Images(Settings):
@@ -86,11 +96,18 @@ class Images(Settings):
     are taken where their channels are ``equal``, turned to their ``luminance``, or all refused.
     """
 
-    bits: Annotated[int | None, Field(ge=9, le=16)] = None
-    inverted: bool = False
-    colour: Literal["equal", "luminance", "refuse"] = "equal"
-    spacing_mm: Annotated[float, Field(ge=0)] = 0
-    spacing: Origins = ()
+    bits: Annotated[int | None, Field(ge=9, le=16)] = Field(
+        default=None, description="Bits of a 16-bit file that carry grey."
+    )
+    inverted: bool = Field(default=False, description="Dense tissue is dark in these files.")
+    colour: Literal["equal", "luminance", "refuse"] = Field(
+        default="equal",
+        description="Colour files: accept those with equal channels, convert to luminance, or refuse all.",
+    )
+    spacing_mm: Annotated[float, Field(ge=0)] = Field(
+        default=0, description="Distance between pixels where no origin gives it; 0 is unknown."
+    )
+    spacing: Origins = Field(default=(), description="Origins of the distance between pixels.")
 
 
 class Source(Settings):
@@ -102,24 +119,44 @@ class Source(Settings):
     for ``images``), one a line; they and the tables are named relative to the source's folder.
     """
 
-    kind: Literal["dicom", "images"] = "dicom"
-    view: Origins = ("ViewCodeSequence", "ViewPosition", "text:SeriesDescription")
-    laterality: Origins = (
-        "ImageLaterality",
-        "Laterality",
-        "FrameLaterality",
-        "ViewPosition",
-        "text:SeriesDescription",
+    kind: Literal["dicom", "images"] = Field(default="dicom", description="Kind of the files.")
+    view: Origins = Field(
+        default=("ViewCodeSequence", "ViewPosition", "text:SeriesDescription"),
+        description="Origins of the view, the most trusted first.",
     )
-    patient: Origins = ("PatientID",)
-    age: Origins = ("PatientAge",)
-    density: Origins = ()
-    patient_pattern: Pattern = ""
-    view_names: dict[str, str] = Field(default={})
-    side_names: dict[str, Literal["L", "R"]] = Field(default={})
+    laterality: Origins = Field(
+        default=(
+            "ImageLaterality",
+            "Laterality",
+            "FrameLaterality",
+            "ViewPosition",
+            "text:SeriesDescription",
+        ),
+        description="Origins of the side, the most trusted first.",
+    )
+    patient: Origins = Field(
+        default=("PatientID",), description="Origins of the patient's identifier, the most trusted first."
+    )
+    age: Origins = Field(default=("PatientAge",), description="Origins of the age; only the decade is kept.")
+    density: Origins = Field(default=(), description="Origins of the BI-RADS density.")
+    patient_pattern: Pattern = Field(
+        default="",
+        description="Regular expression whose first group, or whole match, is the patient; empty takes the "
+        "whole value.",
+    )
+    view_names: dict[str, str] = Field(
+        default={}, description='The source\'s own words for views, as in { ML = "MLO" }.'
+    )
+    side_names: dict[str, Literal["L", "R"]] = Field(
+        default={}, description='The source\'s own words for sides, as in { links = "L" }.'
+    )
     tables: tuple[Table, ...] = ()
-    include_list: str = ""
-    exclude_list: str = ""
+    include_list: str = Field(
+        default="", description="File that lists the only images to take, one UID or accession number a line."
+    )
+    exclude_list: str = Field(
+        default="", description="File that lists images to leave out, one UID or accession number a line."
+    )
     images: Images = Images()
 
     @property
