@@ -47,6 +47,7 @@ def launch(
     wanted = _wanted(plan, until)
     _check_rungs(plan)
     _check_batches(plan)
+    _check_trackers(plan)
     console = Console()
     if dry_run:
         _show(plan, run, wanted, calibration, console)
@@ -161,6 +162,14 @@ def _check_rungs(run: Run) -> None:
                 f"'{stage.height_px}x{stage.width_px}', and the shard set '{run.shards}' has {there}. Change "
                 "ladder.base_px or ladder.stages, or plan shards with another packing.base_px or top_px."
             )
+
+
+def _check_trackers(plan: Run) -> None:
+    """Refuse a tracker that does not exist now, and not when the run's jobs look for it."""
+    from mammogan import tracking
+
+    for name in plan.site.tracking.trackers:
+        tracking.tracker(name)
 
 
 def _check_batches(run: Run) -> None:

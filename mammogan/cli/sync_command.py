@@ -1,4 +1,4 @@
-"""`mammogan sync`: tell the tracking server what a run has noted."""
+"""`mammogan sync`: give trackers what a run has logged."""
 
 from __future__ import annotations
 
@@ -11,26 +11,33 @@ from mammogan.errors import ConfigError, RunFailedError
 
 
 def sync(run: Annotated[Path, typer.Argument(help="The run's folder.")]) -> None:
-    """Bring MLflow up to date with a run; nothing is added twice.
+    """Bring the site's trackers (MLflow) up to date with a run; nothing is added twice.
 
-    The steps of a run do this themselves as they end; do it by hand after the server was away.
+    The steps of a run do this themselves as they end; do it by hand after a server was away.
     """
     from mammogan import tracking
     from mammogan.config.run_config import Run
-    from mammogan.steps.tracking_sync import story
+    from mammogan.steps.tracking_sync import summarize
 
     settings = Run.load(run)
-    if settings.site.tracking.uri == "off":
+    site = settings.site.tracking
+    if site.uri == "off":
         raise ConfigError(
             f"The site '{settings.site.site.name}' of this run has tracking.uri 'off'. Launch the run again "
-            "with --set tracking.uri=<URI of the server>, and what it has noted is told."
+            "with --set tracking.uri=<URI of the server>, and what it has logged is sent there."
         )
-    uri = settings.site.tracking.uri or tracking.default_uri(run)
-    try:
-        tracking.sync(run, uri, story(run, settings))
-    except Exception as error:
+    trackers = {name: tracking.tracker(name)(run, site.uri) for name in site.trackers}
+    failed = []
+    for name, tracker in trackers.items():
+        try:
+            tracker.sync(summarize(run, settings))
+            typer.echo(f"{name}: {tracker.destination} is up to date")
+        except Exception as error:  # noqa: BLE001 - the other trackers come first; all failures are raised below
+            failed.append(f"The tracker '{name}' at '{tracker.destination}' could not be reached ({error}).")
+    if failed:
         raise RunFailedError(
-            f"The tracking server '{uri}' could not be told ({error}). The run's journals keep everything; "
-            "give the same command again once the server answers."
-        ) from error
-    typer.echo(f"Told {uri}")
+            f"{' '.join(failed)} The run's journals keep everything; give the same command again once it "
+            "answers."
+        )
+    if not trackers:
+        typer.echo("The site of this run names no tracker (tracking.trackers): there is nothing to do.")

@@ -127,10 +127,17 @@ class Storage(Settings):
 
 
 class Tracking(Settings):
-    """MLflow's tracking URI; empty means an SQLite file beside the run's folder, ``off`` means none."""
+    """Which trackers are given what runs log: names of ``TRACKERS`` in `mammogan.tracking`.
+
+    `uri` is MLflow's tracking URI; empty means an SQLite file beside the run's folder, ``off`` means that no
+    tracker is given anything. A run's own journals are written in any case.
+    """
 
     uri: str = Field(
         default="", description="MLflow server; empty is an SQLite file beside the run's folder, off is none."
+    )
+    trackers: tuple[str, ...] = Field(
+        default=("mlflow",), description="Trackers that are given what runs log, by name: mlflow, jsonl."
     )
 
 

@@ -6,6 +6,7 @@ A step's module defines a frozen `Step` whose call does the work of one task and
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import cast
 
@@ -16,6 +17,7 @@ from mammogan.steps import (
     assess_images,
     compare_sets,
     markers,
+    mlflow_pyfunc,
     sample_pool,
     score_checkpoints,
     select_checkpoint,
@@ -43,6 +45,9 @@ STEPS: dict[str, type[Step]] = {
     "compare": compare_sets.CompareSets,
     "report": write_report.WriteReport,
 }
+
+# Models that version 0.1.0 logged to MLflow name their loader so; it is light, and heavy imports wait inside.
+sys.modules.setdefault("mammogan.steps.served", mlflow_pyfunc)
 
 SHARD_STEPS = ("list", "catalogue", "plan", "shards", "finalise")
 

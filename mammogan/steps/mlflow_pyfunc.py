@@ -8,7 +8,7 @@ from typing import Any
 from mammogan.errors import DataError
 
 
-class Served:
+class GeneratorModel:
     """Draws images from the exported generator in `folder`."""
 
     def __init__(self, folder: Path) -> None:
@@ -35,6 +35,6 @@ class Served:
         return [image.tolist() for image in images]
 
 
-def _load_pyfunc(path: str) -> Served:
+def _load_pyfunc(path: str) -> GeneratorModel:
     """Load the model for MLflow."""
-    return Served(Path(path))
+    return GeneratorModel(Path(path))

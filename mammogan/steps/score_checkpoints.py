@@ -26,7 +26,7 @@ class ScoreCheckpoints(Step):
         they come. Nothing of them is kept but patches, and these only until the checkpoint is scored.
         """
         from mammogan.data.shards.shard_reader import ShardSet
-        from mammogan.steps.tracking_sync import tell_now_and_then
+        from mammogan.steps.tracking_sync import sync_if_due
         from mammogan.train import accelerator, checkpoint
 
         stage, scoring = schedule.plan(run.method)[self.stage], run.method.scoring
@@ -53,7 +53,7 @@ class ScoreCheckpoints(Step):
             files.append(path)
             self.progress(number + 1, len(mine), "checkpoints")
         if self.task == 0:
-            tell_now_and_then(self.folder, run)
+            sync_if_due(self.folder, run)
         return files
 
     def _scored(self, run: Run, stage: Stage, images: int, reals: Reals) -> ScoredImages:

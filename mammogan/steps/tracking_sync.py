@@ -1,4 +1,4 @@
-"""What the tracking server is told of a run, put together from the files that the steps have left."""
+"""What trackers are given of a run, collected from the files that the steps have left."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import mammogan
 from mammogan import schedule, tracking
 from mammogan.config.run_config import Run
 from mammogan.run_folder import RunFolder
@@ -19,35 +20,54 @@ from mammogan.steps.select_checkpoint import read_choice, scores
 log = logging.getLogger(__name__)
 
 
+LOADER = "mammogan.steps.mlflow_pyfunc"
 INPUTS = {"view": "string", "seed": "long", "number": "long"}
-"""What `mammogan.steps.mlflow_pyfunc` takes, in MLflow's names of types."""
-SELDOM_S = 120.0
-"""Between two times that a run under way is told of: MLflow takes seconds to start, as short stages do."""
+"""What `LOADER` takes, in MLflow's names of types."""
+PACKAGES = ("torch", "numpy", "safetensors", "pydantic", "opencv-python-headless", "imagecodecs")
+"""What loading and drawing import beside this package; the last two come with the reader of shards."""
+INTERVAL_S = 120.0
+"""Between two syncs of a run under way: MLflow takes seconds to start, as short stages do."""
 
 
-def tell_now_and_then(run_dir: Path, run: Run, finished: str = "") -> None:
-    """Tell the tracking server of a run under way, if it was not told a moment ago."""
-    if time.time() - tracking.last_told(run_dir) > SELDOM_S:
-        tell_tracking(run_dir, run, finished)
+def sync_if_due(run_dir: Path, run: Run, finished: str = "") -> None:
+    """Bring those trackers up to date that have not been for a while; for a run under way."""
+    sync_trackers(run_dir, run, finished, INTERVAL_S)
 
 
-def tell_tracking(run_dir: Path, run: Run, finished: str = "") -> None:
-    """Sync the run's journals, scores, choice and report; a server that fails is a warning, no failure."""
+def sync_trackers(run_dir: Path, run: Run, finished: str = "", interval_s: float = 0.0) -> None:
+    """Give all trackers of the site what is new; one that fails is a warning, and the others go on.
+
+    Parameters
+    ----------
+    finished
+        The node that asks for it, before it is marked as done.
+    interval_s
+        Trackers that were up to date so many seconds ago, or since the run's launch, are left for later.
+    """
     if run.site.tracking.uri == "off":
         return
-    try:
-        tracking.sync(run_dir, run.site.tracking.uri, story(run_dir, run, finished))
-    except Exception as error:  # noqa: BLE001 - whatever tracking does, the run goes on; its journal keeps all
-        log.warning("tracking was not told (%s); `mammogan sync %s` does it later", error, run_dir)
+    for name in run.site.tracking.trackers:
+        try:
+            tracker = tracking.tracker(name)(run_dir, run.site.tracking.uri)
+            last = tracker.last_sync() or (run_dir / "run.json").stat().st_mtime
+            if not interval_s or time.time() - last > interval_s:
+                tracker.sync(summarize(run_dir, run, finished))
+        except Exception as error:  # noqa: BLE001 - whatever a tracker does, the run goes on; its journal keeps all
+            log.warning(
+                "the tracker '%s' was not brought up to date (%s); `mammogan sync %s` does it later",
+                name,
+                error,
+                run_dir,
+            )
 
 
-def story(run_dir: Path, run: Run, finished: str = "") -> tracking.Story:
-    """Put together what is known of the run; `finished` is the node that says so before it is marked."""
+def summarize(run_dir: Path, run: Run, finished: str = "") -> tracking.RunSummary:
+    """Collect what is known of the run; `finished` is a node that counts as done before it is marked."""
     from mammogan.steps import is_done
 
     stages, folder = schedule.plan(run.method), RunFolder(run_dir)
     ended = {node.name for node in graph(run) if node.name == finished or is_done(run_dir, node, 0)}
-    result = tracking.Story(
+    result = tracking.RunSummary(
         name=f"{run.method.method.name} {run_dir.name}",
         params=_flat(run.method.model_dump(mode="json")),
         tags={
@@ -77,17 +97,25 @@ def story(run_dir: Path, run: Run, finished: str = "") -> tracking.Story:
     )
     result.files += [path for path in files if path.exists()]
     if "report" in ended:
-        result.ended, result.model, result.loader = (
-            True,
+        result.ended = True
+        result.model = tracking.ModelPackage(
             folder.model,
-            "mammogan.steps.mlflow_pyfunc",
+            LOADER,
+            INPUTS,
+            registered=f"mammogan-{run.method.method.name}",
+            code=code(),
+            packages=PACKAGES,
         )
-        result.inputs, result.registered = INPUTS, f"mammogan-{run.method.method.name}"
     return result
 
 
+def code() -> tuple[Path, ...]:
+    """Return what a model carries so that `LOADER` is found anywhere: this package, links followed."""
+    return (Path(mammogan.__file__).parent,)
+
+
 def _qualities(tree: Mapping[str, Any], kimg: float) -> Iterator[tuple[str, float, int]]:
-    """Give the report's summary, so that runs can be compared by it; the files have all measures."""
+    """Yield the report's summary, so that runs can be compared by it; the files have all measures."""
     from mammogan.report.measure_labels import headlines
 
     for measure in headlines(tree["measures"]):

@@ -15,18 +15,18 @@ class TrainStage(Step):
     def __call__(self, run: Run) -> list[Path]:
         """Train, and leave the checkpoints of the stage, of which its end stays."""
         from mammogan import schedule
-        from mammogan.steps.tracking_sync import tell_now_and_then
+        from mammogan.steps.tracking_sync import sync_if_due
         from mammogan.train import checkpoint
         from mammogan.train.training_loop import train_stage
 
-        telling = Thread()
+        syncing = Thread()
 
         def on_progress(done: int, total: int, note: str) -> None:
-            nonlocal telling
+            nonlocal syncing
             self.progress(done, total, note=note)
-            if not telling.is_alive():  # training waits for no server
-                telling = Thread(target=tell_now_and_then, args=(self.folder, run), daemon=True)
-                telling.start()
+            if not syncing.is_alive():  # training waits for no server
+                syncing = Thread(target=sync_if_due, args=(self.folder, run), daemon=True)
+                syncing.start()
 
         stage = schedule.plan(run.method)[self.stage]
         train_stage(self.folder, run, self.stage, on_progress)

@@ -32,7 +32,7 @@ class WriteReport(Step):
         """Write ``report/index.html``, and each sheet as a picture of its own beside it."""
         from mammogan.data.shards.shard_reader import ShardSet
         from mammogan.report import report_page
-        from mammogan.steps.tracking_sync import tell_tracking
+        from mammogan.steps.tracking_sync import sync_trackers
 
         stages, choice = schedule.plan(run.method), read_choice(self.folder)
         last, shard_set = stages[-1], ShardSet(Path(run.shards))
@@ -72,7 +72,7 @@ class WriteReport(Step):
                 if images:
                     files.append(folder / f"{kind}-{name.lower()}.png")
                     write(files[-1], report_page.contact(images))
-        tell_tracking(self.folder, run, finished=self.node.name)
+        sync_trackers(self.folder, run, finished=self.node.name)
         return files
 
     def _quality(self, training: Rung) -> Quality | None:

@@ -1,6 +1,31 @@
-"""MLflow without waiting for it: jobs write journals, and `sync` tells the tracking server of them later."""
+"""Journals that jobs write without waiting, and trackers that are brought up to date from them."""
 
-from mammogan.tracking.mlflow_sync import Story, default_uri, last_told, sync
+from __future__ import annotations
+
+from mammogan.errors import ConfigError
+from mammogan.tracking.jsonl_writer import JsonLinesWriter
+from mammogan.tracking.mlflow_sync import MlflowTracker
 from mammogan.tracking.run_journal import Journal, read
+from mammogan.tracking.tracker import ModelPackage, RunSummary, Tracker
 
-__all__ = ["Journal", "Story", "default_uri", "last_told", "read", "sync"]
+__all__ = ["TRACKERS", "Journal", "ModelPackage", "RunSummary", "Tracker", "read", "tracker"]
+
+TRACKERS: dict[str, type[Tracker]] = {"mlflow": MlflowTracker, "jsonl": JsonLinesWriter}
+"""The trackers by the names that ``tracking.trackers`` of a site's profile gives."""
+
+
+def tracker(name: str) -> type[Tracker]:
+    """Return the tracker of a name.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+    """
+    if name not in TRACKERS:
+        raise ConfigError(
+            f"tracking.trackers of the site's profile: there is no tracker '{name}'. Valid: "
+            f"{', '.join(TRACKERS)}. Correct the profile, or launch with --set "
+            "'tracking.trackers=[\"mlflow\"]'."
+        )
+    return TRACKERS[name]

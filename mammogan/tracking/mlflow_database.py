@@ -15,7 +15,7 @@ def ensure(uri: str) -> None:
     """Make the database at `uri` unless it is there already; what is no file of SQLite is left alone.
 
     MLflow alters its tables in hundreds of steps, a minute's work on a busy machine. A job that ended amid
-    them would leave a file that MLflow can neither use nor mend: they are made beside it, and linked there.
+    them would leave a file that MLflow can neither use nor repair: they are made beside it, and linked there.
     """
     path = Path(uri.removeprefix(SCHEME).partition("?")[0])
     if not uri.startswith(SCHEME) or path.exists():

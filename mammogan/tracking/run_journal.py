@@ -19,7 +19,7 @@ FOLDER = "tracking"
 
 
 class Journal:
-    """What one job of a run has to say, in ``<run>/tracking/<source>.jsonl``; silent if not `writes`."""
+    """What one job of a run logs, in ``<run>/tracking/<source>.jsonl``; silent if not `writes`."""
 
     def __init__(self, run: Path, source: str, *, writes: bool = True) -> None:
         self.folder, self.source, self.writes = run / FOLDER, source, writes
@@ -57,7 +57,7 @@ class Journal:
 
 
 def read(run: Path, source: str) -> Iterator[dict[str, Any]]:
-    """Give a journal's entries in order, without torn lines; what is said of a step twice counts once.
+    """Return a journal's entries in order, without torn lines; of two entries for a step the first counts.
 
     After a stage was rolled back the same step may have other numbers.
     """

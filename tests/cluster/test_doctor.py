@@ -157,6 +157,14 @@ def told(made, *names, levels=("problem",)):
     return [(f.key, f.found) for f in examine(made, names) if f.level in levels]
 
 
+def test_trackers_are_checked_and_without_mlflow_no_server_is_asked():
+    unknown = case('tracking.trackers=["mlflow", "wandb"]')
+    assert ("tracking.trackers", "there is no such tracker") in told(unknown, "tracking")
+    files = case('tracking.trackers=["jsonl"]', "tracking.uri=http://127.0.0.1:9")
+    assert told(files, "tracking") == []
+    assert told(files, "tracking", levels=("ok",)) == [("tracking.trackers", "by jsonl")]
+
+
 @pytest.fixture
 def commands(tmp_path, monkeypatch):
     """Put shell scripts first on the PATH, as commands that this machine need not have."""

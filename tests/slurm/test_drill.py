@@ -31,7 +31,7 @@ from mammogan.config.run_config import Run
 from mammogan.data.phantom import make_cohort
 from mammogan.data.shards.build_set import build
 from mammogan.data.shards.shard_plan import plan
-from mammogan.steps.tracking_sync import story
+from mammogan.steps.tracking_sync import summarize
 from mammogan.train import checkpoint
 
 log = logging.getLogger(__name__)
@@ -415,11 +415,11 @@ def test_the_tracking_server_dies_and_returns(drill, undisturbed, tmp_path):
         points = [
             (metric.step, name)
             for name in children[0].data.metrics
-            for metric in client.get_metric_history(children[0].info.run_id, name)
+            for metric in client.get_metric_hisummarize(children[0].info.run_id, name)
         ]
     assert sorted(points) == sorted(drill.points())
     drill.assert_like(undisturbed)
-    assert story(drill.folder, Run.load(drill.folder)).stages[STAGE]
+    assert summarize(drill.folder, Run.load(drill.folder)).stages[STAGE]
 
 
 def answers(port):

@@ -1,4 +1,4 @@
-"""Which checkpoint is chosen, what is drawn from it by whom, and what the tracking server is told."""
+"""Which checkpoint is chosen, what is drawn from it by whom, and what trackers get."""
 
 import csv
 import importlib
@@ -17,7 +17,7 @@ from mammogan.errors import ConfigError, RunFailedError
 from mammogan.run_folder import RunFolder
 from mammogan.run_records import Score
 from mammogan.steps.select_checkpoint import lowest_swd, scores, table
-from mammogan.steps.tracking_sync import story
+from mammogan.steps.tracking_sync import summarize
 from tests.steps.scored import score
 
 
@@ -29,13 +29,13 @@ def test_the_lowest_distance_is_chosen():
     assert choice.rivals[0].views == {"CC": 24.0, "MLO": 26.0}
 
 
-def test_of_those_that_tie_the_latest_is_chosen_and_the_tie_is_told():
+def test_of_those_that_tie_the_latest_is_chosen_and_the_tie_is_given():
     choice = lowest_swd([score(1000, 20.0), score(2000, 21.9), score(3000, 22.1)], 2.0)
     assert (choice.images, choice.ties) == (2000, (1000, 2000))
     assert (choice.tie, choice.lowest) == (True, 1000)
 
 
-def test_the_margin_is_told_from_the_lowest_to_the_best_that_does_not_tie():
+def test_the_margin_is_given_from_the_lowest_to_the_best_that_does_not_tie():
     choice = lowest_swd([score(1000, 30.0), score(2000, 20.0), score(3000, 21.0), score(4000, 25.0)], 2.0)
     assert (choice.second, choice.margin, choice.margin_sd) == (4000, 5.0, 5.0)
     alone = lowest_swd([score(1000, 20.0), score(2000, 20.5)], 2.0)
@@ -100,20 +100,20 @@ def test_an_unknown_step_or_task_is_answered_with_those_that_are(run):
         steps.run(run[0], "select", 1)
 
 
-def test_the_tracking_server_is_told_of_settings_scores_and_files(run, monkeypatch):
+def test_trackers_get_settings_scores_and_files(run, monkeypatch):
     folder, made = run
     monkeypatch.setattr(steps, "is_done", lambda _, node, task: node.name == "train-0")
     stages = schedule.plan(made.method)
     write_scores(folder, stages[0], [30.0])
-    told = story(folder, made)
-    assert told.params["schedule.batch"] == str(list(made.method.schedule.batch))
-    assert told.params["method.name"] == "tour"
-    assert told.tags["run_id"] == made.run_id
-    assert told.stages == {"train-0": "stage 0: 5x4", "train-1": "stage 1: 10x8"}
-    assert told.finished == {"train-0"}
+    given = summarize(folder, made)
+    assert given.params["schedule.batch"] == str(list(made.method.schedule.batch))
+    assert given.params["method.name"] == "tour"
+    assert given.tags["run_id"] == made.run_id
+    assert given.stages == {"train-0": "stage 0: 5x4", "train-1": "stage 1: 10x8"}
+    assert given.finished == {"train-0"}
     step = round(stages[0].kimg(stages[0].checkpoints()[0]))
-    assert {at for _, _, at in told.scores} == {step}
-    assert {name.removeprefix("swd/5x4/"): value for name, value, _ in told.scores} == {
+    assert {at for _, _, at in given.scores} == {step}
+    assert {name.removeprefix("swd/5x4/"): value for name, value, _ in given.scores} == {
         "mean": 30.0,
         "sd": 1.0,
         "floor": 5.0,
@@ -128,17 +128,17 @@ def test_the_tracking_server_is_told_of_settings_scores_and_files(run, monkeypat
         "breast/mean": 40.0,
         "breast/floor": 5.0,
     }
-    assert [path.name for path in told.files] == ["run.json"]
-    assert (told.ended, told.model) == (False, None)
-    assert story(folder, made, finished="train-1").finished == {"train-0", "train-1"}
+    assert [path.name for path in given.files] == ["run.json"]
+    assert (given.ended, given.model) == (False, None)
+    assert summarize(folder, made, finished="train-1").finished == {"train-0", "train-1"}
 
 
-def test_with_the_report_the_run_has_ended_and_its_model_is_told(run, monkeypatch):
+def test_with_the_report_the_run_has_ended_and_its_model_is_logged(run, monkeypatch):
     folder, made = run
     monkeypatch.setattr(steps, "is_done", lambda *_: False)
-    told = story(folder, made, finished="report")
-    assert (told.ended, told.model) == (True, folder / "model")
-    assert hasattr(importlib.import_module(told.loader), "_load_pyfunc")
+    given = summarize(folder, made, finished="report")
+    assert (given.ended, given.model.folder) == (True, folder / "model")
+    assert hasattr(importlib.import_module(given.model.loader), "_load_pyfunc")
 
 
 def test_the_table_has_a_line_for_each_checkpoint_view_and_region():

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from mammogan.cli import app
 from mammogan.errors import ConfigError, DataError
-from mammogan.study.analysis.codebook import TRIALS
+from mammogan.study.analysis.codebook import trial_columns
 from mammogan.study.reader.answer_tables import TABLES
-from mammogan.study.reader.study_export import PARTICIPANTS
+from mammogan.study.reader.study_export import participant_columns
 from mammogan.study.reader.study_folder import load_numbers, load_secret
 from mammogan.study.reader.study_service import Desk
 from mammogan.study.reader.study_site import make
@@ -86,7 +86,7 @@ def test_an_export_tells_what_was_right_only_once_the_study_is_locked(folder, tm
     out = tmp_path / "out"
     assert "without what was right" in done("export", folder, out)
     rows = table(out / "trials.csv")
-    assert list(rows[0]) == list(TRIALS)
+    assert list(rows[0]) == list(trial_columns())
     assert len(rows) == 20
     assert all(row[name] == "" for row in rows for name in HIDDEN)
     assert "locked" in done("lock", folder)
@@ -129,10 +129,10 @@ def test_an_export_says_what_its_columns_mean_and_what_was_shown(folder, tmp_pat
     assert {path.name for path in out.iterdir()} == names
     assert json.loads((out / "study.json").read_text())["margin"] == 0.1
     people = table(out / "participants.csv")
-    assert list(people[0]) == list(PARTICIPANTS)
+    assert list(people[0]) == list(participant_columns())
     assert [(row["number"], row["answered"], row["complete"]) for row in people] == [("0", "4", "0")]
     book = (out / "codebook.md").read_text()
-    assert all(f"| `{name}` |" in book for name in (*TRIALS, *PARTICIPANTS))
+    assert all(f"| `{name}` |" in book for name in (*trial_columns(), *participant_columns()))
     (out / "mine.txt").write_text("")
     assert "holds 'mine.txt', which no export wrote" in refused(ConfigError, "export", folder, out)
 

@@ -14,16 +14,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mammogan import tracking
-from mammogan.cli.sync_command import sync as cli_sync
-from mammogan.config.dataset import load_recipe
-from mammogan.config.method import load_method
-from mammogan.config.run_config import claim, merge
-from mammogan.config.site import load_site
-from mammogan.errors import ConfigError, RunFailedError
+from mammogan.config.site import Tracking
+from mammogan.errors import RunFailedError
 from mammogan.provenance import IMAGE, provenance
 from mammogan.steps import tracking_sync
-from mammogan.tracking import Journal, Story, default_uri, read, sync
+from mammogan.tracking import Journal, ModelPackage, RunSummary, read
+from mammogan.tracking.mlflow_sync import MlflowTracker, default_uri
 
 PICTURE = np.full((10, 8), 0x8000, dtype=np.uint16)
 
@@ -60,7 +56,7 @@ def test_a_line_torn_by_a_kill_is_left_out_and_spoils_no_later_one(tmp_path):
     assert [entry["step"] for entry in read(tmp_path, "train-0")] == [1, 3]
 
 
-def test_of_a_step_said_twice_the_first_stays(tmp_path):
+def test_of_two_entries_for_a_step_the_first_stays(tmp_path):
     journal = Journal(tmp_path, "train-0")
     for value in (1.0, 2.0):
         journal.metrics({"a": value}, 1)
@@ -71,7 +67,7 @@ def test_of_a_step_said_twice_the_first_stays(tmp_path):
     assert len(entries) == 3
 
 
-def test_a_full_disk_is_told_as_such(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_as_such(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
@@ -80,8 +76,12 @@ def test_a_full_disk_is_told_as_such(tmp_path, monkeypatch):
         Journal(tmp_path, "train-0").metrics({"a": 1.0}, 1)
 
 
-def story(**more):
-    return Story(
+def sync(run, uri, given):
+    MlflowTracker(run, uri).sync(given)
+
+
+def summary(**more):
+    return RunSummary(
         name="tour first",
         params={"optimiser.learning_rate": "0.002"} | {f"table.key{i}": "1" for i in range(120)},
         tags={"run_id": "0123456789ab"},
@@ -164,7 +164,7 @@ def uploads(mlflow, monkeypatch):
 
 
 def test_a_run_is_a_parent_with_a_child_for_each_stage_that_has_begun(run, server):
-    sync(run, "", story(finished={"train-0"}))
+    sync(run, "", summary(finished={"train-0"}))
     runs = server.runs()
     assert set(runs) == {"tour first", "stage 0: 5x4"}
     parent, child = runs["tour first"], runs["stage 0: 5x4"]
@@ -179,9 +179,9 @@ def test_a_run_is_a_parent_with_a_child_for_each_stage_that_has_begun(run, serve
 
 
 def test_syncing_twice_adds_nothing_and_later_what_is_new(run, server, uploads):
-    told = story(scores=[("swd/5x4/mean", 12.5, 8)], files=[run / "run.json"])
+    given = summary(scores=[("swd/5x4/mean", 12.5, 8)], files=[run / "run.json"])
     for _ in range(2):
-        sync(run, "", told)
+        sync(run, "", given)
     assert uploads == ["run.json"]
     assert server.pictures("stage 0: 5x4") == [1000, 2000]
     assert server.points("tour first", "swd/5x4/mean") == [(8, 12.5)]
@@ -189,8 +189,8 @@ def test_syncing_twice_adds_nothing_and_later_what_is_new(run, server, uploads):
 
     Journal(run, "train-0").metrics({"critic/penalty": 0.25}, 3000)
     (run / "run.json").write_text("{} ")
-    told.scores.append(("swd/5x4/mean", 11.0, 10))
-    sync(run, "", told)
+    given.scores.append(("swd/5x4/mean", 11.0, 10))
+    sync(run, "", given)
     assert uploads[1:] == ["run.json"]
     assert server.points("tour first", "swd/5x4/mean") == [(8, 12.5), (10, 11.0)]
     assert [step for step, _ in server.points("stage 0: 5x4", "critic/penalty")] == [1000, 2000, 3000]
@@ -204,8 +204,8 @@ def test_a_sync_that_failed_half_way_is_completed_by_the_next(run, server, mlflo
     with monkeypatch.context() as patch:
         patch.setattr(mlflow.MlflowClient, "log_image", refuse)
         with pytest.raises(ConnectionError):
-            sync(run, "", story())
-    sync(run, "", story(ended=True))
+            sync(run, "", summary())
+    sync(run, "", summary(ended=True))
     assert len(server.runs()) == 2
     assert len(server.points("stage 0: 5x4", "critic/penalty")) == 2
     assert server.pictures("stage 0: 5x4") == [1000, 2000]
@@ -213,7 +213,7 @@ def test_a_sync_that_failed_half_way_is_completed_by_the_next(run, server, mlflo
 
 
 @pytest.mark.parametrize("after", ["create_run", "log_image", "log_batch"])
-def test_a_sync_that_is_killed_before_it_notes_what_it_told_tells_nothing_twice(
+def test_a_sync_that_is_killed_before_it_notes_what_it_logged_logs_nothing_twice(
     run, server, mlflow, monkeypatch, after
 ):
     real, kills, dice = getattr(mlflow.MlflowClient, after), [], random.Random(1)
@@ -225,11 +225,11 @@ def test_a_sync_that_is_killed_before_it_notes_what_it_told_tells_nothing_twice(
             raise KeyboardInterrupt
         return made
 
-    told = story(scores=[("swd/5x4/mean", 12.5, 8)])
+    given = summary(scores=[("swd/5x4/mean", 12.5, 8)])
     monkeypatch.setattr(mlflow.MlflowClient, after, killed)
     for _ in range(20):
         with contextlib.suppress(KeyboardInterrupt):
-            sync(run, "", told)
+            sync(run, "", given)
     assert kills
     assert set(server.runs()) == {"tour first", "stage 0: 5x4"}
     experiment = server.client.get_experiment_by_name("mammogan").experiment_id
@@ -240,14 +240,14 @@ def test_a_sync_that_is_killed_before_it_notes_what_it_told_tells_nothing_twice(
 
 
 def test_jobs_commit_and_image_stand_in_tags_of_the_stage_and_of_the_run(run, server, monkeypatch):
-    sync(run, "", story())
+    sync(run, "", summary())
     tags = server.runs()["stage 0: 5x4"].data.tags
     assert "slurm.job_ids" not in tags and "image.sha256" not in tags
     for job, image in (("12", "aa"), ("15", "bb"), ("15", "bb")):
         monkeypatch.setenv("SLURM_JOB_ID", job)
         monkeypatch.setenv(IMAGE, image)
         Journal(run, "train-0").metrics({"critic/penalty": 0.1}, 3000 + len(list(read(run, "train-0"))))
-    sync(run, "", story())
+    sync(run, "", summary())
     for name in ("stage 0: 5x4", "tour first"):
         tags = server.runs()[name].data.tags
         assert (tags["slurm.job_ids"], tags["image.sha256"]) == ("12,15", "aa,bb")
@@ -255,16 +255,16 @@ def test_jobs_commit_and_image_stand_in_tags_of_the_stage_and_of_the_run(run, se
             assert tags.get(tag, "") == provenance().get("commit", "")
 
 
-def test_a_new_database_is_told_everything_again(run, server, empty_database):
-    sync(run, "", story())
+def test_a_new_database_gets_everything_again(run, server, empty_database):
+    sync(run, "", summary())
     (run.parent / "mlflow.db").write_bytes(empty_database.read_bytes())
-    sync(run, "", story())
+    sync(run, "", summary())
     assert set(server.runs()) == {"tour first", "stage 0: 5x4"}
     assert len(server.points("stage 0: 5x4", "critic/penalty")) == 2
 
 
 def test_the_files_of_an_sqlite_server_lie_beside_the_run(run, server):
-    sync(run, "", story(files=[run / "run.json"]))
+    sync(run, "", summary(files=[run / "run.json"]))
     kept = [path.name for path in (run.parent / "mlartifacts").rglob("*") if path.is_file()]
     assert "run.json" in kept
     assert sum(name.endswith(".png") for name in kept) == 2
@@ -285,8 +285,8 @@ def test_the_chosen_model_is_logged_once_and_loads_by_its_alias(run, server, mlf
     model.mkdir()
     (model / "weights").write_bytes(b"12345")
     for _ in range(2):
-        chosen = {"loader": "sized", "inputs": {"view": "string"}, "registered": "mammogan-tour"}
-        sync(run, "", story(ended=True, model=model, **chosen))
+        chosen = ModelPackage(model, "sized", {"view": "string"}, "mammogan-tour")
+        sync(run, "", summary(ended=True, model=chosen))
     experiment = server.client.get_experiment_by_name("mammogan").experiment_id
     (logged,) = server.client.search_logged_models([experiment])
     assert logged.name == "generator"
@@ -302,22 +302,13 @@ def test_the_chosen_model_is_logged_once_and_loads_by_its_alias(run, server, mlf
 def test_a_dead_server_is_a_warning_that_names_the_way_out_and_takes_no_time(
     run, mlflow, monkeypatch, caplog
 ):
-    site = SimpleNamespace(tracking=SimpleNamespace(uri="http://127.0.0.1:9"))
-    monkeypatch.setattr(tracking_sync, "story", lambda *_: story())
+    site = SimpleNamespace(tracking=Tracking(uri="http://127.0.0.1:9"))
+    monkeypatch.setattr(tracking_sync, "summarize", lambda *_: summary())
     start = time.monotonic()
     with caplog.at_level(logging.WARNING):
-        tracking_sync.tell_tracking(run, SimpleNamespace(site=site))
+        tracking_sync.sync_trackers(run, SimpleNamespace(site=site))
     assert time.monotonic() - start < 10
+    assert "the tracker 'mlflow' was not brought up to date" in caplog.text
     assert f"mammogan sync {run}" in caplog.text
-    told = run / "tracking" / "told.json"
-    assert not told.exists() or not json.loads(told.read_text()).get("http://127.0.0.1:9")
-
-
-def test_tracking_that_is_off_is_left_alone_and_said_to_be_so(tmp_path, monkeypatch):
-    method, site = load_method("tour"), load_site("local", ("tracking.uri=off",))
-    made = merge(method, (load_recipe("phantom"),), site, tmp_path / "shards", "data", "0.1.0")
-    claim(tmp_path / "run", made)
-    monkeypatch.setattr(tracking, "sync", lambda *_: pytest.fail("told"))
-    tracking_sync.tell_tracking(tmp_path / "run", made)
-    with pytest.raises(ConfigError, match=r"'local' of this run has tracking.uri 'off'.*--set tracking.uri="):
-        cli_sync(tmp_path / "run")
+    synced = run / "tracking" / "told.json"
+    assert not synced.exists() or not json.loads(synced.read_text()).get("http://127.0.0.1:9")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mammogan.cluster.doctor.examined_site import Case
 from mammogan.cluster.doctor.finding import Finding, ok, problem, unchecked
+from mammogan.tracking import TRACKERS
 
 BUILD = "Build it (containers/README.md), or correct the path."
 SIF_MAGIC, SIF_MAGIC_AT = b"SIF_MAGIC", 32
@@ -59,8 +60,15 @@ def permanent(case: Case) -> Iterator[Finding]:
 
 
 def tracking(case: Case) -> Iterator[Finding]:
-    """Check that the tracking server answers here, or that its file may be written."""
+    """Check that the trackers exist, and that MLflow's server answers here, or its file may be written."""
     uri, key = case.site.tracking.uri, "tracking.uri"
+    trackers = case.site.tracking.trackers
+    if unknown := [name for name in trackers if name not in TRACKERS]:
+        remedy = f"Valid: {', '.join(TRACKERS)}."
+        yield problem(f"tracker '{unknown[0]}'", "there is no such tracker", "tracking.trackers", remedy)
+    if uri != "off" and "mlflow" not in trackers:
+        yield ok("tracking", f"by {', '.join(trackers) or 'nothing but journals'}", "tracking.trackers")
+        return
     claim = f"tracking '{uri}' from this machine"
     if not uri:
         yield ok("tracking", "an SQLite file beside the run's folder", key)

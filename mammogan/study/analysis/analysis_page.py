@@ -137,4 +137,5 @@ def _differences(found: Analysis) -> Iterator[dict[str, Any]]:
             "high": known.high if known else "",
             "readers": each.readers,
             "trials": each.trials,
+            "note": each.note,
         }

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-TRIALS = {
+from mammogan.study.questions import QUESTIONS
+
+_STUDY = {
     "study_id": "Name of the study.",
     "study_version": "Version of its plan and texts.",
     "plan_hash": "SHA-256 of the plan that the participant was enrolled with.",
     "participant": "Random code; nothing links it to a person.",
-    "role": "radiologist or other; empty: not said.",
-    "board": "Board certified: yes or no; empty: not said.",
-    "breast": "Breast specialist: yes or no; empty: not said.",
-    "years": "Years of experience; empty: not said.",
+}
+_ANSWER = {
     "trial": "Place of the pair in the participant's series, from 1; practice pairs are left out.",
     "view": "CC or MLO; both images of a pair are of it.",
     "real_id": "The real image, by a number of the study's own.",
@@ -33,11 +33,9 @@ TRIALS = {
     "app_version": "Version of MammoGAN that served the pair.",
     "t_utc": "When the answer came, in UTC.",
 }
-"""Columns of trials.csv, in their order."""
-
 READERS = {
     "participant": "As in trials.csv.",
-    "role": "radiologist or other; empty: not said.",
+    "role": "As in trials.csv.",
     "answered": "Scored trials.",
     "right": "Right answers.",
     "rate": "right / answered.",
@@ -68,11 +66,12 @@ GROUPS = {
 }
 DIFFERENCES = {
     "comparison": "What is compared with what.",
-    "difference": "Difference of the shares of right answers; of years: change for ten years more.",
+    "difference": "Difference of the shares of right answers; or the change for the step that is named.",
     "low": "Lower end of the 95 % interval over readers and images.",
     "high": "Upper end.",
     "readers": "Readers that it rests on.",
     "trials": "Trials that it rests on.",
+    "note": "Readers on each side where they are few, or why there is no difference.",
 }
 TABLES: Mapping[str, Mapping[str, str]] = {
     "readers.csv": READERS,
@@ -83,10 +82,15 @@ TABLES: Mapping[str, Mapping[str, str]] = {
 """The tables that the analysis writes."""
 
 
+def trial_columns() -> dict[str, str]:
+    """Return the columns of trials.csv in their order, with what they mean."""
+    return {**_STUDY, **{name: question.column for name, question in QUESTIONS.items()}, **_ANSWER}
+
+
 def codebook() -> str:
     """Write all tables' columns as Markdown."""
     parts = ["# Codebook", "", "Intervals are 95 %, probabilities from 0 to 1. An empty cell is unknown."]
-    for name, columns in {"trials.csv (the input)": TRIALS, **TABLES}.items():
+    for name, columns in {"trials.csv (the input)": trial_columns(), **TABLES}.items():
         parts += ["", f"## {name}", "", "| column | meaning |", "|---|---|"]
         parts += [f"| `{column}` | {meaning} |" for column, meaning in columns.items()]
     return "\n".join([*parts, ""])

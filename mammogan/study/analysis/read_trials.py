@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 
 from mammogan.config.settings import nearest
 from mammogan.errors import DataError
-from mammogan.study.analysis.codebook import TRIALS
-from mammogan.study.analysis.trials import LEFT, RIGHT, ROLES, Trials
+from mammogan.study.analysis.codebook import trial_columns
+from mammogan.study.analysis.trials import LEFT, RIGHT, Trials
+from mammogan.study.questions import QUESTIONS, Question
 
 Row = Mapping[str, str]
 YES, NO = ("1", "yes", "true"), ("0", "no", "false")
-UNSAID = ("", "prefer not", "prefer-not", "prefer not to say", "unknown", "na")
 PARTICIPANTS = "participants.csv"
-READER_COLUMNS = ("role", "board", "breast", "years")
 
 
 def read(path: Path) -> Trials:
@@ -40,15 +39,15 @@ def read(path: Path) -> Trials:
     cells = _Cells(path, rows)
     study_id, version = (cells.one(column) for column in ("study_id", "study_version"))
     readers = tuple(dict.fromkeys(row["participant"] for row in rows))
-    said = {reader: cells.said(reader) for reader in readers}
     trials = Trials(
         study_id=study_id,
         study_version=version,
         readers=readers,
-        roles=tuple(_role(path, reader, said[reader]["role"]) for reader in readers),
-        board_R=np.array([cells.flag(said[reader], "board", reader) for reader in readers]),
-        breast_R=np.array([cells.flag(said[reader], "breast", reader) for reader in readers]),
-        years_R=np.array([cells.years(said[reader], reader) for reader in readers]),
+        answers={
+            name: cells.answers(question, readers)
+            for name, question in QUESTIONS.items()
+            if name in rows[0]  # tables of before a question was asked have no column of it
+        },
         reader_N=_numbered(row["participant"] for row in rows),
         real_N=_numbered(row["real_id"] for row in rows),
         synth_N=_numbered(row["synth_id"] for row in rows),
@@ -102,7 +101,7 @@ def _rows(path: Path) -> list[Row]:
         raise DataError(f"'{path}' is no CSV table in UTF-8: {error}.") from None
     if not columns:
         raise DataError(f"'{path}' is empty: it has not even a line of column names. Export the study again.")
-    missing = [column for column in TRIALS if column not in columns]
+    missing = [column for column in trial_columns() if column not in (*columns, *QUESTIONS)]
     if missing:
         known = nearest(missing[0], columns)
         raise DataError(
@@ -191,33 +190,26 @@ class _Cells:
             )
         return found[0]
 
-    def said(self, reader: str) -> Row:
-        rows = [row for row in self._rows if row["participant"] == reader]
-        for column in READER_COLUMNS:
-            found = list(dict.fromkeys(row[column] for row in rows))
-            if len(found) > 1:
+    def answers(self, question: Question, readers: Sequence[str]) -> tuple[str, ...]:
+        """Return each reader's answer to a question, which stands in all rows of the reader alike."""
+        found: dict[str, str] = {}
+        for row in self._rows:
+            reader, text = row["participant"], row[question.name]
+            if found.setdefault(reader, text) != text:
                 raise DataError(
-                    f"'{self._path}': participant '{reader}' has two values of '{column}', '{found[0]}' and "
-                    f"'{found[1]}'. A reader answers the questions once: export the study again."
+                    f"'{self._path}': participant '{reader}' has two values of '{question.name}', "
+                    f"'{found[reader]}' and '{text}'. A reader answers the questions once: export the study "
+                    "again."
                 )
-        return rows[0]
+        return tuple(self._answer(question, reader, found[reader]) for reader in readers)
 
-    def flag(self, row: Row, name: str, reader: str) -> float:
+    def _answer(self, question: Question, reader: str, text: str) -> str:
         try:
-            return float("nan") if row[name].lower() in UNSAID else _flag(row[name])
+            return question.from_table(text)
         except ValueError:
             raise DataError(
-                f"'{self._path}', participant '{reader}': '{name}' is '{row[name]}'; allowed: yes, no, or "
-                "nothing."
-            ) from None
-
-    def years(self, row: Row, reader: str) -> float:
-        try:
-            return float("nan") if row["years"].lower() in UNSAID else _number(row["years"], required=False)
-        except ValueError:
-            raise DataError(
-                f"'{self._path}', participant '{reader}': 'years' is '{row['years']}'; allowed: a number "
-                "from 0, or nothing."
+                f"'{self._path}', participant '{reader}': '{question.name}' is '{text}'; allowed: "
+                f"{question.allowed}, or nothing."
             ) from None
 
 
@@ -234,16 +226,6 @@ def _number(text: str, required: bool) -> float:
     if not np.isfinite(value) or value < required or (required and value % 1):
         raise ValueError(text)
     return value
-
-
-def _role(path: Path, reader: str, text: str) -> str:
-    if text.lower() in UNSAID:
-        return ""
-    if text.lower() not in ROLES:
-        raise DataError(
-            f"'{path}', participant '{reader}': 'role' is '{text}'; allowed: {', '.join(ROLES)}, or nothing."
-        )
-    return text.lower()
 
 
 def _is_share(text: str) -> bool:

@@ -10,11 +10,13 @@ Shape suffixes: N trials, R readers, K pairs a reader, I images of a view.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mammogan.study.analysis.trials import Trials
+from mammogan.study.questions import QUESTIONS, RADIOLOGIST, ROLE, Question
 
 VIEWS = ("CC", "MLO")
 FIFTHS = (0.2533, 0.5244, 0.8416, 1.2816)
@@ -65,17 +67,11 @@ def simulate(plan: Plan, seed: int) -> Trials:
     x_N[reader_N < plan.experts] = ndtri(plan.expert_rate)
     synth_left_N = rng.integers(0, 2, count).astype(bool)
     evidence_N = rng.normal(np.where(synth_left_N, x_N, -x_N), 1)
-    roles = ["radiologist"] * plan.radiologists + ["other"] * plan.others
-    doctors_R = np.arange(readers) < plan.radiologists
-    unsaid = np.nan
     return Trials(
         study_id="simulated",
         study_version="1",
         readers=tuple(f"P{number:03d}" for number in range(1, readers + 1)),
-        roles=tuple(roles),
-        board_R=np.where(doctors_R, rng.random(readers) < 0.82, unsaid),
-        breast_R=np.where(doctors_R, rng.random(readers) < 0.60, unsaid),
-        years_R=np.where(doctors_R, rng.gamma(2.0, 6.0, readers).round(), unsaid),
+        answers={name: _answers(plan, question, seed) for name, question in QUESTIONS.items()},
         reader_N=reader_N,
         real_N=real_N,
         synth_N=synth_N,
@@ -89,6 +85,26 @@ def simulate(plan: Plan, seed: int) -> Trials:
         wl_changes_N=rng.poisson(1.2, count).astype(np.float64),
         hidden_ms_N=np.zeros(count),
     )
+
+
+def _answers(plan: Plan, question: Question, seed: int) -> tuple[str, ...]:
+    """Draw what readers say of themselves; of others than radiologists only their role is known.
+
+    Each question has a generator of its own: a further one changes no other's answers.
+    """
+    if question.name == ROLE:
+        return (RADIOLOGIST,) * plan.radiologists + ("other",) * plan.others
+    rng = np.random.default_rng([seed, crc32(question.name.encode())])
+    asked = plan.readers if any(way.all_readers for way in question.analysis) else plan.radiologists
+    if question.options:
+        shares = [question.shares.get(value, 0 if question.shares else 1) for value in question.options]
+        drawn = rng.choice(list(question.options), asked, p=np.divide(shares, sum(shares))).tolist()
+    else:
+        drawn_R = rng.uniform(question.low, question.high, asked)
+        if question.mean is not None:
+            drawn_R = rng.gamma(2, question.mean / 2, asked)
+        drawn = [f"{value:.0f}" for value in np.clip(drawn_R, question.low, question.high)]
+    return (*drawn, *[""] * (plan.readers - asked))
 
 
 def _images(plan: Plan, rng: np.random.Generator) -> NDArray[np.int64]:

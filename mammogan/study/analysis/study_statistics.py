@@ -147,6 +147,7 @@ def as_json(found: Analysis) -> str:
             "complete_readers": int(found.complete_R.sum()),
             "incomplete": [{"participant": code, "answered": count} for code, count in found.incomplete],
             "enrolled_without_answer": found.silent,
+            "questions_not_asked": trials.not_asked,
             "real_images": len(np.unique(trials.real_N)),
             "synthetic_images": len(np.unique(trials.synth_N)),
         },
@@ -186,7 +187,7 @@ def as_json(found: Analysis) -> str:
             for group in found.groups
         ],
         "differences": [
-            {"comparison": each.name, "readers": each.readers, "trials": each.trials}
+            {"comparison": each.name, "readers": each.readers, "trials": each.trials, "note": each.note}
             | (dataclasses.asdict(each.difference) if each.difference else {})
             for each in found.comparisons
         ],

@@ -5,14 +5,16 @@ Shape suffixes: N trials, R readers.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mammogan.study.questions import QUESTIONS, ROLE
+
 LEFT, RIGHT = "left", "right"
-ROLES = ("radiologist", "other")
 
 
 @dataclass(frozen=True)
@@ -23,10 +25,11 @@ class Trials:
     ----------
     study_id, study_version
         As the study calls itself.
-    readers, roles
-        Code and role of each reader; a role is one of `ROLES`, or empty.
-    board_R, breast_R, years_R
-        Board certified and breast specialist, 1 or 0, and years of experience; NaN is unsaid.
+    readers
+        Code of each reader.
+    answers
+        Question to each reader's answer, as `mammogan.study.questions` keeps it; empty is unsaid. A question
+        that is no key was not asked.
     reader_N, real_N, synth_N
         Who answered, and which images were shown, as numbers from 0.
     trial_N, view_N
@@ -40,10 +43,7 @@ class Trials:
     study_id: str
     study_version: str
     readers: tuple[str, ...]
-    roles: tuple[str, ...]
-    board_R: NDArray[np.float64]
-    breast_R: NDArray[np.float64]
-    years_R: NDArray[np.float64]
+    answers: Mapping[str, tuple[str, ...]]
     reader_N: NDArray[np.int64]
     real_N: NDArray[np.int64]
     synth_N: NDArray[np.int64]
@@ -56,6 +56,20 @@ class Trials:
     zoom_N: NDArray[np.float64]
     wl_changes_N: NDArray[np.float64]
     hidden_ms_N: NDArray[np.float64]
+
+    def answers_to(self, question: str) -> tuple[str, ...]:
+        """Return each reader's answer to a question; all are empty if it was not asked."""
+        return self.answers.get(question, ("",) * len(self.readers))
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Each reader's answer to the question of the role."""
+        return self.answers_to(ROLE)
+
+    @property
+    def not_asked(self) -> list[str]:
+        """The names of questions of which nothing is known, as in studies from before they were asked."""
+        return [name for name in QUESTIONS if name not in self.answers]
 
     @cached_property
     def correct(self) -> NDArray[np.float64]:

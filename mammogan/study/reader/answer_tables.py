@@ -8,20 +8,22 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from mammogan.study.questions import QUESTIONS
 from mammogan.study.reader.reading_plan import Pair, Plan
 from mammogan.study.web.answer_store import Tables, View
 from mammogan.study.web.event_journal import ERASED, Event
 
 ENROLLED, DESCRIBED, DISPLAYED, READY, ANSWERED = "enrolled", "described", "displayed", "ready", "answered"
 LOCKED, UNBLINDED, PACKED = "locked", "unblinded", "packed"
-ABOUT = ("role", "board", "breast", "years", "volume")
-"""What participants tell about themselves; empty if not said."""
 LOG = ("rt_ms", "max_zoom_l", "max_zoom_r", "wl_changes", "hidden_ms", "device", "dpr", "viewport")
 """What is noted with an answer."""
-SCHEMA = f"""
+
+
+def _schema() -> str:
+    return f"""
 CREATE TABLE participants (
     participant TEXT PRIMARY KEY, number INTEGER, form TEXT, invitation INTEGER, plan TEXT, plan_hash TEXT,
-    enrolled TEXT, {", ".join(f"{name} TEXT" for name in ABOUT)}, described TEXT, sees_dark TEXT,
+    enrolled TEXT, {", ".join(f'"{name}" TEXT' for name in QUESTIONS)}, described TEXT, sees_dark TEXT,
     sees_light TEXT, displayed TEXT, ready TEXT
 );
 CREATE TABLE answers (
@@ -44,8 +46,9 @@ def _apply(connection: sqlite3.Connection, event: Event) -> None:
             (*values, *plan),
         )
     elif kind == DESCRIBED:
-        columns = ", ".join(f"{name} = ?" for name in (*ABOUT, "described"))
-        values = (*(event[name] for name in ABOUT), event["t"], who)
+        columns = ", ".join(f'"{name}" = ?' for name in (*QUESTIONS, "described"))
+        # A journal of before a question was in the table has no key of it: it was not asked.
+        values = (*(event.get(name, "") for name in QUESTIONS), event["t"], who)
         connection.execute(f"UPDATE participants SET {columns} WHERE participant = ?", values)  # noqa: S608
     elif kind == DISPLAYED:
         connection.execute(
@@ -67,7 +70,7 @@ def _apply(connection: sqlite3.Connection, event: Event) -> None:
         connection.execute("INSERT INTO marks VALUES (?, ?)", (kind, event["t"]))
 
 
-TABLES = Tables(SCHEMA, _apply)
+TABLES = Tables(_schema, _apply)
 
 
 @dataclass(frozen=True)

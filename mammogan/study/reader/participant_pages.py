@@ -9,9 +9,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from mammogan.study.questions import QUESTIONS
 from mammogan.study.reader.answer_tables import Standing
 from mammogan.study.reader.study_folder import retention
-from mammogan.study.reader.study_service import CHOICES, CLOSED, MOST_YEARS, Desk
+from mammogan.study.reader.study_service import CLOSED, Desk
 from mammogan.study.web.auth import new_token
 from mammogan.study.web.web_app import NOT_FOUND, Fields, RefusalError, go, page
 
@@ -159,7 +160,7 @@ class Pages:
         }
 
     def _questions(self, here: Standing) -> dict[str, Any]:
-        return {"choices": CHOICES, "most_years": MOST_YEARS, "code": self._code(here)}
+        return {"questions": QUESTIONS.values(), "code": self._code(here)}
 
     def _display(self, here: Standing) -> dict[str, Any]:
         return {"steps": [round(255 * step / 17) for step in range(18)]}

@@ -13,35 +13,36 @@ from pathlib import Path
 
 from mammogan.errors import ConfigError
 from mammogan.files import write
-from mammogan.study.analysis.codebook import TRIALS
-from mammogan.study.reader.answer_tables import ABOUT, is_locked, standing
+from mammogan.study.analysis.codebook import trial_columns
+from mammogan.study.questions import QUESTIONS
+from mammogan.study.reader.answer_tables import is_locked, standing
 from mammogan.study.reader.study_folder import STUDY, SUMS, Study
 from mammogan.study.web.answer_store import View
 
-PARTICIPANTS = {
-    "participant": "Random code; nothing links it to a person.",
-    "number": "Place in the order of enrolment, which decides the plan.",
-    "enrolled": "When consent was given, in UTC.",
-    "role": TRIALS["role"],
-    "board": TRIALS["board"],
-    "breast": TRIALS["breast"],
-    "years": TRIALS["years"],
-    "volume": "Mammograms read in a year, a band; empty: not said.",
-    "sees_dark": "Saw level 13 of 255 on black: yes, no, unsure.",
-    "sees_light": "Saw level 242 of 255 on white: yes, no, unsure.",
-    "answered": "Scored answers.",
-    "complete": "1 if every scored pair was answered.",
-    "plan_hash": TRIALS["plan_hash"],
-}
-"""Columns of participants.csv, in their order."""
 Row = Mapping[str, object]
+
+
+def participant_columns() -> dict[str, str]:
+    """Return the columns of participants.csv in their order, with what they mean."""
+    trials = trial_columns()
+    return {
+        "participant": trials["participant"],
+        "number": "Place in the order of enrolment, which decides the plan.",
+        "enrolled": "When consent was given, in UTC.",
+        **{name: trials[name] for name in QUESTIONS},
+        "sees_dark": "Saw level 13 of 255 on black: yes, no, unsure.",
+        "sees_light": "Saw level 242 of 255 on white: yes, no, unsure.",
+        "answered": "Scored answers.",
+        "complete": "1 if every scored pair was answered.",
+        "plan_hash": trials["plan_hash"],
+    }
 
 
 def tables(study: Study, view: View) -> dict[str, str]:
     """Give trials.csv, participants.csv and codebook.md as texts."""
     return {
-        "trials.csv": _csv(TRIALS, _trials(study, view)),
-        "participants.csv": _csv(PARTICIPANTS, _participants(view)),
+        "trials.csv": _csv(trial_columns(), _trials(study, view)),
+        "participants.csv": _csv(participant_columns(), _participants(view)),
         "codebook.md": codebook(),
     }
 
@@ -67,14 +68,14 @@ def write_tables(folder: Path, out: Path, study: Study, view: View) -> None:
 def codebook() -> str:
     """Say what every column means, as Markdown."""
     parts = ["# Codebook", "", "An empty cell is unknown, or not told before the study is locked."]
-    for name, columns in {"trials.csv": TRIALS, "participants.csv": PARTICIPANTS}.items():
+    for name, columns in {"trials.csv": trial_columns(), "participants.csv": participant_columns()}.items():
         parts += ["", f"## {name}", "", "| column | meaning |", "|---|---|"]
         parts += [f"| `{column}` | {meaning} |" for column, meaning in columns.items()]
     return "\n".join([*parts, ""])
 
 
 def _trials(study: Study, view: View) -> Iterator[Row]:
-    told = is_locked(view)
+    told, columns = is_locked(view), trial_columns()
     for row in view.rows("SELECT participant FROM participants ORDER BY number, participant"):
         here = standing(view, row["participant"])
         assert here is not None
@@ -91,8 +92,8 @@ def _trials(study: Study, view: View) -> Iterator[Row]:
                 "correct": int(pair.synthetic_side == answer["side"]),
             }
             yield {
-                **{name: answer[name] for name in answer.keys() if name in TRIALS},  # noqa: SIM118 - a Row
-                **{name: here.row[name] for name in ABOUT if name in TRIALS},
+                **{name: answer[name] for name in answer.keys() if name in columns},  # noqa: SIM118 - a Row
+                **{name: here.row[name] for name in QUESTIONS},
                 "study_id": study.study_id,
                 "study_version": study.study_version,
                 "plan_hash": here.row["plan_hash"],
@@ -107,7 +108,7 @@ def _participants(view: View) -> Iterator[Row]:
     for row in view.rows("SELECT participant FROM participants ORDER BY number, participant"):
         here = standing(view, row["participant"])
         assert here is not None
-        said = {name: here.row[name] for name in PARTICIPANTS if name in here.row.keys()}  # noqa: SIM118 - a Row
+        said = {name: here.row[name] for name in participant_columns() if name in here.row.keys()}  # noqa: SIM118 - a Row
         answered = sum(trial > 0 for trial in here.answered)
         yield {**said, "answered": answered, "complete": int(here.page == "thanks")}
 

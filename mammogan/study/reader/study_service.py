@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mammogan import __version__
+from mammogan.study.form_fields import number, one_of, plain_text
+from mammogan.study.questions import QUESTIONS
 from mammogan.study.reader import answer_tables
-from mammogan.study.reader.answer_tables import ABOUT, Standing, is_locked, next_number, standing
+from mammogan.study.reader.answer_tables import Standing, is_locked, next_number, standing
 from mammogan.study.reader.reading_plan import SIDES, Pair
 from mammogan.study.reader.study_folder import load_numbers, load_secret, load_study
 from mammogan.study.reader.study_secret import Secret, which
@@ -18,15 +20,7 @@ from mammogan.study.web.auth import same
 from mammogan.study.web.image_store import Bank
 from mammogan.study.web.web_app import RefusalError
 
-CHOICES = {
-    "role": ("radiologist", "other"),
-    "board": ("yes", "no"),
-    "breast": ("yes", "no"),
-    "volume": ("0", "1-499", "500-1999", "2000-4999", "5000+"),
-}
-"""What may be told about oneself, beside years; anything else counts as not said."""
 SEEN = ("yes", "no", "unsure")
-MOST_YEARS = 80
 BOUNDS = {
     "rt_ms": 10**9,
     "hidden_ms": 10**9,
@@ -129,14 +123,13 @@ class Desk:
 
     def describe(self, participant: str, fields: Mapping[str, str]) -> None:
         """Keep what somebody tells about himself, once."""
-        said = {name: _one_of(fields.get(name, ""), values) for name, values in CHOICES.items()}
-        said["years"] = _number(fields.get("years", ""), MOST_YEARS)
-        self._step(participant, "questions", answer_tables.DESCRIBED, {name: said[name] for name in ABOUT})
+        answers = {q.name: q.from_form(fields.get(q.name, "")) for q in QUESTIONS.values()}
+        self._step(participant, "questions", answer_tables.DESCRIBED, answers)
 
     def display(self, participant: str, fields: Mapping[str, str]) -> None:
         """Keep whether the darkest and the lightest steps of grey are seen on this display."""
-        said = {name: _one_of(fields.get(name, ""), SEEN) for name in ("sees_dark", "sees_light")}
-        self._step(participant, "display", answer_tables.DISPLAYED, said)
+        seen = {name: one_of(fields.get(name, ""), SEEN) for name in ("sees_dark", "sees_light")}
+        self._step(participant, "display", answer_tables.DISPLAYED, seen)
 
     def ready(self, participant: str) -> None:
         """Note that practice is over."""
@@ -155,7 +148,7 @@ class Desk:
             trial, side = fields.get("trial", ""), fields.get("side", "")
             if here is None or side not in SIDES or not re.fullmatch(r"-?\d{1,4}", trial):
                 raise RefusalError(400, "No side was chosen", "Please choose left or right.", link="pair")
-            confidence = _one_of(fields.get("confidence", ""), "12345")
+            confidence = one_of(fields.get("confidence", ""), "12345")
             if here.answered.get(int(trial)) == (side, confidence):
                 return
             if is_locked(turn):
@@ -169,9 +162,9 @@ class Desk:
                 side=side,
                 confidence=confidence,
                 app_version=__version__,
-                **{name: _number(fields.get(name, ""), most) for name, most in BOUNDS.items()},
-                device=_plain(fields.get("device", "")),
-                viewport=_plain(fields.get("viewport", "")),
+                **{name: number(fields.get(name, ""), most) for name, most in BOUNDS.items()},
+                device=plain_text(fields.get("device", "")),
+                viewport=plain_text(fields.get("viewport", "")),
             )
 
     def erase(self, code: str) -> bool:
@@ -220,18 +213,3 @@ def erase(store: Store, secret: Secret, code: str) -> bool:
         participant, number = rows[found]
         store.erase(lambda event: event.get("participant") == participant, numbers=[number])
         return True
-
-
-def _one_of(text: str, allowed: tuple[str, ...] | str) -> str:
-    return text if text and text in allowed else ""
-
-
-def _number(text: str, most: float) -> str:
-    """Keep a number from 0 to `most` as text, to three places."""
-    if not re.fullmatch(r"\d{1,12}(\.\d{1,20})?", text) or float(text) > most:
-        return ""
-    return f"{float(text):.3f}".rstrip("0").rstrip(".")
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"[^\w .x-]", "", text, flags=re.ASCII)[:40]

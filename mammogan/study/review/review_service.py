@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mammogan.study.form_fields import number
 from mammogan.study.review.review_folder import load_review, load_secret
 from mammogan.study.review.verdicts import (
     FINISHED,
@@ -82,7 +83,7 @@ class Desk:
                     position=position,
                     picture=self.plan.series[reviewer][position],
                     artefacts=named,
-                    **{name: _number(fields.get(name, ""), MOST[name]) for name in LOG},
+                    **{name: number(fields.get(name, ""), MOST[name], places=2) for name in LOG},
                 )
             return self._state(turn, reviewer)
 
@@ -159,10 +160,3 @@ class Desk:
 def _position(fields: Mapping[str, str]) -> int:
     text = fields.get("position", "")
     return int(text) if re.fullmatch(r"\d{1,7}", text) else -1
-
-
-def _number(text: str, most: float) -> str:
-    """Keep a number from 0 to `most` as text, to two places."""
-    if not re.fullmatch(r"\d{1,12}(\.\d{1,20})?", text) or float(text) > most:
-        return ""
-    return f"{float(text):.2f}".rstrip("0").rstrip(".")

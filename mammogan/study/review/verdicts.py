@@ -11,7 +11,7 @@ from mammogan.study.web.event_journal import Event
 JUDGED, UNDONE, FINISHED = "judged", "undone", "finished"
 LOG = ("rt_ms", "max_zoom", "wl_changes", "hidden_ms")
 """What is noted with a verdict."""
-SCHEMA = f"""
+_SCHEMA = f"""
 CREATE TABLE verdicts (
     reviewer INTEGER, position INTEGER, picture TEXT, artefacts TEXT, {", ".join(LOG)}, t TEXT,
     UNIQUE (reviewer, position)
@@ -39,7 +39,7 @@ def _apply(connection: sqlite3.Connection, event: Event) -> None:
         connection.execute("INSERT OR IGNORE INTO finished VALUES (?, ?)", (reviewer, event["t"]))
 
 
-TABLES = Tables(SCHEMA, _apply)
+TABLES = Tables(lambda: _SCHEMA, _apply)
 
 
 @dataclass(frozen=True)

@@ -40,13 +40,13 @@ class Tables:
     Attributes
     ----------
     schema
-        Statements that make them.
+        Gives the statements that make them.
     apply
         Puts one event into them: a pure function of tables and event, for it is replayed. It never refuses;
         what is not allowed is found out before an event is added.
     """
 
-    schema: str
+    schema: Callable[[], str]
     apply: Callable[[sqlite3.Connection, Event], None]
 
 
@@ -184,7 +184,7 @@ class Store:
             self._connection.execute("BEGIN IMMEDIATE")
             _clear(self._connection)
             self._connection.execute(_EVENTS)
-            _create(self._connection, self._tables.schema)
+            _create(self._connection, self._tables.schema())
             for event in events:
                 self._put(event)
         self._behind = False
@@ -194,7 +194,7 @@ def peek(folder: Path, tables: Tables) -> View:
     """Look at a store from its journal alone, whether it is being served or not; nothing is written."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.row_factory = sqlite3.Row
-    _create(connection, tables.schema)
+    _create(connection, tables.schema())
     for event in whole_lines(folder / JOURNAL)[0]:
         tables.apply(connection, event)
     return View(connection)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mammogan.errors import ConfigError, DataError
-from mammogan.study.analysis.codebook import TRIALS
+from mammogan.study.analysis.codebook import trial_columns
 from mammogan.study.analysis.read_trials import read, silent
 from mammogan.study.analysis.simulate_readers import Plan, simulate
 from mammogan.study.analysis.study_design import design_of, find_trials
@@ -22,13 +22,13 @@ def table(tmp_path):
     return path
 
 
-def edited(path, change, columns=tuple(TRIALS)):
+def edited(path, change, columns=None):
     """Rewrite a table after `change` of its rows, a list of dicts."""
     with path.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     change(rows)
     with path.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, columns, extrasaction="ignore")
+        writer = csv.DictWriter(stream, columns or list(trial_columns()), extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
     return path
@@ -40,8 +40,8 @@ def setting(row, **values):
 
 def test_what_was_written_is_read(table):
     wrote, found = simulate(SMALL, seed=1), read(table)
-    assert (found.study_id, found.readers, found.roles) == (wrote.study_id, wrote.readers, wrote.roles)
-    for name in ("board_R", "breast_R", "years_R", "reader_N", "trial_N", "synth_left_N", "answer_left_N"):
+    assert (found.study_id, found.readers, found.answers) == (wrote.study_id, wrote.readers, wrote.answers)
+    for name in ("reader_N", "trial_N", "synth_left_N", "answer_left_N"):
         np.testing.assert_array_equal(getattr(found, name), getattr(wrote, name), name)
     for name in ("confidence_N", "rt_ms_N", "zoom_N", "wl_changes_N", "hidden_ms_N"):
         np.testing.assert_allclose(getattr(found, name), getattr(wrote, name), rtol=1e-5, err_msg=name)
@@ -54,7 +54,7 @@ def test_what_was_written_is_read(table):
 
 def test_columns_in_another_order_and_further_ones_are_fine(table):
     before = read(table)
-    edited(table, lambda rows: [row.update(note="x") for row in rows], (*reversed(TRIALS), "note"))
+    edited(table, lambda rows: [row.update(note="x") for row in rows], (*reversed(trial_columns()), "note"))
     np.testing.assert_array_equal(read(table).correct, before.correct)
 
 
@@ -62,8 +62,15 @@ def test_what_readers_did_not_say_is_unknown(table):
     blank = {"role": "", "board": "prefer not", "breast": "", "years": ""}
     edited(table, lambda rows: [row.update(blank) for row in rows if row["participant"] == "P001"])
     found = read(table)
-    assert found.roles[0] == ""
-    assert np.isnan([found.board_R[0], found.breast_R[0], found.years_R[0]]).all()
+    assert [found.answers_to(name)[0] for name in blank] == [""] * 4
+    assert found.roles[1] == "radiologist"
+
+
+def test_other_spellings_of_yes_no_and_a_role_are_understood(table):
+    told = {"role": "Radiologist", "board": "TRUE", "breast": "0", "years": "2.50"}
+    edited(table, lambda rows: [row.update(told) for row in rows if row["participant"] == "P001"])
+    found = read(table)
+    assert [found.answers_to(name)[0] for name in told] == ["radiologist", "yes", "no", "2.50"]
 
 
 REFUSED = {

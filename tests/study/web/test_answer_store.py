@@ -22,7 +22,7 @@ def apply(connection, event):
         connection.execute("INSERT INTO marks VALUES (?, ?)", (event["who"], event["number"]))
 
 
-TABLES = Tables(SCHEMA, apply)
+TABLES = Tables(lambda: SCHEMA, apply)
 
 
 def mark(opened, who, number):
