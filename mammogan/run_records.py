@@ -49,6 +49,14 @@ class Record(BaseModel):
         except (OSError, ValidationError):
             return None
 
+    @classmethod
+    def from_line(cls, line: str) -> Self | None:
+        """Read a record from one line; None where a kill or a power cut has torn it."""
+        try:
+            return cls.model_validate_json(line)
+        except ValidationError:
+            return None
+
     def write(self, path: Path) -> None:
         """Write the record, whole or not at all."""
         write(path, self.model_dump_json(indent=1))

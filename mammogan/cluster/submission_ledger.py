@@ -9,11 +9,9 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from mammogan.errors import ClusterError
 from mammogan.files import write
@@ -50,11 +48,8 @@ def read(run: Path) -> list[Submission]:
     path = RunFolder(run).ledger
     if not path.exists():
         return []
-    records = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        with suppress(ValidationError):
-            records.append(Submission.model_validate_json(line))
-    return records
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return list(filter(None, map(Submission.from_line, lines)))
 
 
 def append(run: Path, node: str, job_id: str, tasks: tuple[int, ...], scheduler: str) -> Submission:

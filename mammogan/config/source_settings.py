@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from mammogan.config.settings import Settings
+from mammogan.config.label_fields import LABEL_FIELDS
+from mammogan.config.settings import GrownSettings, Settings, nearest
 
 
 def _origin(text: str) -> str:
@@ -46,6 +47,10 @@ Origins = tuple[Origin, ...]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 Key = Annotated[str, AfterValidator(_key)]
 Reason = Annotated[str, AfterValidator(_reason)]
+
+
+OWN_KEYS = {"age_band": "age", "density": "density"}
+"""Labels whose origins stand in keys of ``[source]`` that are older than ``[source.labels]``."""
 
 
 class Refusal(Settings):
@@ -110,7 +115,7 @@ class Images(Settings):
     spacing: Origins = Field(default=(), description="Origins of the distance between pixels.")
 
 
-class Source(Settings):
+class Source(GrownSettings):
     """The origins of an image's facts, each list in order of trust: the first to speak is believed.
 
     `patient_pattern` is a regular expression; what its first group (or all of it) matches is the patient. An
@@ -118,6 +123,8 @@ class Source(Settings):
     of its own, as in ``{ML = "MLO"}``. The lists are files of SOP Instance UIDs or accession numbers (paths
     for ``images``), one a line; they and the tables are named relative to the source's folder.
     """
+
+    ADDED: ClassVar[frozenset[str]] = frozenset({"labels"})
 
     kind: Literal["dicom", "images"] = Field(default="dicom", description="Kind of the files.")
     view: Origins = Field(
@@ -139,6 +146,9 @@ class Source(Settings):
     )
     age: Origins = Field(default=("PatientAge",), description="Origins of the age; only the decade is kept.")
     density: Origins = Field(default=(), description="Origins of the BI-RADS density.")
+    labels: dict[str, Origins] = Field(
+        default={}, description='Origins of further labels, by name, as in { vendor = ["table:make"] }.'
+    )
     patient_pattern: Pattern = Field(
         default="",
         description="Regular expression whose first group, or whole match, is the patient; empty takes the "
@@ -162,9 +172,16 @@ class Source(Settings):
     @property
     def origins(self) -> tuple[str, ...]:
         """Every place that a fact or the key of a table is read from."""
-        facts = (self.view, self.laterality, self.patient, self.age, self.density, self.images.spacing)
+        labels = (self.label_origins(name) for name in LABEL_FIELDS)
+        facts = (self.view, self.laterality, self.patient, *labels, self.images.spacing)
         keys = (tuple(table.match.values()) for table in self.tables)
         return tuple(dict.fromkeys(origin for group in (*facts, *keys) for origin in group))
+
+    def label_origins(self, name: str) -> tuple[str, ...]:
+        """Origins of the label `name` of `LABEL_FIELDS`: of the recipe, else those that it always has."""
+        own: dict[str, tuple[str, ...]] = {label: getattr(self, key) for label, key in OWN_KEYS.items()}
+        own |= self.labels
+        return own.get(name, LABEL_FIELDS[name].origins)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -173,6 +190,10 @@ class Source(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if unknown := [name for name in self.labels if name not in LABEL_FIELDS]:
+            raise ValueError(f"labels: there is no label '{unknown[0]}'.{nearest(unknown[0], LABEL_FIELDS)}")
+        if twice := [name for name in OWN_KEYS if name in self.labels]:
+            raise ValueError(f"labels.{twice[0]} has a key of its own: set source.{OWN_KEYS[twice[0]]}")
         for name in ("view", "laterality", "patient"):
             if not getattr(self, name):
                 raise ValueError(f"'{name}' is empty: name at least one origin, or no image can be used")

@@ -15,7 +15,7 @@ from typing import Protocol
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
-from mammogan.config.method import Loss
+from mammogan.config.loss_settings import Loss
 
 
 class Objective(Protocol):

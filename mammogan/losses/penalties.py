@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from mammogan.config.method import Loss
+from mammogan.config.loss_settings import Loss
 from mammogan.losses.critic_gradients import Critic, norms_between, squared_norms, squared_norms_between
 
 Penalty = Callable[[Loss, Critic, Tensor, Tensor, Tensor], Tensor]

@@ -25,7 +25,8 @@ import torch
 
 from mammogan.config.augmentation_settings import Augmentation
 from mammogan.config.dataset import load_recipe
-from mammogan.config.method import Loss, load_method
+from mammogan.config.loss_settings import Loss
+from mammogan.config.method import load_method
 from mammogan.data.phantom.phantom_files import make_patient
 from mammogan.data.preprocess.preprocess import pyramid, take
 from mammogan.files import write

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 import torch
 
-from mammogan.config.method import Loss
+from mammogan.config.loss_settings import Loss
 from mammogan.losses import OBJECTIVES, PENALTIES, SUPERVISIONS
 from mammogan.losses.critic_gradients import norms_between, squared_norms
 

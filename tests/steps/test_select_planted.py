@@ -11,8 +11,9 @@ import pytest
 
 from mammogan import schedule
 from mammogan.config.dataset import load_recipe
-from mammogan.config.method import Selection, load_method
+from mammogan.config.method import load_method
 from mammogan.config.run_config import merge
+from mammogan.config.scoring_settings import Selection
 from mammogan.config.site import load_site
 from mammogan.run_records import Score
 from mammogan.steps import swd_sets
