@@ -21,6 +21,7 @@ from mammogan.cluster.doctor.slurm_facts import Facts, minutes
 from mammogan.config.site import load_site, sites
 from mammogan.errors import ClusterError, ConfigError
 
+PYTHON = ".".join(map(str, sys.version_info[:2]))
 app = typer.Typer()
 app.command()(doctor)
 
@@ -319,8 +320,8 @@ def test_an_image_that_runs_this_python_is_no_problem(commands, tmp_path):
         ("echo 'FATAL: the image is for arm64' >&2; exit 255", "container.image",
          "does not start (exit code 255): FATAL: the image is for arm64"),
         ("echo in.python 3.9; for p in mammogan submitit torch; do echo in.$p 1; done", "container.image",
-         "Python 3.9, and 3.11 here: pickles crash between them"),
-        ("echo in.python 3.11; echo in.mammogan no; echo in.submitit no; echo in.torch 2.13.0",
+         f"Python 3.9, and {PYTHON} here: pickles crash between them"),
+        (f"echo in.python {PYTHON}; echo in.mammogan no; echo in.submitit no; echo in.torch 2.13.0",
          "container.image", "has no mammogan and no submitit"),
     ],
 )  # fmt: skip
@@ -336,7 +337,8 @@ def test_an_image_that_does_not_do_is_found(commands, tmp_path, apptainer, key, 
 
 def test_other_versions_inside_are_warned_of(commands, tmp_path):
     commands(
-        apptainer="echo in.python 3.11; echo in.mammogan 0.0.1; echo in.submitit 1.5.4; echo in.torch 2.13.0"
+        apptainer=f"echo in.python {PYTHON}; echo in.mammogan 0.0.1; echo in.submitit 1.5.4; "
+        "echo in.torch 2.13.0"
     )
     found = told(of_image(tmp_path), "python", levels=("warning",))
     assert found == [
@@ -441,4 +443,4 @@ def test_the_site_without_a_scheduler_is_looked_at_here():
     result = CliRunner().invoke(app, ["--site", "local"])
     assert result.exit_code == 0, result.output
     assert "✓ the scheduler is 'local'" in result.output
-    assert "✓ this Python on this machine: Python 3.11, mammogan" in result.output
+    assert f"✓ this Python on this machine: Python {PYTHON}, mammogan" in result.output
