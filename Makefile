@@ -57,8 +57,8 @@ small: $(VENV)/run ## A real result on 1,000 phantoms to 80x64, sheets in small/
 ui: $(VENV)/run ## Open MLflow's page on what the demo has logged
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(abspath $(DEMO))/mlflow.db --port 5000
 
-test: $(VENV)/dev ## All tests that CI runs, the real Slurm included where it can be installed
-	@if [[ $$(id -u) == 0 ]] && command -v apt-get >/dev/null; then slurm/devcluster/install && { $(FOREIGN_TOOLS); }; fi
+test: $(VENV)/dev ## All tests that CI runs, with Slurm, Apptainer and other tools where they can be installed
+	@if [[ $$(id -u) == 0 ]] && command -v apt-get >/dev/null; then slurm/devcluster/install && { $(FOREIGN_TOOLS); containers/install-apptainer || true; }; fi
 	@mkdir -p build
 	@# Those on the Slurm wait most of the time; the others run meanwhile.
 	@$(BIN)/pytest -m "not slow and slurm" >build/slurm-tests.log 2>&1 & slurm=$$!; trap "kill $$slurm 2>/dev/null" INT TERM; \

@@ -1,7 +1,7 @@
 """What holds for every test: one thread a process, as the many small tensors of tests are fastest.
 
-Threads that wait for each other's tiny shares spin: beside other work, the same tests cost five times the CPU.
-Tests of threads ask for theirs by themselves.
+Threads that wait for each other's tiny shares spin: beside other work, the same tests cost five times the
+CPU. Tests of threads ask for theirs by themselves.
 """
 
 import os

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tomllib
 from importlib import metadata
@@ -20,6 +19,7 @@ from mammogan.cluster.doctor.profile_lines import index
 from mammogan.cluster.doctor.slurm_facts import Facts, minutes
 from mammogan.config.site import load_site, sites
 from mammogan.errors import ClusterError, ConfigError
+from tests.hidden import path_without
 
 PYTHON = ".".join(map(str, sys.version_info[:2]))
 app = typer.Typer()
@@ -160,10 +160,11 @@ def told(made, *names, levels=("problem",)):
 
 @pytest.fixture
 def commands(tmp_path, monkeypatch):
-    """Put shell scripts first on the PATH, as commands that this machine need not have."""
+    """Put shell scripts first on the PATH, as commands that this machine need not have; Apptainer only so."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    monkeypatch.setenv("PATH", f"{folder}:{Path(sys.executable).parent}:/usr/bin:/bin")
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    monkeypatch.setenv("PATH", f"{folder}:{path_without('apptainer', tmp_path, path)}")
 
     def write(**scripts):
         for name, script in scripts.items():
@@ -327,8 +328,6 @@ def test_an_image_that_runs_this_python_is_no_problem(commands, tmp_path):
 )  # fmt: skip
 def test_an_image_that_does_not_do_is_found(commands, tmp_path, apptainer, key, found):
     commands(**({"apptainer": apptainer} if apptainer else {}))
-    if apptainer is None and shutil.which("apptainer"):
-        pytest.skip("this machine has Apptainer beside Python")
     made = of_image(tmp_path)
     ((at, words),) = told(made, "python")
     assert at == key
