@@ -78,9 +78,10 @@ def parameters(
             "kill-on-invalid-dep": "yes",
             "requeue": True,
             **({"mem": f"{resource.mem_gb * 1024:.0f}M"} if resource.mem_gb else {}),
+            **{name: value for name, value in resource.sbatch.items() if value is not False},
         },
         # Slurm 22.05 and later no longer hand --cpus-per-task on from sbatch to srun.
-        "srun_args": ["--kill-on-bad-exit=1", f"--cpus-per-task={resource.cpus_per_task}"],
+        "srun_args": ["--kill-on-bad-exit=1", f"--cpus-per-task={resource.cpus_per_task}", *resource.srun],
         "setup": batch_script.setup(site, folder, node, tasks),
         "teardown": batch_script.teardown(site, folder, node),
         **{name: value for name, value in optional.items() if value},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -40,6 +41,26 @@ class Place(Settings):
     )
 
 
+KEYS_OF_OPTIONS = {
+    "nodes": "nodes",
+    "ntasks": "tasks_per_node",
+    "ntasks-per-node": "tasks_per_node",
+    "cpus-per-task": "cpus_per_task",
+    "mem": "mem_gb",
+    "gpus-per-node": "gpus_per_node",
+    "time": "time_min",
+    "partition": "partition",
+    "account": "account",
+    "qos": "qos",
+}
+"""Options of sbatch that a resource class has keys for."""
+OWN_OPTIONS = frozenset({
+    "array", "chdir", "comment", "dependency", "error", "job-name", "kill-on-invalid-dep", "open-mode",
+    "output", "requeue", "no-requeue", "signal", "wait-all-nodes", "wrap",
+})  # fmt: skip
+"""Options of sbatch on which the job graph, its restarts or its logs depend."""
+
+
 class Resource(Settings):
     """What a job of one class asks for; empty text leaves the choice to the scheduler.
 
@@ -64,6 +85,24 @@ class Resource(Settings):
     partition: str = Field(default="", description="Slurm partition; empty leaves it to Slurm.")
     account: str = Field(default="", description="Slurm account; empty leaves it to Slurm.")
     qos: str = Field(default="", description="Slurm quality of service; empty leaves it to Slurm.")
+    sbatch: dict[str, str | int | bool] = Field(
+        default={},
+        description="Further options of sbatch without their hyphens, as in "
+        '{ constraint = "a100", exclusive = true }; true is an option without a value.',
+    )
+    srun: tuple[str, ...] = Field(default=(), description="Further options of srun, as they are typed.")
+
+    @model_validator(mode="after")
+    def _own_no_option_twice(self) -> Self:
+        for name in self.sbatch:
+            option = name.replace("_", "-")
+            if not re.fullmatch(r"[a-z][a-z0-9-]*", option):
+                raise ValueError(f"sbatch: '{name}' is no long option of sbatch, as 'constraint' is")
+            if option in KEYS_OF_OPTIONS:
+                raise ValueError(f"sbatch: '{name}' has a key of its own: set {KEYS_OF_OPTIONS[option]}")
+            if option in OWN_OPTIONS:
+                raise ValueError(f"sbatch: '{name}' is set by MammoGAN for each job, and can't be set here")
+        return self
 
     @property
     def ranks(self) -> int:
