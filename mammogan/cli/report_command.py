@@ -34,7 +34,7 @@ def report(
     from rich.console import Console
 
     from mammogan.config.run_config import Run
-    from mammogan.steps import STEPS, graph, markers
+    from mammogan.steps import STEPS, Task, graph, markers
     from mammogan.steps.assess_images import assess
     from mammogan.steps.compare_sets import FAMILIES, compare
     from mammogan.steps.comparison_sets import Subjects
@@ -56,7 +56,7 @@ def report(
         files = compare(subjects, lambda now, total: advance())
     markers.mark(run, "compare", 0, files)
     node = next(node for node in graph(settings) if node.name == "report")
-    markers.mark(run, node.name, 0, STEPS[node.step](run, node, 0)(settings))
+    markers.mark(run, node.name, 0, STEPS[node.step](Task(run, node, 0), settings))
     folder = RunFolder(run).report
     Console().print(_summary(read(folder)["measures"]))
     typer.echo(

@@ -18,8 +18,7 @@ from submitit import JobEnvironment
 
 from mammogan.cluster import job_spans, rank_environment, submission_ledger
 from mammogan.config.run_config import load
-from mammogan.config.settings import nearest
-from mammogan.errors import ClusterError, ConfigError, MammoganError, StopRequestedError
+from mammogan.errors import ClusterError, MammoganError, StopRequestedError
 from mammogan.run_records import Failure
 from mammogan.steps.job_graph import graph
 
@@ -78,12 +77,9 @@ def perform(run: Path, name: str, task: int) -> None:
     """
     from mammogan import steps
 
-    nodes = {node.name: node for node in graph(load(run))}
-    if name not in nodes:
-        raise ConfigError(f"The run '{run}' has no step '{name}'.{nearest(name, nodes)}")
-    node = nodes[name]
-    if not 0 <= task < node.tasks:
-        raise ConfigError(f"The step '{name}' has no task '{task}': its tasks are 0 to {node.tasks - 1}.")
+    launched = load(run)
+    node = steps.find_task(run, name, task, launched).node
+    nodes = {each.name: each for each in graph(launched)}
     if steps.is_done(run, node, task):
         log.info("%s task %d is done already", name, task)
         return

@@ -1,6 +1,6 @@
 """The pipeline's steps, and what the scheduler's side asks of them: run one, is it done, how far is it.
 
-A step's module defines a frozen `Step` whose call does the work of one task and gives the files that it made.
+A step is a function that does the work of one `Task` and returns the files that it made.
 """
 
 from __future__ import annotations
@@ -8,10 +8,8 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import cast
 
-from mammogan.config.run_config import Run, load
-from mammogan.errors import ConfigError
+from mammogan.config.run_config import load
 from mammogan.run_records import Progress
 from mammogan.steps import (
     assess_images,
@@ -26,24 +24,24 @@ from mammogan.steps import (
     write_report,
 )
 from mammogan.steps.job_graph import Node, graph
-from mammogan.steps.step import Step
+from mammogan.steps.task import Step, Task, find_task
 from mammogan.steps.task_progress import progress
 
-__all__ = ["STEPS", "Node", "Progress", "Step", "graph", "is_done", "progress", "run"]
+__all__ = ["STEPS", "Node", "Progress", "Step", "Task", "find_task", "graph", "is_done", "progress", "run"]
 
-STEPS: dict[str, type[Step]] = {
-    "list": shard_steps.ListFiles,
-    "catalogue": shard_steps.ReadHeaders,
-    "plan": shard_steps.PlanShards,
-    "shards": shard_steps.BuildShards,
-    "finalise": shard_steps.FinishShards,
-    "train": train_stage.TrainStage,
-    "score": score_checkpoints.ScoreCheckpoints,
-    "select": select_checkpoint.SelectCheckpoint,
-    "sample": sample_pool.SamplePool,
-    "assess": assess_images.AssessImages,
-    "compare": compare_sets.CompareSets,
-    "report": write_report.WriteReport,
+STEPS: dict[str, Step] = {
+    "list": shard_steps.list_source_files,
+    "catalogue": shard_steps.read_headers_of_part,
+    "plan": shard_steps.plan_shards,
+    "shards": shard_steps.build_part,
+    "finalise": shard_steps.finish_shards,
+    "train": train_stage.train,
+    "score": score_checkpoints.score_checkpoints,
+    "select": select_checkpoint.select_checkpoint,
+    "sample": sample_pool.sample_pool,
+    "assess": assess_images.assess_images,
+    "compare": compare_sets.compare_sets,
+    "report": write_report.write_report,
 }
 
 # Models that version 0.1.0 logged to MLflow name their loader so; it is light, and heavy imports wait inside.
@@ -61,12 +59,8 @@ def run(run_dir: Path, node: str, task: int = 0) -> None:
         If the run has no such node or task.
     """
     launched = load(run_dir)
-    nodes = {item.name: item for item in graph(launched)}
-    if node not in nodes:
-        raise ConfigError(f"This run has no step '{node}'. Its steps: {', '.join(nodes)}.")
-    if not 0 <= task < nodes[node].tasks:
-        raise ConfigError(f"Step '{node}' has no task '{task}': it has {nodes[node].tasks}, counted from 0.")
-    files = STEPS[nodes[node].step](run_dir, nodes[node], task)(cast(Run, launched))
+    found = find_task(run_dir, node, task, launched)
+    files = STEPS[found.node.step](found, launched)
     if os.environ.get("RANK", "0") == "0":
         markers.mark(run_dir, node, task, files)
 

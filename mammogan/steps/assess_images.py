@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mammogan.config.run_config import Run
 from mammogan.steps import feature_parts
-from mammogan.steps.step import Step
+from mammogan.steps.task import Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,18 +19,15 @@ if TYPE_CHECKING:
 TOLD_EVERY = 16
 
 
-class AssessImages(Step):
-    """Measure one task's share of synthetics, held-out reals and training reals."""
+def assess_images(task: Task, run: Run) -> list[Path]:
+    """Write a file a part into ``assess``; parts that are there and whole are left as they are."""
+    from mammogan.steps.comparison_sets import Subjects
 
-    def __call__(self, run: Run) -> list[Path]:
-        """Write a file a part into ``assess``; parts that are there and whole are left as they are."""
-        from mammogan.steps.comparison_sets import Subjects
+    def told(done: int, total: int) -> None:
+        if done % TOLD_EVERY == 0 or done == total:
+            task.progress(done, total)
 
-        def told(done: int, total: int) -> None:
-            if done % TOLD_EVERY == 0 or done == total:
-                self.progress(done, total)
-
-        return assess(Subjects(self.folder, run), self.task, self.node.tasks, told)
+    return assess(Subjects(task.folder, run), task.number, task.node.tasks, told)
 
 
 def assess(

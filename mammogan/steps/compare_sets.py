@@ -14,7 +14,7 @@ from mammogan.files import write
 from mammogan.run_folder import RunFolder
 from mammogan.steps import feature_parts, report_measures
 from mammogan.steps.select_checkpoint import read_choice, scores
-from mammogan.steps.step import Step
+from mammogan.steps.task import Task
 
 if TYPE_CHECKING:
     from mammogan.metrics.comparison.measure import Measure
@@ -26,17 +26,14 @@ log = logging.getLogger(__name__)
 FAMILIES = ("distributions", "joint", "spectra", "features", "diversity", "copies")
 
 
-class CompareSets(Step):
-    """Join the parts that the step `assess` has left, and compare the sets of each view."""
+def compare_sets(task: Task, run: Run) -> list[Path]:
+    """Write ``measures.json``, ``measures.csv`` and ``images.csv`` into ``report``."""
+    from mammogan.steps.comparison_sets import Subjects
 
-    def __call__(self, run: Run) -> list[Path]:
-        """Write ``measures.json``, ``measures.csv`` and ``images.csv`` into ``report``."""
-        from mammogan.steps.comparison_sets import Subjects
+    def told(done: int, total: int) -> None:
+        task.progress(done, total, "families of measures")
 
-        def told(done: int, total: int) -> None:
-            self.progress(done, total, "families of measures")
-
-        return compare(Subjects(self.folder, run), told)
+    return compare(Subjects(task.folder, run), told)
 
 
 def compare(

@@ -14,45 +14,42 @@ from mammogan.run_folder import RunFolder
 from mammogan.run_records import Choice, Distance, Rival, Score
 from mammogan.schedule import Stage
 from mammogan.steps.licence_notice import TERMS, terms
-from mammogan.steps.step import Step
+from mammogan.steps.task import Task
 
 
-class SelectCheckpoint(Step):
-    """Choose among the scored checkpoints of the last stage."""
+def select_checkpoint(task: Task, run: Run) -> list[Path]:
+    """Write the choice, its margin and its rivals, all scores in a table, and the chosen generator.
 
-    def __call__(self, run: Run) -> list[Path]:
-        """Write the choice, its margin and its rivals, all scores in a table, and the chosen generator.
+    Of each stage's checkpoints the best and the last outlive this, and those that are not scored.
+    """
+    from mammogan.train import checkpoint
+    from mammogan.train.checkpoint_retention import Retention
+    from mammogan.train.export_model import export
 
-        Of each stage's checkpoints the best and the last outlive this, and those that are not scored.
-        """
-        from mammogan.train import checkpoint
-        from mammogan.train.checkpoint_retention import Retention
-        from mammogan.train.export_model import export
-
-        last = schedule.plan(run.method)[-1]
-        rivals = scores(self.folder, last)
-        if not rivals:
-            raise RunFailedError(
-                f"Nothing to choose from: no checkpoint of stage {last.index} is scored. Run the step "
-                f"'score-{last.index}' first."
-            )
-        choice = lowest_swd(rivals, run.method.selection.tie_sd)
-        folder = RunFolder(self.folder)
-        choice.write(folder.choice)
-        stages = schedule.plan(run.method)
-        write(folder.scores_table, table([score for stage in stages for score in scores(self.folder, stage)]))
-        chosen = checkpoint.at(self.folder, choice.stage, choice.images)
-        notice = folder.model / TERMS
-        files = export(chosen, run.method, folder.model)
-        write(notice, terms(run))
-        for stage in stages:
-            ranked = sorted(scores(self.folder, stage), key=lambda score: score.above_floor)
-            unscored = set(stage.checkpoints()) - {score.images for score in ranked}
-            best = {score.images for score in ranked[: run.method.scoring.kept]}
-            if stage == last:
-                best.add(choice.images)
-            Retention(self.folder, stage.index).once_scored(stage.images, best | unscored)
-        return [folder.choice, folder.scores_table, *files, notice]
+    last = schedule.plan(run.method)[-1]
+    rivals = scores(task.folder, last)
+    if not rivals:
+        raise RunFailedError(
+            f"Nothing to choose from: no checkpoint of stage {last.index} is scored. Run the step "
+            f"'score-{last.index}' first."
+        )
+    choice = lowest_swd(rivals, run.method.selection.tie_sd)
+    folder = RunFolder(task.folder)
+    choice.write(folder.choice)
+    stages = schedule.plan(run.method)
+    write(folder.scores_table, table([score for stage in stages for score in scores(task.folder, stage)]))
+    chosen = checkpoint.at(task.folder, choice.stage, choice.images)
+    notice = folder.model / TERMS
+    files = export(chosen, run.method, folder.model)
+    write(notice, terms(run))
+    for stage in stages:
+        ranked = sorted(scores(task.folder, stage), key=lambda score: score.above_floor)
+        unscored = set(stage.checkpoints()) - {score.images for score in ranked}
+        best = {score.images for score in ranked[: run.method.scoring.kept]}
+        if stage == last:
+            best.add(choice.images)
+        Retention(task.folder, stage.index).once_scored(stage.images, best | unscored)
+    return [folder.choice, folder.scores_table, *files, notice]
 
 
 def scores(run: Path, stage: Stage) -> list[Score]:

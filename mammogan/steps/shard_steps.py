@@ -6,86 +6,74 @@ Each looks at the set's own records to say whether it is done.
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 from mammogan.config.run_config import Launched, Run
 from mammogan.errors import DataError, StopRequestedError
 from mammogan.steps.job_graph import Node
-from mammogan.steps.step import Step
+from mammogan.steps.task import Task
 
 
-class ListFiles(Step):
-    """List every file of the sources."""
+def list_source_files(task: Task, run: Launched) -> list[Path]:
+    """List them, on a compute node: an archive may hold a million."""
+    from mammogan.data.shards.file_listing import list_files
 
-    def __call__(self, run: Launched) -> list[Path]:
-        """List them, on a compute node: an archive may hold a million."""
-        from mammogan.data.shards.file_listing import list_files
-
-        list_files(Path(run.shards))
-        return []
+    list_files(Path(run.shards))
+    return []
 
 
-class ReadHeaders(Step):
-    """Read and screen the headers of a part of the files."""
+def read_headers_of_part(task: Task, run: Launched) -> list[Path]:
+    """Read every n-th part of the list, n being the number of tasks."""
+    from mammogan.data.shards.header_catalogue import read_headers
 
-    def __call__(self, run: Launched) -> list[Path]:
-        """Read every n-th part of the list, n being the number of tasks."""
-        from mammogan.data.shards.header_catalogue import read_headers
-
-        read_headers(Path(run.shards), self.task, self.node.tasks, _workers(), self.headers_done)
-        return []
-
-    def headers_done(self, done: int, total: int) -> None:
-        """Tell how far it is now and then, and stop where the scheduler asks for it."""
-        if done % 1000 == 0 or done == total:
-            self.progress(done, total, "headers")
-        _stop_if_asked()
+    read_headers(Path(run.shards), task.number, task.node.tasks, _workers(), partial(_headers_done, task))
+    return []
 
 
-class PlanShards(Step):
-    """Decide which image goes into which shard."""
-
-    def __call__(self, run: Launched) -> list[Path]:
-        """Sort the catalogue, split it by patient, and write the plan."""
-        from mammogan.data.shards.shard_plan import arrange
-
-        arrange(Path(run.shards))
-        return []
+def _headers_done(task: Task, done: int, total: int) -> None:
+    """Tell how far it is now and then, and stop where the scheduler asks for it."""
+    if done % 1000 == 0 or done == total:
+        task.progress(done, total, "headers")
+    _stop_if_asked()
 
 
-class BuildShards(Step):
-    """Build a part of what is planned; quick when it is built already."""
+def plan_shards(task: Task, run: Launched) -> list[Path]:
+    """Sort the catalogue, split it by patient, and write the plan."""
+    from mammogan.data.shards.shard_plan import arrange
 
-    def __call__(self, run: Launched) -> list[Path]:
-        """Build every n-th shard, n being the number of tasks."""
-        from mammogan.data.shards.build_shards import build_shards
-
-        build_shards(Path(run.shards), self.task, self.node.tasks, _workers(), self.images_done)
-        return []
-
-    def images_done(self, done: int, total: int) -> None:
-        """Tell how far it is, and stop where the scheduler asks for it."""
-        self.progress(done, total)
-        _stop_if_asked()
+    arrange(Path(run.shards))
+    return []
 
 
-class FinishShards(Step):
-    """Take duplicates out, write ledger and manifest."""
+def build_part(task: Task, run: Launched) -> list[Path]:
+    """Build every n-th shard, n being the number of tasks."""
+    from mammogan.data.shards.build_shards import build_shards
 
-    def __call__(self, run: Launched) -> list[Path]:
-        """Finish the set, and see that it is the one that a training run was launched with."""
-        from mammogan.data.shards.finalise import finalise
-        from mammogan.data.shards.shard_reader import ShardSet
+    build_shards(Path(run.shards), task.number, task.node.tasks, _workers(), partial(_images_done, task))
+    return []
 
-        shards = Path(run.shards)
-        if not ShardSet(shards).is_built:
-            finalise(shards)
-        if isinstance(run, Run) and ShardSet(shards).identity != run.data_identity:
-            raise DataError(
-                f"The shard set '{run.shards}' is no longer the one that this run was launched with: plan it "
-                "again from the same sources, or launch a new run."
-            )
-        return []
+
+def _images_done(task: Task, done: int, total: int) -> None:
+    """Tell how far it is, and stop where the scheduler asks for it."""
+    task.progress(done, total)
+    _stop_if_asked()
+
+
+def finish_shards(task: Task, run: Launched) -> list[Path]:
+    """Finish the set, and see that it is the one that a training run was launched with."""
+    from mammogan.data.shards.finalise import finalise
+    from mammogan.data.shards.shard_reader import ShardSet
+
+    shards = Path(run.shards)
+    if not ShardSet(shards).is_built:
+        finalise(shards)
+    if isinstance(run, Run) and ShardSet(shards).identity != run.data_identity:
+        raise DataError(
+            f"The shard set '{run.shards}' is no longer the one that this run was launched with: plan it "
+            "again from the same sources, or launch a new run."
+        )
+    return []
 
 
 def _workers() -> int | None:

@@ -92,11 +92,9 @@ def test_choosing_among_nothing_says_what_to_run_first(run):
 
 
 def test_an_unknown_step_or_task_is_answered_with_those_that_are(run):
-    with pytest.raises(
-        ConfigError, match=r"no step 'trian-0'\. Its steps: shards, finalise, train-0, score-0, train-1"
-    ):
+    with pytest.raises(ConfigError, match=r"no step 'trian-0'\. Did you mean 'train-0'"):
         steps.run(run[0], "trian-0")
-    with pytest.raises(ConfigError, match=r"'select' has no task '1': it has 1, counted from 0"):
+    with pytest.raises(ConfigError, match=r"'select' has no task '1': its tasks are 0 to 0"):
         steps.run(run[0], "select", 1)
 
 
