@@ -57,7 +57,7 @@ def page(found: Results, bank: Bank, printed: bool = False) -> str:
     kinds = [row for row in found.kinds if row.synthetic.hits or row.real.hits]
     return html_helpers.render(
         "review_report.html",
-        printed,
+        printed=printed,
         r=found,
         kinds=sorted(kinds, key=lambda row: -row.synthetic.hits - row.real.hits),
         figure=forest(found.views),

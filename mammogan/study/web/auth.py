@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mammogan.study.web.page_templates import html
+from mammogan.pages.html_helpers import render
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -108,9 +108,9 @@ class Gate:
                     )
                     return answer
         if not roles and not path.startswith(OPEN):
-            return HTMLResponse(html("closed.html"), 403)
+            return HTMLResponse(render("closed.html"), 403)
         if scope["method"] == "POST" and headers.get(b"sec-fetch-site", b"") == b"cross-site":
-            return HTMLResponse(html("closed.html"), 403)
+            return HTMLResponse(render("closed.html"), 403)
         return None
 
     def _key(self, role: str) -> str:

@@ -14,8 +14,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from mammogan.errors import MammoganError
+from mammogan.pages.html_helpers import render
 from mammogan.study.web.auth import Gate
-from mammogan.study.web.page_templates import html
 
 log = logging.getLogger(__name__)
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -58,7 +58,7 @@ Fields = Annotated[dict[str, str], Depends(_fields)]
 
 def page(template: str, http_status: int = 200, **values: Any) -> HTMLResponse:
     """Answer with a template filled in."""
-    return HTMLResponse(html(template, **values), http_status)
+    return HTMLResponse(render(template, **values), http_status)
 
 
 def go(to: str) -> RedirectResponse:
