@@ -15,7 +15,7 @@ def interval_plot(measure: Mapping[str, Any]) -> str:
     """Draw a measure as an SVG of one line.
 
     The red band is what halves of the reals give, the blue line the value's interval, the diamond the value,
-    the ring the value of as few images as a half has (which is what to hold against the band), and the tick
+    the ring the value of as few images as a half has (which is what to compare with the band), and the tick
     what equal distributions have.
     """
     null, interval = measure["null"], measure["ci"]

@@ -113,12 +113,12 @@ class Question:
 
     @property
     def allowed(self) -> str:
-        """Say in words what an answer may be."""
+        """Return in words what an answer may be."""
         return ", ".join(self.options) if self.options else f"a number from {self.low:g}"
 
     @property
     def column(self) -> str:
-        """Say in words what the column holds."""
+        """Return in words what the column holds."""
         listed = f": {' or '.join(self.options)}" if self.options else ""
         return f"{self.meaning}{listed}; empty: not said."
 
