@@ -188,12 +188,12 @@ def _sheet(tiles: list[list[NDArray[np.uint16]]], pairs: bool) -> NDArray[np.uin
     """Lay out a row a latent if `pairs`, else whole rows of one view after another."""
     import numpy as np
 
-    from mammogan.pages.image_sheet import PAPER, sheet
+    from mammogan.pages.image_sheet import WHITE, sheet
 
     if pairs:
         return sheet([tile for latent in zip(*tiles, strict=True) for tile in latent], len(tiles))
     columns = min(SHEET_COLUMNS, len(tiles[0]))
-    blank = [np.full_like(tiles[0][0], PAPER)] * (-len(tiles[0]) % columns)
+    blank = [np.full_like(tiles[0][0], WHITE)] * (-len(tiles[0]) % columns)
     return sheet([tile for view in tiles for tile in (*view, *blank)], columns)
 
 

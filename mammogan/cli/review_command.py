@@ -169,7 +169,7 @@ def _unblinded(review: Path, early: bool) -> Results:
         open_ones = [str(number) for number, one in enumerate(found.reviewers, 1) if not one.is_finished]
         raise ConfigError(
             f"Reviewer {', '.join(open_ones)} of '{review}' has not ended the session, and nobody who still "
-            "looks should know what was found. --early tells it nevertheless."
+            "looks should know what was found. --early shows it nevertheless."
         )
     return found
 
@@ -203,6 +203,6 @@ def _summary(found: Results) -> Table:
             (percent(rate.value), between(*rate.interval)) if rate.of else ("", "")
             for rate in (row.synthetic, row.real)
         ]
-        told = f"{100 * more.value:+.1f} ({100 * more.low:+.1f} to {100 * more.high:+.1f})" if more else ""
-        table.add_row(row.name, *cells[0], *cells[1], told)
+        excess = f"{100 * more.value:+.1f} ({100 * more.low:+.1f} to {100 * more.high:+.1f})" if more else ""
+        table.add_row(row.name, *cells[0], *cells[1], excess)
     return table

@@ -111,7 +111,7 @@ def status(study: Folder) -> None:
 
 
 def lock(study: Folder) -> None:
-    """Take no more answers, for good: only then does an export tell what was right."""
+    """Take no more answers, for good: only then does an export show what was right."""
     from mammogan.study.reader.study_service import lock as close
 
     with _opened(study) as store, store.transaction() as transaction:
@@ -135,8 +135,8 @@ def export(
         with _opened(study) as store, store.transaction() as transaction:
             transaction.add(answer_tables.UNBLINDED, where="export")
     write_tables(study, out, fixed, view)
-    told = "with what was right" if locked else "without what was right: the study is not locked"
-    typer.echo(f"{out}: trials.csv, participants.csv, codebook.md, {told}")
+    answers = "with what was right" if locked else "without what was right: the study is not locked"
+    typer.echo(f"{out}: trials.csv, participants.csv, codebook.md, {answers}")
     if locked:
         typer.echo(f"Next: mammogan study analyse {out} --out {out}-analysis")
 
@@ -174,7 +174,7 @@ def erase(
 
     with _opened(study) as store:
         if not take_out(store, load_secret(study), code):
-            raise ConfigError(f"The code '{code}' is nobody's here: it may have been erased before.")
+            raise ConfigError(f"The code '{code}' is nobody's in this study: it may have been erased before.")
     typer.echo(f"{study}: erased. Copies, packs and exports made before are yours to delete.")
 
 

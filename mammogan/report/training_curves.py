@@ -18,7 +18,7 @@ def loss_curves(stages: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> st
         ("Critic: Wasserstein estimate", {"estimate": ("critic/wasserstein", -1)}),
         ("Gradient penalty", {"penalty": ("critic/penalty", 1)}),
         (
-            "View told wrong (cross-entropy)",
+            "Classification of the view (cross-entropy)",
             {"real": ("critic/label_real", 1), "synthetic": ("generator/label", 1)},
         ),
     )

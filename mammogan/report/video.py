@@ -162,18 +162,18 @@ def side_by_side(
     for moment in zip(*views, strict=True):
         images = [image_HW for cell in zip(*moment, strict=True) for image_HW in cell]
         count = doublings(len(images[0]), height_px or max(HEIGHT_PX, len(images[0])))
-        paper = sheet([rescaled(image_HW, count) for image_HW in images], columns * len(views))
-        yield (paper >> 8).astype(np.uint8)
+        frame_HW = sheet([rescaled(image_HW, count) for image_HW in images], columns * len(views))
+        yield (frame_HW >> 8).astype(np.uint8)
 
 
 def captioned(frame_HW: Frame, text: str) -> Frame:
     """Add a line of text below a frame."""
     from PIL import Image, ImageDraw, ImageFont
 
-    strip = Image.new("L", (frame_HW.shape[1], CAPTION_PX), CARD)
+    caption = Image.new("L", (frame_HW.shape[1], CAPTION_PX), CARD)
     font = ImageFont.load_default(size=CAPTION_PX * 0.6)
-    ImageDraw.Draw(strip).text((8, CAPTION_PX / 2), text, fill=INK, font=font, anchor="lm")
-    return np.concatenate([frame_HW, np.asarray(strip)])
+    ImageDraw.Draw(caption).text((8, CAPTION_PX / 2), text, fill=INK, font=font, anchor="lm")
+    return np.concatenate([frame_HW, np.asarray(caption)])
 
 
 def read_frame(path: Path) -> Frame:

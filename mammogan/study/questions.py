@@ -2,7 +2,7 @@
 
 Form, store, export, codebook, simulated readers and analysis all follow `QUESTIONS`, when they are used and
 not when they are imported. A new question is a new row, in this file alone; to studies of before it was not
-put, and all of their participants count as not having said.
+put, and all of their participants count as not having answered.
 """
 
 from __future__ import annotations

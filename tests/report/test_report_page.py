@@ -10,7 +10,7 @@ import pytest
 from matplotlib.image import imread
 
 from mammogan.pages.html_helpers import Section
-from mammogan.pages.image_sheet import GAP_PX, PAPER, png, sheet
+from mammogan.pages.image_sheet import GAP_PX, WHITE, png, sheet
 from mammogan.report.report_page import REPORT_SECTIONS, Findings, contact, page
 from tests.steps import scored
 
@@ -92,8 +92,8 @@ def test_a_sheet_lays_images_out_row_by_row_with_white_between():
     assert np.unique(paper[:20, :16]) == 100
     assert np.unique(paper[:20, 16 + GAP_PX :]) == 101
     assert np.unique(paper[20 + GAP_PX :, :16]) == 102
-    assert np.unique(paper[20 : 20 + GAP_PX]) == PAPER
-    assert np.unique(paper[20 + GAP_PX :, 16:]) == PAPER
+    assert np.unique(paper[20 : 20 + GAP_PX]) == WHITE
+    assert np.unique(paper[20 + GAP_PX :, 16:]) == WHITE
 
 
 def test_enlarging_repeats_pixels():

@@ -149,9 +149,9 @@ def test_nothing_of_a_participant_but_his_answers_is_exported(folder, tmp_path):
 
 def test_erasing_by_code_works_from_the_command_line(folder):
     codes = take_part(folder, people=2, pairs=1)
-    assert "nobody's here" in refused(ConfigError, "erase", folder, "AAAA-AAAA")
+    assert "nobody's in this study" in refused(ConfigError, "erase", folder, "AAAA-AAAA")
     assert "erased" in done("erase", folder, codes[0])
-    assert "nobody's here" in refused(ConfigError, "erase", folder, codes[0])
+    assert "nobody's in this study" in refused(ConfigError, "erase", folder, codes[0])
     assert "1 │ 0 │ 1 │ 1" in " ".join(done("status", folder).split())
 
 

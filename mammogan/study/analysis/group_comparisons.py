@@ -20,7 +20,7 @@ from mammogan.study.questions import QUESTIONS, RADIOLOGIST, Groups, Question, S
 
 Mask = NDArray[np.bool_]
 FEWEST, FEW = 2, 10
-"""Readers on a side below which nothing is computed, and below which it is said that they are few."""
+"""Readers on a side below which nothing is computed, and below which the note names how few they are."""
 
 
 @dataclass(frozen=True)

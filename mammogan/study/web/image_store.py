@@ -1,4 +1,4 @@
-"""The pictures of a study, such that nothing but what is seen on them can tell where one comes from.
+"""The pictures of a study, such that nothing but what is seen on them gives away where one comes from.
 
 A picture is sent as the grey bytes of its pixels, row by row, and nothing else: no encoder, no header, no
 metadata, and one length for all. Both arms go through one window to 8 bits and lose what lies outside the
