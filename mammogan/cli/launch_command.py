@@ -197,8 +197,11 @@ def _show(
     console.print(f"Run {run.run_id}: {run.method.method.name} at {run.site.site.name}, in {folder}\n")
     console.print(stages_table(run, train))
     console.print()
-    shards, pace = of_set(run.method, Path(run.shards)), pace_of(run.method, DEVICE, calibration)
-    show_cost(run.method, run.site, shards, pace, console)
+    try:
+        shards, pace = of_set(run.method, Path(run.shards)), pace_of(run.method, DEVICE, calibration)
+        show_cost(run.method, run.site, shards, pace, console)
+    except ConfigError as error:  # a run whose cost nobody can tell can be launched all the same
+        console.print(str(error), highlight=False)
     console.print("\nJobs")
     for node in wanted:
         after = f", after {' and '.join(node.needs)}" if node.needs else ""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mammogan.errors import ConfigError, DataError
+from mammogan.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from mammogan.train.draw_images import Model
@@ -36,24 +37,22 @@ Labels = Annotated[
 
 def open_model(source: Path) -> tuple[Model, str, dict[str, Any]]:
     """Load a model onto this machine's device; give it with its terms, and what identifies it."""
-    from mammogan.config.run_config import FILE_NAME
     from mammogan.files import sha256
     from mammogan.steps.licence_notice import TERMS
-    from mammogan.steps.select_checkpoint import model_folder
-    from mammogan.train import device
+    from mammogan.train import accelerator
     from mammogan.train.export_model import WEIGHTS, load
 
     folder = source
-    if (source / FILE_NAME).exists():
-        folder = model_folder(source)
+    if RunFolder(source).settings.exists():
+        folder = RunFolder(source).model
         if not folder.exists():
             raise DataError(
                 f"The run '{source}' has no model yet: it exports one once it has chosen a checkpoint. "
                 f"`mammogan status {source}` tells how far it is, `mammogan video --training` shows it."
             )
-    device.prepare(here := device.local_device())
+    accelerator.prepare(device := accelerator.local_device())
     model = load(folder)
-    model.generator.to(here)
+    model.generator.to(device)
     try:
         terms = (folder / TERMS).read_text(encoding="utf-8")
     except FileNotFoundError:

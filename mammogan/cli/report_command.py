@@ -9,6 +9,7 @@ import typer
 
 from mammogan.cli.model_options import progress
 from mammogan.errors import ConfigError
+from mammogan.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -37,7 +38,7 @@ def report(
     from mammogan.steps.assess_images import assess
     from mammogan.steps.compare_sets import FAMILIES, compare
     from mammogan.steps.comparison_sets import Subjects
-    from mammogan.steps.report_measures import JSON, TABLE, read, report_folder
+    from mammogan.steps.report_measures import JSON, TABLE, read
 
     if (tasks > 1) != (task is not None):
         raise ConfigError("--tasks and --task go together: how many processes there are, and which this is.")
@@ -56,7 +57,7 @@ def report(
     markers.mark(run, "compare", 0, files)
     node = next(node for node in graph(settings) if node.name == "report")
     markers.mark(run, node.name, 0, STEPS[node.step](run, node, 0)(settings))
-    folder = report_folder(run)
+    folder = RunFolder(run).report
     Console().print(_summary(read(folder)["measures"]))
     typer.echo(
         f"{folder / 'index.html'} shows all of it; {folder / JSON} and {folder / TABLE} hold the numbers"

@@ -226,15 +226,21 @@ def _contents(found: ShardSet) -> Table:
 def _print_tallies(tallies: tuple[Tally, ...]) -> None:
     from rich.table import Table
 
+    from mammogan.data.screening.header_rules import HEADER_RULES
+    from mammogan.data.screening.pixel_rules import PIXEL_RULES
+
+    meanings = {name: rule.reason for name, rule in HEADER_RULES.items()}
+    meanings |= {name: rule.reason for name, rule in PIXEL_RULES.items()}
     table = Table(title="What became of every file")
     for name in ("dataset", "outcome", "reason"):
         table.add_column(name)
     table.add_column("files", justify="right")
+    table.add_column("meaning")
     for tally in tallies:
-        table.add_row(tally.recipe, "accepted", "", str(tally.accepted))
+        table.add_row(tally.recipe, "accepted", "", str(tally.accepted), "")
         for outcome, reasons in (("refused", tally.refused), ("unreadable", tally.unreadable)):
             for reason, files in reasons.items():
-                table.add_row(tally.recipe, outcome, reason, str(files))
+                table.add_row(tally.recipe, outcome, reason, str(files), meanings.get(reason, ""))
         table.add_row(tally.recipe, "seen", "", str(tally.files), end_section=True)
     _print(table)
 

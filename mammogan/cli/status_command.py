@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,7 +75,8 @@ def _progress(watcher: Watcher, states: Sequence[NodeState]) -> dict[str, Progre
         if state.node.step == "train" and state.node.stage is not None:
             total = stages[state.node.stage].images
             done = total if state.state == "done" else far.done if far else 0
-            far = replace(far or steps.Progress(0, 0, ""), done=done, total=total, unit="kimg")
+            far = far or steps.Progress(done=0, total=0, unit="")
+            far = far.model_copy(update={"done": done, "total": total, "unit": "kimg"})
             found[name] = far
         elif far and state.state != "done":
             found[name] = far

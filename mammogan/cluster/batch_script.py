@@ -6,12 +6,13 @@ Slurm's commands are on the nodes and not in the image: whatever asks Slurm for 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mammogan.cluster import container_image, submission_ledger
+from mammogan.cluster import container_image
 from mammogan.config.site import Site
 from mammogan.errors import MammoganError, StopRequestedError
+from mammogan.run_folder import RunFolder
 from mammogan.steps.job_graph import Node
 
 # bash runs a trap only between commands: srun goes to the background, and is waited for again after a signal.
@@ -44,9 +45,9 @@ again=no
 if [ $rc -eq @STOPPED@ ]; then
   [ "${SLURM_RESTART_COUNT:-0}" -lt @REQUEUES@ ] && again=yes
 elif [ $rc -ne 0 ]; then
-  attempts=@RUN@/attempts/@NODE@-$task.log failure=@RUN@/failures/@NODE@-$task.json
+  attempts=@ATTEMPTS@ failure=@FAILURE@
   mkdir -p "${attempts%/*}"
-  at=$(grep -o '"done": [0-9]*' @RUN@/progress/@NODE@-$task.json 2>/dev/null | grep -o '[0-9]*')
+  at=$(grep -o '"done": [0-9]*' @PROGRESS@ 2>/dev/null | grep -o '[0-9]*')
   before=$(grep "^job=$job " "$attempts" 2>/dev/null)
   said=$(cat "$failure" 2>/dev/null ||
     tac @LOGS@/"$job"_0_log.out | sed -n '/^srun: error: /p; /Starting with/q' | tail -n 1)
@@ -67,7 +68,7 @@ def setup(site: Site, folder: Path, node: Node, tasks: Sequence[int]) -> list[st
     variables |= container_image.variables(site) | site.environment.variables
     exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     scratch = [f'export MAMMOGAN_SCRATCH="{site.storage.scratch}"'] if site.storage.scratch else []
-    stop = f'{shlex.quote(str(folder / "stop"))}/{node.name}."$SLURM_JOB_ID"'
+    stop = f'{shlex.quote(str(RunFolder(folder).stop_requests))}/{node.name}."$SLURM_JOB_ID"'
     return [
         "set -e",
         _task(tasks),
@@ -94,14 +95,21 @@ def teardown(site: Site, folder: Path, node: Node) -> list[str]:
         "MENDABLE": str(MammoganError.exit_code),
         "REQUEUES": str(site.site.requeues),
         "RETRIES": str(site.site.retries),
-        "RUN": shlex.quote(str(folder)),
-        "LOGS": shlex.quote(str(submission_ledger.logs(folder, node.name))),
-        "NODE": node.name,
+        "ATTEMPTS": _of_task(RunFolder(folder).attempts, node),
+        "FAILURE": _of_task(RunFolder(folder).failure, node),
+        "PROGRESS": _of_task(RunFolder(folder).progress, node),
+        "LOGS": shlex.quote(str(RunFolder(folder).logs(node.name))),
     }
     text = AFTERWARDS
     for name, value in values.items():
         text = text.replace(f"@{name}@", value)
     return text.splitlines()
+
+
+def _of_task(path: Callable[[str, int], Path], node: Node) -> str:
+    """Write a task's path for bash, which alone knows the task; task 0 stands in for it."""
+    folder, name = path(node.name, 0).parent, path(node.name, 0).name
+    return f"{shlex.quote(str(folder))}/{name.replace('-0.', '-$task.')}"
 
 
 def _task(tasks: Sequence[int]) -> str:

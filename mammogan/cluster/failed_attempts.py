@@ -9,45 +9,26 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
-LINE = re.compile(r"job=(\S+) at=(\d+) rc=(\d+) time=(\S+) node=(\S*) said=(.*)")
+from mammogan.run_folder import RunFolder
+from mammogan.run_records import Attempt
 
-
-@dataclass(frozen=True)
-class Attempt:
-    """One attempt: job, images it had come to, exit code, first node, and the task's own words."""
-
-    job_id: str
-    at: int
-    code: int
-    time: str
-    node: str
-    message: str
-
-    @property
-    def cause(self) -> str:
-        """Why it failed, as far as anybody knows."""
-        return self.message or f"exit code {self.code}"
-
-
-def path(run: Path, node: str, task: int) -> Path:
-    """File that holds the failed attempts of a task."""
-    return run / "attempts" / f"{node}-{task}.log"
+LINE = re.compile(
+    r"job=(?P<job_id>\S+) at=(?P<at>\d+) rc=(?P<code>\d+) time=(?P<time>\S+) node=(?P<node>\S*) "
+    r"said=(?P<message>.*)"
+)
 
 
 def read(run: Path, node: str, task: int) -> list[Attempt]:
     """List the failed attempts of a task, oldest first; a torn line is left out."""
     try:
-        lines = path(run, node, task).read_text(encoding="utf-8").splitlines()
+        lines = RunFolder(run).attempts(node, task).read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
     found = (LINE.fullmatch(line) for line in lines)
     return [
-        Attempt(match[1], int(match[2]), int(match[3]), match[4], match[5], _message(match[6]))
-        for match in found
-        if match
+        Attempt(**match.groupdict() | {"message": _message(match["message"])}) for match in found if match
     ]
 
 

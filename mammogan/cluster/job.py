@@ -20,6 +20,7 @@ from mammogan.cluster import job_spans, rank_environment, submission_ledger
 from mammogan.config.run_config import load
 from mammogan.config.settings import nearest
 from mammogan.errors import ClusterError, ConfigError, MammoganError, StopRequestedError
+from mammogan.run_records import Failure
 from mammogan.steps.job_graph import graph
 
 log = logging.getLogger(__name__)
@@ -115,7 +116,7 @@ def _log_to(stream: TextIO) -> None:
 def _fail(run: Path, node: str, task: int, message: str, code: int) -> None:
     log.error("%s", message)
     submission_ledger.note_failure(
-        run, node, task, submission_ledger.Failure(int(os.environ["RANK"]), code, message)
+        run, node, task, Failure(rank=int(os.environ["RANK"]), code=code, message=message)
     )
     if os.environ["WORLD_SIZE"] != "1":  # an ordinary exit may wait for peers in a collective, for ever
         logging.shutdown()

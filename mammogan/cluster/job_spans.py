@@ -2,46 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from threading import Event, Thread
 
 from mammogan.config.run_config import load
 from mammogan.errors import MammoganError
 from mammogan.files import write
+from mammogan.run_folder import RunFolder
+from mammogan.run_records import Span
 from mammogan.steps.job_graph import graph
 
 REFRESH_S = 30.0
 """So much of a job that was killed may go uncounted."""
 
 
-@dataclass(frozen=True)
-class Span:
-    """One start of a task: the seconds (since 1970) of its begin, and of its end or when it was last seen."""
-
-    node: str
-    task: int
-    job_id: str
-    restart: int
-    began: float
-    seen: float
-    ended: bool
-    ranks: int
-    gpus: int
-
-
 def read(run: Path) -> list[Span]:
     """List all starts of a run's tasks, in the order of their begin."""
-    found = []
-    for path in (run / "spans").glob("*.json"):
-        with suppress(OSError, ValueError, TypeError):
-            found.append(Span(**json.loads(path.read_text(encoding="utf-8"))))
-    return sorted(found, key=lambda span: span.began)
+    found = map(Span.read_if_sound, RunFolder(run).spans.glob("*.json"))
+    return sorted(filter(None, found), key=lambda span: span.began)
 
 
 @contextmanager
@@ -56,7 +38,7 @@ def noted(run: Path, node: str, task: int) -> Iterator[None]:
 
     def refresh() -> None:
         while not over.wait(REFRESH_S):
-            _write(run, replace(span, seen=time.time()))
+            _write(run, span.model_copy(update={"seen": time.time()}))
 
     refreshing = Thread(target=refresh, daemon=True)
     refreshing.start()
@@ -65,7 +47,7 @@ def noted(run: Path, node: str, task: int) -> Iterator[None]:
     finally:
         over.set()
         refreshing.join()
-        _write(run, replace(span, seen=time.time(), ended=True))
+        _write(run, span.model_copy(update={"seen": time.time(), "ended": True}))
 
 
 def _begun(run: Path, node: str, task: int) -> Span:
@@ -73,10 +55,10 @@ def _begun(run: Path, node: str, task: int) -> Span:
     resources = {each.name: each.resource for each in graph(launched)}
     resource = launched.site.resources.of(resources[node])
     return Span(
-        node,
-        task,
-        _job_id(),
-        int(os.environ.get("SLURM_RESTART_COUNT", "0")),
+        node=node,
+        task=task,
+        job_id=_job_id(),
+        restart=int(os.environ.get("SLURM_RESTART_COUNT", "0")),
         began=now,
         seen=now,
         ended=False,
@@ -96,4 +78,4 @@ def _job_id() -> str:
 def _write(run: Path, span: Span) -> None:
     """Write a span; no job shall fail for want of it."""
     with suppress(OSError, MammoganError):
-        write(run / "spans" / f"{span.job_id}_{span.task}_{span.restart}.json", json.dumps(asdict(span)))
+        write(RunFolder(run).span(span.job_id, span.task, span.restart), span.line)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mammogan.cluster import job_spans, slurm_commands, submission_ledger
-from mammogan.cluster.job_spans import Span
 from mammogan.cluster.run_state import NodeState
 from mammogan.config.run_config import load
+from mammogan.run_folder import RunFolder
+from mammogan.run_records import Span
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def usage(folder: Path, states: Sequence[NodeState]) -> dict[str, Usage]:
 def failed_attempts(folder: Path, node: str, task: int) -> int:
     """Count the attempts of a task that failed: a line each, which its batch script wrote."""
     try:
-        return len((folder / "attempts" / f"{node}-{task}.log").read_text(encoding="utf-8").splitlines())
+        return len(RunFolder(folder).attempts(node, task).read_text(encoding="utf-8").splitlines())
     except OSError:
         return 0
 

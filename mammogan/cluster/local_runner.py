@@ -15,6 +15,7 @@ from submitit.local.local import LocalJob
 from mammogan.cluster import container_image, job, rank_environment, sbatch_parameters, submission_ledger
 from mammogan.cluster.run_state import LIVE, NodeState, Watcher
 from mammogan.config.run_config import Launched
+from mammogan.run_folder import RunFolder
 from mammogan.steps.job_graph import Node
 
 # How long the ranks of a failed job get to follow the first one by themselves.
@@ -117,7 +118,7 @@ def _end_broken_groups(run: Launched, folder: Path, wanted: Sequence[Node], jobs
     """
     alone = {node.name for node in wanted if run.site.resources.of(node.resource).tasks_per_node == 1}
     for (name, task), process in jobs.items():
-        note = submission_ledger.failure_path(folder, name, task)
+        note = RunFolder(folder).failure(name, task)
         if (
             name not in alone
             and not process.done()

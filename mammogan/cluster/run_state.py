@@ -11,9 +11,10 @@ from pathlib import Path
 
 from mammogan import steps
 from mammogan.cluster import failed_attempts, slurm_commands, submission_ledger
-from mammogan.cluster.submission_ledger import Submission
 from mammogan.config.run_config import load
 from mammogan.errors import ClusterError
+from mammogan.run_folder import RunFolder
+from mammogan.run_records import Submission
 from mammogan.steps.job_graph import Node, graph
 
 # A node shows the first of these that one of its tasks is in.
@@ -85,9 +86,7 @@ class Watcher:
                     expected,
                 )
         for record in records:
-            if record.scheduler == "local" and alive(
-                record.job_id, submission_ledger.logs(self.folder, record.node)
-            ):
+            if record.scheduler == "local" and alive(record.job_id, RunFolder(self.folder).logs(record.node)):
                 live[record.job_id] = ("running", "", "")
         return live
 
@@ -172,7 +171,7 @@ def log_of(folder: Path, state: NodeState, task: int | None = None) -> Path:
             f"No job of '{name}' task {task} was submitted yet in '{folder}', so there is no log."
         )
     failure = submission_ledger.failure(folder, name, task)
-    return last[task].log(folder, task, failure.rank if failure else 0)
+    return submission_ledger.log(folder, last[task], task, failure.rank if failure else 0)
 
 
 def follow(watcher: Watcher, poll_s: float = 5.0) -> Iterator[tuple[NodeState, ...]]:

@@ -11,9 +11,10 @@ from typing import Any
 from submitit import LocalExecutor, SlurmExecutor
 from submitit.slurm.slurm import _make_sbatch_string
 
-from mammogan.cluster import batch_script, submission_ledger
+from mammogan.cluster import batch_script
 from mammogan.config.run_config import Launched
 from mammogan.errors import ClusterError
+from mammogan.run_folder import RunFolder
 from mammogan.steps import SHARD_STEPS
 from mammogan.steps.job_graph import Node
 
@@ -77,9 +78,10 @@ def parameters(
             "kill-on-invalid-dep": "yes",
             "requeue": True,
             **({"mem": f"{resource.mem_gb * 1024:.0f}M"} if resource.mem_gb else {}),
+            **{name: value for name, value in resource.sbatch.items() if value is not False},
         },
         # Slurm 22.05 and later no longer hand --cpus-per-task on from sbatch to srun.
-        "srun_args": ["--kill-on-bad-exit=1", f"--cpus-per-task={resource.cpus_per_task}"],
+        "srun_args": ["--kill-on-bad-exit=1", f"--cpus-per-task={resource.cpus_per_task}", *resource.srun],
         "setup": batch_script.setup(site, folder, node, tasks),
         "teardown": batch_script.teardown(site, folder, node),
         **{name: value for name, value in optional.items() if value},
@@ -90,14 +92,14 @@ def slurm(
     run: Launched, folder: Path, node: Node, tasks: Sequence[int], dependency: str = ""
 ) -> SlurmExecutor:
     """Executor that submits these tasks of the node with sbatch."""
-    executor = SlurmExecutor(submission_ledger.logs(folder, node.name), python=python(run, folder, node))
+    executor = SlurmExecutor(RunFolder(folder).logs(node.name), python=python(run, folder, node))
     executor.update_parameters(**parameters(run, folder, node, tasks, dependency))
     return executor
 
 
 def batch(run: Launched, folder: Path, node: Node, tasks: int, dependency: str = "", start: str = "") -> str:
     """Text of the batch script that `slurm` would submit for the first so many tasks; needs no Slurm."""
-    logs = submission_ledger.logs(folder, node.name)
+    logs = RunFolder(folder).logs(node.name)
     values = parameters(run, folder, node, range(tasks), dependency)
     command = f"{start or python(run, folder, node)} -u -m submitit.core._submit {shlex.quote(str(logs))}"
     array = {"map_count": tasks} if tasks > 1 else {}
@@ -107,7 +109,7 @@ def batch(run: Launched, folder: Path, node: Node, tasks: int, dependency: str =
 def local(run: Launched, folder: Path, node: Node) -> LocalExecutor:
     """Executor that runs one task of the node, all its ranks, as processes of this machine."""
     resource = run.site.resources.of(node.resource)
-    executor = LocalExecutor(submission_ledger.logs(folder, node.name), python=python(run, folder, node))
+    executor = LocalExecutor(RunFolder(folder).logs(node.name), python=python(run, folder, node))
     executor.update_parameters(
         tasks_per_node=resource.tasks_per_node,
         gpus_per_node=resource.gpus_per_node,

@@ -11,9 +11,10 @@ from submitit.core.utils import FailedJobError
 
 from mammogan.cluster import job, sbatch_parameters, slurm_commands, submission_ledger
 from mammogan.cluster.run_state import LIVE, NodeState, Watcher
-from mammogan.cluster.submission_ledger import Submission
 from mammogan.config.run_config import Launched
 from mammogan.errors import ClusterError
+from mammogan.run_folder import RunFolder
+from mammogan.run_records import Submission
 from mammogan.steps.job_graph import Node
 
 
@@ -121,7 +122,7 @@ def _sbatch(run: Launched, folder: Path, node: Node, tasks: tuple[int, ...], dep
             job.main, [str(folder)] * several, [node.name] * several, tasks
         )
     except FailedJobError as error:
-        for orphan in submission_ledger.logs(folder, node.name).glob("[0-9a-f]" * 32 + ".pkl"):
+        for orphan in RunFolder(folder).logs(node.name).glob("[0-9a-f]" * 32 + ".pkl"):
             orphan.unlink()
         raise ClusterError(f"Slurm refused '{node.name}': {error}") from None
     return submission_ledger.append(folder, node.name, jobs[0].job_id.split("_")[0], tasks, "slurm")

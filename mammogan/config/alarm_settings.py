@@ -9,69 +9,92 @@ from pydantic import Field
 from mammogan.config.settings import Natural, Settings
 
 Bound = Annotated[float, Field(gt=0)]
+Patience = Annotated[
+    int, Field(ge=0, description="Ticks in a row that must break the bound; 0 turns the alarm off.")
+]
 
 
 class Rule(Settings):
     """An alarm goes off when `bound` was broken in `patience` ticks in a row; 0 turns it off."""
 
-    bound: Bound
-    patience: Natural
+    bound: Bound = Field(description="The bound of the number that the alarm watches.")
+    patience: Patience
 
 
 class Reals(Rule):
     """Least deviation between two reals of a label; pixels reach from -1 to 1."""
 
-    bound: Bound = 0.005
-    patience: Natural = 1
+    bound: Bound = Field(
+        default=0.005,
+        description="Least standard deviation between two real images of one label, pixels from -1 to 1.",
+    )
+    patience: Patience = 1
 
 
 class Skipped(Rule):
     """Largest share of a tick's updates that may be skipped, as their gradients were not finite."""
 
-    bound: Bound = 0.1
-    patience: Natural = 2
+    bound: Bound = Field(
+        default=0.1, description="Largest fraction of a network's updates with gradients that are not finite."
+    )
+    patience: Patience = 2
 
 
 class Penalty(Rule):
     """Largest mean of ``critic/penalty``; at a weight of 10, 10 is a critic that is flat everywhere."""
 
-    bound: Bound = 5.0
-    patience: Natural = 1
+    bound: Bound = Field(default=5.0, description="Largest mean gradient penalty.")
+    patience: Patience = 1
 
 
 class Gradients(Rule):
     """Largest factor between a gradient's norm and its running median in the stage, either way."""
 
-    bound: Bound = 6.0
-    patience: Natural = 1
+    bound: Bound = Field(
+        default=6.0, description="Largest factor between a gradient norm and its running median, either way."
+    )
+    patience: Patience = 1
 
 
 class Drift(Rule):
     """Largest mean score of the reals, in distances between a real and a fake."""
 
-    bound: Bound = 5.0
-    patience: Natural = 2
+    bound: Bound = Field(
+        default=5.0,
+        description="Largest mean score of real images, in distances between a real and a synthetic image.",
+    )
+    patience: Patience = 2
 
 
 class Growth(Rule):
     """Largest factor between the mean score of the reals and its running median in the stage."""
 
-    bound: Bound = 6.0
-    patience: Natural = 1
+    bound: Bound = Field(
+        default=6.0,
+        description="Largest factor between the mean score of real images and its running median.",
+    )
+    patience: Patience = 1
 
 
 class Collapse(Rule):
     """Least diversity of the fakes of a label, as a part of the reals'."""
 
-    bound: Bound = 0.15
-    patience: Natural = 2
+    bound: Bound = Field(
+        default=0.15,
+        description="Least diversity of synthetic images of one label, as a fraction of the reals'.",
+    )
+    patience: Patience = 2
 
 
 class Labels(Rule):
     """Largest entropy of the reals' labels to a critic, as a part of what the labels' shares leave open."""
 
-    bound: Bound = 0.98
-    patience: Natural = 4
+    bound: Bound = Field(
+        default=0.98,
+        description="Largest entropy of real labels to the critic, as a fraction of the entropy of their "
+        "frequencies.",
+    )
+    patience: Patience = 4
 
 
 class Alarms(Settings):
@@ -82,10 +105,18 @@ class Alarms(Settings):
     `rollback_rate`. `images` is the size of the sheets of reals and fakes whose diversity is compared.
     """
 
-    action: Literal["log", "stop", "roll-back"] = "log"
-    rollbacks: Natural = 2
-    rollback_rate: Annotated[float, Field(gt=0, le=1)] = 0.5
-    images: Annotated[int, Field(ge=2, multiple_of=2)] = 64
+    action: Literal["log", "stop", "roll-back"] = Field(
+        default="log",
+        description="What an alarm does: log it, stop the stage, or roll back to the last tick before the "
+        "trouble.",
+    )
+    rollbacks: Natural = Field(default=2, description="Most rollbacks of a stage.")
+    rollback_rate: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.5, description="Factor of the learning rate after each rollback."
+    )
+    images: Annotated[int, Field(ge=2, multiple_of=2)] = Field(
+        default=64, description="Real and synthetic images whose diversity is compared at each tick."
+    )
     reals: Reals = Reals()
     skipped: Skipped = Skipped()
     penalty: Penalty = Penalty()

@@ -28,17 +28,39 @@ class Augmentation(Settings):
     side of CC views, and of no others.
     """
 
-    kind: Literal["none", "fixed", "adaptive"] = "none"
-    probability: Annotated[float, Field(gt=0, le=HIGHEST_PROBABILITY)] = 0.2
-    target: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    adjust_kimg: Annotated[float, Field(gt=0)] = 500.0
-    flip_cc: bool = False
-    shift_rows: Part = 0.05
-    shift_columns: Part = 0.03
-    scale: Part = 0.05
-    rotation_deg: Annotated[float, Field(ge=0, le=10)] = 3.0
-    tone: Factor = 0.2
-    contrast: Factor = 0.1
+    kind: Literal["none", "fixed", "adaptive"] = Field(
+        default="none",
+        description="none; fixed: always with the same probability; adaptive: as much as overfitting asks "
+        "for.",
+    )
+    probability: Annotated[float, Field(gt=0, le=HIGHEST_PROBABILITY)] = Field(
+        default=0.2, description="Probability of each change, for kind fixed."
+    )
+    target: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.5, description="Overfitting measure that kind adaptive steers to."
+    )
+    adjust_kimg: Annotated[float, Field(gt=0)] = Field(
+        default=500.0, description="Images within which the adaptive probability may rise by 1."
+    )
+    flip_cc: bool = Field(default=False, description="Exchange top and bottom of CC views.")
+    shift_rows: Part = Field(
+        default=0.05, description="Largest shift up or down, as a fraction of the height; 0 turns it off."
+    )
+    shift_columns: Part = Field(
+        default=0.03,
+        description="Largest shift to the chest wall, as a fraction of the width; 0 turns it off.",
+    )
+    scale: Part = Field(
+        default=0.05, description="Largest change of size: factors from 1 / (1 + x) to 1 + x; 0 turns it off."
+    )
+    rotation_deg: Annotated[float, Field(ge=0, le=10)] = Field(
+        default=3.0, description="Largest rotation about the chest wall; 0 turns it off."
+    )
+    tone: Factor = Field(default=0.2, description="Largest bend of the greys, as by a gamma; 0 turns it off.")
+    contrast: Factor = Field(
+        default=0.1,
+        description="Largest change of contrast: factors from 1 / (1 + x) to 1 + x; 0 turns it off.",
+    )
 
     @property
     def first_probability(self) -> float:

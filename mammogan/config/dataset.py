@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from mammogan.config.pixel_settings import Pixels
 from mammogan.config.screening_settings import Screening
@@ -20,12 +20,14 @@ class About(Settings):
     `release_models` false: the terms forbid to pass on weights learned from these images.
     """
 
-    name: str
-    title: str
-    licence: str
-    conditions: str = ""
-    release_models: bool = True
-    citation: str = ""
+    name: str = Field(description="Short name, as it stands in manifests.")
+    title: str = Field(description="Full name of the data set.")
+    licence: str = Field(description="Licence of the images; repeated with every model and image.")
+    conditions: str = Field(default="", description="Further conditions of use, in a sentence.")
+    release_models: bool = Field(
+        default=True, description="Whether weights that were learned from these images may be passed on."
+    )
+    citation: str = Field(default="", description="How to cite the data set.")
 
     @property
     def terms(self) -> str:
@@ -38,9 +40,13 @@ class About(Settings):
 class Splits(Settings):
     """Fractions of the patients; a patient is in one split only."""
 
-    train: Fraction = 0.8
-    validation: Fraction = 0.2
-    test: Fraction = 0.0
+    train: Fraction = Field(default=0.8, description="Fraction of the patients to train on.")
+    validation: Fraction = Field(
+        default=0.2, description="Fraction of the patients to score checkpoints with."
+    )
+    test: Fraction = Field(
+        default=0.0, description="Fraction of the patients for the report and the studies."
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -53,9 +59,13 @@ class Splits(Settings):
 class Packing(Settings):
     """The rungs written, (height, width) from `base_px` doubling to `top_px`, and a shard's length."""
 
-    top_px: tuple[Positive, Positive] = (1280, 1024)
-    base_px: tuple[Positive, Positive] = (5, 4)
-    samples_per_shard: Positive = 256
+    top_px: tuple[Positive, Positive] = Field(
+        default=(1280, 1024), description="Height and width of the largest resolution."
+    )
+    base_px: tuple[Positive, Positive] = Field(
+        default=(5, 4), description="Height and width of the smallest resolution."
+    )
+    samples_per_shard: Positive = Field(default=256, description="Images in one shard.")
 
     @model_validator(mode="after")
     def _doubles(self) -> Self:

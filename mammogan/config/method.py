@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from mammogan.config.alarm_settings import Alarms
 from mammogan.config.augmentation_settings import Augmentation
-from mammogan.config.label_fields import CLASSES
-from mammogan.config.settings import Fraction, Positive, Settings, load_named, packaged
-
-NonNegative = Annotated[float, Field(ge=0)]
+from mammogan.config.loss_settings import Loss, Supervision
+from mammogan.config.scoring_settings import Assessment, Sampling, Scoring, Selection
+from mammogan.config.settings import (
+    Fraction,
+    GrownSettings,
+    NonNegative,
+    Positive,
+    Settings,
+    load_named,
+    packaged,
+)
 
 
 def _listed(value: object) -> object:
@@ -25,83 +32,58 @@ Rates = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)
 class About(Settings):
     """Name and purpose of the method, and the seed that everything random follows from."""
 
-    name: str
-    summary: str
-    seed: Annotated[int, Field(ge=0)] = 1000
+    name: str = Field(description="Short name of the method, as given to --method.")
+    summary: str = Field(description="One line on what the method is for.")
+    seed: Annotated[int, Field(ge=0)] = Field(
+        default=1000, description="Random seed: images, latents, order and augmentation all follow from it."
+    )
 
 
 class Ladder(Settings):
     """The resolutions: `base_px` (height, width) doubled `stages` - 1 times."""
 
-    base_px: tuple[Positive, Positive] = (5, 4)
-    stages: Annotated[int, Field(ge=1, le=12)]
-
-
-class Network(Settings):
-    """Channels at stage s: min(channels_base / 2^s, channels_max), as PGGAN's nf(s) with s counted from 1."""
-
-    latent_size: Positive = 512
-    channels_base: Positive = 8192
-    channels_max: Positive = 512
-    stddev_group: Positive = 4
-
-
-class Loss(Settings):
-    """The adversarial objective and its weights (PGGAN: penalty 10 towards norm 1, drift 0.001).
-
-    ``wgan-gp`` penalises gradients between reals and fakes whose norm is not `penalty_target`; the other two
-    penalise gradients at the reals (R1), and have no target and no drift. With `penalty_every` k the penalty
-    is taken at every k-th step, k times as heavy: less work for nearly the same training.
-
-    The other two save work as well, and change what is learned a little. With `penalty_holds_stddev`
-    minibatch standard deviation is a constant inside the penalty, which then needs no pass back through the
-    critic: 2 of a step's 18 forward passes' worth of work; the penalty's gradient changes by less than 1 %.
-    With `shared_fakes` the generator is updated on the very images that the critic was updated on: 1 more, at
-    the cost of holding the generator's activations meanwhile where a rank takes its whole share at once.
-    """
-
-    objective: Literal["wgan-gp", "non-saturating", "hinge"] = "wgan-gp"
-    penalty_every: Positive = 1
-    penalty_weight: NonNegative = 10.0
-    penalty_target: Annotated[float, Field(gt=0)] = 1.0
-    drift_weight: NonNegative = 0.001
-    penalty_holds_stddev: bool = False
-    shared_fakes: bool = False
-
-
-class Supervision(Settings):
-    """The labels that generator and critic are told of, and how.
-
-    ``auxiliary``: the critic tells the classes too, and is judged by them with `weight` (AC-GAN, as in
-    PGGAN). ``projection``: the critic is told the classes (Miyato and Koyama 2018). `fields` are those that
-    the shards know of each image; of an image whose class is unknown nothing is told and nothing asked.
-    """
-
-    kind: Literal["auxiliary", "projection", "none"] = "auxiliary"
-    fields: Annotated[tuple[Literal["view", "density", "age_band", "vendor"], ...], Field(min_length=1)] = (
-        "view",
+    base_px: tuple[Positive, Positive] = Field(
+        default=(5, 4), description="Height and width of the first stage."
     )
-    weight: NonNegative = 1.0
+    stages: Annotated[int, Field(ge=1, le=12)] = Field(
+        description="Number of stages; each doubles the resolution of the one before."
+    )
 
-    @property
-    def classes(self) -> tuple[int, ...]:
-        """Count the classes of each field that the networks know; none without supervision."""
-        return () if self.kind == "none" else tuple(len(CLASSES[field]) for field in self.fields)
 
-    @model_validator(mode="after")
-    def _each_once(self) -> Self:
-        if len(set(self.fields)) < len(self.fields):
-            raise ValueError(f"fields names one label twice: {', '.join(self.fields)}")
-        return self
+class Network(GrownSettings):
+    """The pair of networks, `kind` of `mammogan.nets.networks.NETWORKS`, and its widths.
+
+    Channels at stage s: min(channels_base / 2^s, channels_max), as PGGAN's nf(s) with s counted from 1.
+    """
+
+    ADDED: ClassVar[frozenset[str]] = frozenset({"kind"})
+
+    kind: str = Field(
+        default="pggan", description="Pair of networks, by its name in `mammogan.nets.networks.NETWORKS`."
+    )
+    latent_size: Positive = Field(default=512, description="Length of the latent vector.")
+    channels_base: Positive = Field(
+        default=8192, description="Sets how fast channels fall with the resolution; see the formula above."
+    )
+    channels_max: Positive = Field(default=512, description="Most channels of a layer.")
+    stddev_group: Positive = Field(
+        default=4,
+        description="Images that minibatch standard deviation compares; batch and micro_batch must be "
+        "multiples of it.",
+    )
 
 
 class Optimiser(Settings):
     """Adam of both networks; `learning_rate` is one for all stages, or a list of one a stage."""
 
-    learning_rate: Rates
-    beta1: Fraction = 0.0
-    beta2: Fraction = 0.99
-    epsilon: Annotated[float, Field(gt=0)] = 1e-8
+    learning_rate: Rates = Field(
+        description="Adam's learning rate: one number, or a list with one for each stage."
+    )
+    beta1: Fraction = Field(default=0.0, description="Adam's decay of the mean of gradients.")
+    beta2: Fraction = Field(default=0.99, description="Adam's decay of the mean of squared gradients.")
+    epsilon: Annotated[float, Field(gt=0)] = Field(
+        default=1e-8, description="Adam's constant that keeps the division finite."
+    )
 
 
 class Schedule(Settings):
@@ -110,16 +92,27 @@ class Schedule(Settings):
     Lists have one entry a stage; the last entry serves all later stages.
     """
 
-    fade_kimg: Annotated[tuple[NonNegative, ...], Field(min_length=1)]
-    stable_kimg: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
-    batch: Annotated[tuple[Positive, ...], Field(min_length=1)]
-    tick_kimg: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
+    fade_kimg: Annotated[tuple[NonNegative, ...], Field(min_length=1)] = Field(
+        description="Images of a stage during which its new layers fade in."
+    )
+    stable_kimg: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = Field(
+        description="Images of a stage after the fade."
+    )
+    batch: Annotated[tuple[Positive, ...], Field(min_length=1)] = Field(
+        description="Images of one step over all ranks together (global batch)."
+    )
+    tick_kimg: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = Field(
+        description="Images between two ticks: numbers are logged, a checkpoint is saved, alarms are checked."
+    )
 
 
 class Ema(Settings):
     """The averaged generator that is scored and sampled: weights decay by `decay` a critic step."""
 
-    decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    decay: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.999,
+        description="Decay of the exponential moving average of the generator's weights, for each step.",
+    )
 
 
 class Engine(Settings):
@@ -132,12 +125,27 @@ class Engine(Settings):
     `overlap_communication` (ZeRO 2) are for GPUs, and were not measured.
     """
 
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    zero_stage: Literal[0, 1, 2] = 0
-    micro_batch: Annotated[tuple[Positive, ...], Field(min_length=1)]
-    recompute: Annotated[tuple[bool, ...], Field(min_length=1)] = (False,)
-    compile: Literal["off", "default", "cuda-graphs"] = "off"
-    overlap_communication: bool = False
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        default="fp32", description="Arithmetic of the convolutions; everything else stays in fp32."
+    )
+    zero_stage: Literal[0, 1, 2] = Field(
+        default=0,
+        description="DeepSpeed ZeRO: 1 divides the optimiser's state among ranks, 2 the gradients too.",
+    )
+    micro_batch: Annotated[tuple[Positive, ...], Field(min_length=1)] = Field(
+        description="Most images that a rank processes at once; smaller needs less memory."
+    )
+    recompute: Annotated[tuple[bool, ...], Field(min_length=1)] = Field(
+        default=(False,),
+        description="Recompute activations in the backward pass instead of storing them: less memory, more "
+        "work.",
+    )
+    compile: Literal["off", "default", "cuda-graphs"] = Field(
+        default="off", description="Use torch.compile for the generator; needs a C++ compiler in the job."
+    )
+    overlap_communication: bool = Field(
+        default=False, description="Reduce gradients during the backward pass; needs zero_stage 2."
+    )
 
     @model_validator(mode="after")
     def _overlaps(self) -> Self:
@@ -146,51 +154,6 @@ class Engine(Settings):
                 "overlap_communication needs zero_stage 2: only ZeRO 2 reduces while it goes back"
             )
         return self
-
-
-class Scoring(Settings):
-    """Sliced Wasserstein distance: how many images (half of each view) and checkpoints, how it is drawn."""
-
-    images: Positive = 16384
-    checkpoints: Annotated[int, Field(ge=1, description="scored checkpoints a stage")] = 4
-    checkpoints_per_task: Positive = 1
-    patches_per_image: Positive = 128
-    directions: Positive = 128
-    repeats: Positive = 4
-    seeds: Positive = 5
-    kept: Annotated[int, Field(ge=1, description="best checkpoints a stage that outlive the choice")] = 3
-
-
-class Selection(Settings):
-    """Which scored checkpoint of the last stage is chosen.
-
-    ``lowest-swd``: the lowest SWD above the floor, in the mean over levels and both views; whoever is within
-    `tie_sd` deviations from seed to seed of it ties with it, and of a tie the latest is chosen.
-    """
-
-    rule: Literal["lowest-swd"] = "lowest-swd"
-    tie_sd: NonNegative = 2.0
-
-
-class Sampling(Settings):
-    """The pool that a finished run draws from its chosen checkpoint."""
-
-    images_per_view: Positive = 1000
-    images_per_task: Positive = 500
-
-
-class Assessment(Settings):
-    """What the report's measures are taken from, and how closely: at most so many images of each view.
-
-    As many synthetics, held-out reals and training reals are looked at; `pairs` are compared for diversity.
-    Intervals come of `bootstraps`, and what reals are to each other of `splits` into halves of the patients.
-    """
-
-    images_per_view: Positive = 5000
-    images_per_task: Positive = 1000
-    pairs: Positive = 2000
-    bootstraps: Annotated[int, Field(ge=20)] = 2000
-    splits: Annotated[int, Field(ge=5)] = 200
 
 
 class Method(Settings):

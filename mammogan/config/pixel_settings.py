@@ -22,11 +22,32 @@ class Pixels(Settings):
     and about 8 of 4096 off.
     """
 
-    voi_index: Annotated[int, Field(ge=0)] = 0
-    fallback: Literal["stored-range", "breast-range", "refuse"] = "refuse"
-    white_percentile: Annotated[float, Field(gt=50, le=100)] = 99.9
-    border_crop: Annotated[float, Field(ge=0, lt=0.25)] = 0.0
-    chest_wall_trim: Annotated[float, Field(ge=0, lt=0.25)] = 0.0
-    breast_threshold: Annotated[float, Field(gt=0, lt=0.5)] = 0.02
-    thin_part: Annotated[float, Field(ge=0, lt=0.1)] = 0.01
-    jpeg2000_reduce: Literal[0, 1] = 0
+    voi_index: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="Which of several VOI tables or windows of a file is used, from 0."
+    )
+    fallback: Literal["stored-range", "breast-range", "refuse"] = Field(
+        default="refuse",
+        description="What happens without a window: refuse the image, map the stored range, or map the "
+        "breast's range.",
+    )
+    white_percentile: Annotated[float, Field(gt=50, le=100)] = Field(
+        default=99.9,
+        description="Percentile of the breast's pixels that becomes white, for fallback breast-range.",
+    )
+    border_crop: Annotated[float, Field(ge=0, lt=0.25)] = Field(
+        default=0.0, description="Fraction cut off at each side, for scanned films."
+    )
+    chest_wall_trim: Annotated[float, Field(ge=0, lt=0.25)] = Field(
+        default=0.0,
+        description="Widest empty strip at the chest wall that is removed, as a fraction of the width.",
+    )
+    breast_threshold: Annotated[float, Field(gt=0, lt=0.5)] = Field(
+        default=0.02,
+        description="How far above the background the breast begins, as a fraction of black to white.",
+    )
+    thin_part: Annotated[float, Field(ge=0, lt=0.1)] = Field(
+        default=0.01, description="Things thinner than this fraction of the height are not breast."
+    )
+    jpeg2000_reduce: Literal[0, 1] = Field(
+        default=0, description="1 decodes JPEG 2000 at half size: faster, slightly less exact."
+    )

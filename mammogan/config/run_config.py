@@ -12,9 +12,9 @@ from mammogan.config.settings import Positive, Settings, canonical_json, validat
 from mammogan.config.site import Site
 from mammogan.errors import ConfigError
 from mammogan.files import write
+from mammogan.run_folder import RunFolder
 
 SCHEMA_VERSION = 1
-FILE_NAME = "run.json"
 
 
 class Launched(Settings):
@@ -69,14 +69,14 @@ def load(folder: Path) -> Launched:
     ConfigError
         If nothing was, or it was written by another version of the schema.
     """
-    path = folder / FILE_NAME
+    path = RunFolder(folder).settings
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         jobs = folder.with_name(f"{folder.name}.private") / "jobs"
         hint = f" The jobs that build these shards are in '{jobs}'." if jobs.exists() else ""
         raise ConfigError(
-            f"'{folder}' is not a run: it has no {FILE_NAME}. `mammogan launch --run` makes one.{hint}"
+            f"'{folder}' is not a run: it has no {path.name}. `mammogan launch --run` makes one.{hint}"
         ) from None
     except (OSError, ValueError) as error:
         raise _damaged(path, str(error)) from None
@@ -135,13 +135,19 @@ def merge(
 def claim(folder: Path, launched: Launched) -> None:
     """Write run.json into `folder`, or find the same launch there already; only its site may change.
 
+    A run that an earlier version launched keeps its id: the hash of the same settings is another one as soon
+    as a version knows one key more.
+
     Raises
     ------
     ConfigError
         If the folder holds another run.
     """
-    if (folder / FILE_NAME).exists():
+    path = RunFolder(folder).settings
+    if path.exists():
         old = load(folder)
+        if _same(old, launched):
+            launched = launched.model_copy(update={"run_id": old.run_id})
         if old.run_id != launched.run_id:
             raise ConfigError(
                 f"'{folder}' holds {_what(old)}, and this launch is of {_what(launched)}: give another "
@@ -149,7 +155,15 @@ def claim(folder: Path, launched: Launched) -> None:
             )
         if old == launched:
             return
-    write(folder / FILE_NAME, launched.model_dump_json(indent=1) + "\n")
+    write(path, launched.model_dump_json(indent=1) + "\n")
+
+
+def _same(old: Launched, new: Launched) -> bool:
+    """Whether two launches are of the same: what is learned from what, or which shards are built."""
+    if isinstance(old, Run) and isinstance(new, Run):
+        learned = ("method", "recipes", "data_identity")
+        return all(getattr(old, name) == getattr(new, name) for name in learned)
+    return old.run_id == new.run_id
 
 
 def _what(launched: Launched) -> str:

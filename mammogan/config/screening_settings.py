@@ -47,41 +47,87 @@ class Screening(Settings):
     pass.
     """
 
-    modalities: tuple[str, ...] = ("MG",)
-    sop_classes: tuple[str, ...] = ("DigitalMammographyXRayImageStorageForPresentation",)
-    intents: tuple[str, ...] = ("FOR PRESENTATION",)
-    view_modifiers: tuple[Modifier, ...] = ()
-    refused_words: tuple[str, ...] = (
-        "biops",
-        "specimen",
-        "stereotac",
-        "localiz",
-        "localis",
-        "needle",
-        "wire",
+    modalities: tuple[str, ...] = Field(default=("MG",), description="DICOM modalities that are accepted.")
+    sop_classes: tuple[str, ...] = Field(
+        default=("DigitalMammographyXRayImageStorageForPresentation",),
+        description="SOP classes that are accepted, by DICOM keyword.",
     )
-    qc_words: tuple[str, ...] = (
-        "phantom",
-        "phantoms",
-        "qc",
-        "test",
-        "quality control",
-        "flatfield",
-        "flat field",
+    intents: tuple[str, ...] = Field(
+        default=("FOR PRESENTATION",), description="Presentation intents that are accepted."
     )
-    synthetic_2d: bool = False
-    smallest_px: tuple[Positive, Positive] = (1280, 1024)
-    largest_px: tuple[Positive, Positive] = (8192, 8192)
-    max_magnification: Annotated[float, Field(ge=1)] = 1.4
-    smallest_field_mm: tuple[Millimetres, Millimetres] = (0, 0)
-    breast_area: tuple[Fraction, Fraction] = (0.05, 0.85)
-    row_break: Fraction = 0.2
-    repeated_rows: Fraction = 0.02
-    implant_area: Fraction = 0.1
-    foreign_body_area: Fraction = 0.015
-    paddle_length: Fraction = 0.2
-    metal_length: Fraction = 0.012
-    only_flag: tuple[Flag, ...] = ("burned-in", "view-conflict", "laterality-conflict")
+    view_modifiers: tuple[Modifier, ...] = Field(
+        default=(), description="View modifiers that are accepted; others are refused."
+    )
+    refused_words: tuple[str, ...] = Field(
+        default=(
+            "biops",
+            "specimen",
+            "stereotac",
+            "localiz",
+            "localis",
+            "needle",
+            "wire",
+        ),
+        description="Words that refuse an image wherever they stand in its descriptions.",
+    )
+    qc_words: tuple[str, ...] = Field(
+        default=(
+            "phantom",
+            "phantoms",
+            "qc",
+            "test",
+            "quality control",
+            "flatfield",
+            "flat field",
+        ),
+        description="Whole words in patient name, patient ID or study description of test images.",
+    )
+    synthetic_2d: bool = Field(
+        default=False, description="Accept synthetic 2D images made from tomosynthesis."
+    )
+    smallest_px: tuple[Positive, Positive] = Field(
+        default=(1280, 1024), description="Smallest height and width of a frame."
+    )
+    largest_px: tuple[Positive, Positive] = Field(
+        default=(8192, 8192), description="Largest height and width of a frame."
+    )
+    max_magnification: Annotated[float, Field(ge=1)] = Field(
+        default=1.4, description="Largest estimated radiographic magnification factor."
+    )
+    smallest_field_mm: tuple[Millimetres, Millimetres] = Field(
+        default=(0, 0), description="Smallest height and width of the field of view; 0 does not ask."
+    )
+    breast_area: tuple[Fraction, Fraction] = Field(
+        default=(0.05, 0.85), description="Smallest and largest fraction of the frame that the breast covers."
+    )
+    row_break: Fraction = Field(
+        default=0.2,
+        description="Fraction of the width that may jump between two rows before the file counts as "
+        "half-decoded.",
+    )
+    repeated_rows: Fraction = Field(
+        default=0.02,
+        description="Fraction of rows that may repeat the row above before the file counts as half-decoded.",
+    )
+    implant_area: Fraction = Field(
+        default=0.1,
+        description="Fraction of the breast that a bright, even region must cover to count as an implant.",
+    )
+    foreign_body_area: Fraction = Field(
+        default=0.015, description="Fraction of the breast that a white body must cover to count as foreign."
+    )
+    paddle_length: Fraction = Field(
+        default=0.2,
+        description="Length of a straight edge that counts as a paddle, as a fraction of the shorter side.",
+    )
+    metal_length: Fraction = Field(
+        default=0.012,
+        description="Length of a thin white object that counts as metal, as a fraction of the height.",
+    )
+    only_flag: tuple[Flag, ...] = Field(
+        default=("burned-in", "view-conflict", "laterality-conflict"),
+        description="Rules that only mark an image instead of refusing it.",
+    )
 
     @model_validator(mode="after")
     def _ranges(self) -> Self:

@@ -8,9 +8,16 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from mammogan.errors import ConfigError
 
@@ -19,6 +26,7 @@ Model = TypeVar("Model", bound="Settings")
 
 Positive = Annotated[int, Field(gt=0)]
 Natural = Annotated[int, Field(ge=0)]
+NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 PLAINER = {
@@ -32,6 +40,25 @@ class Settings(BaseModel):
     """A table of settings: immutable, and closed to keys that it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class GrownSettings(Settings):
+    """Settings with keys that earlier versions did not know: `ADDED`, which are not written at their default.
+
+    So what is computed from settings, as the identity of a shard set, stays what it was.
+    """
+
+    ADDED: ClassVar[frozenset[str]] = frozenset()
+
+    def customary(self, name: str) -> object:
+        """Return what a setting of `ADDED` is where nobody sets it."""
+        return type(self).model_fields[name].default
+
+    @model_serializer(mode="wrap")
+    def _omit_added(self, handler: SerializerFunctionWrapHandler) -> Tree:
+        tree: Tree = handler(self)
+        kept = {name for name in self.ADDED if getattr(self, name) != self.customary(name)}
+        return {name: value for name, value in tree.items() if name not in self.ADDED or name in kept}
 
 
 def read_toml(path: Path) -> Tree:

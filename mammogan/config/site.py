@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -19,14 +20,45 @@ class Place(Settings):
     variable SLURM_CONF wins over it.
     """
 
-    name: str
-    summary: str
-    contact: str = ""
-    scheduler: Literal["local", "slurm"]
-    stop_notice_s: Annotated[int, Field(ge=60)] = 180
-    requeues: Natural = 20
-    retries: Natural = 3
-    slurm_conf: str = ""
+    name: str = Field(description="Short name of the site, as given to --site.")
+    summary: str = Field(description="One line on what the site is.")
+    contact: str = Field(default="", description="Whom users of this profile may ask.")
+    scheduler: Literal["local", "slurm"] = Field(
+        description="local runs jobs on this machine; slurm submits them."
+    )
+    stop_notice_s: Annotated[int, Field(ge=60)] = Field(
+        default=180, description="How long before its time limit a job is asked to save and stop."
+    )
+    requeues: Natural = Field(
+        default=20, description="How often a job that reached its time limit is queued again."
+    )
+    retries: Natural = Field(
+        default=3,
+        description="How often a job that failed is queued again, unless it failed twice at the same place.",
+    )
+    slurm_conf: str = Field(
+        default="", description="Path of the configuration of a Slurm that is not the machine's own."
+    )
+
+
+KEYS_OF_OPTIONS = {
+    "nodes": "nodes",
+    "ntasks": "tasks_per_node",
+    "ntasks-per-node": "tasks_per_node",
+    "cpus-per-task": "cpus_per_task",
+    "mem": "mem_gb",
+    "gpus-per-node": "gpus_per_node",
+    "time": "time_min",
+    "partition": "partition",
+    "account": "account",
+    "qos": "qos",
+}
+"""Options of sbatch that a resource class has keys for."""
+OWN_OPTIONS = frozenset({
+    "array", "chdir", "comment", "dependency", "error", "job-name", "kill-on-invalid-dep", "open-mode",
+    "output", "requeue", "no-requeue", "signal", "wait-all-nodes", "wrap",
+})  # fmt: skip
+"""Options of sbatch on which the job graph, its restarts or its logs depend."""
 
 
 class Resource(Settings):
@@ -36,17 +68,41 @@ class Resource(Settings):
     the most tasks of one array that run at once.
     """
 
-    nodes: Positive = 1
-    tasks_per_node: Positive = 1
-    cpus_per_task: Natural = 1
-    mem_gb: Annotated[float, Field(gt=0)] | None = None
-    gpus_per_node: Natural = 0
-    device: Literal["cpu", "cuda"] = "cpu"
-    time_min: Positive = 60
-    array_parallelism: Positive = 8
-    partition: str = ""
-    account: str = ""
-    qos: str = ""
+    nodes: Positive = Field(default=1, description="Nodes of a job.")
+    tasks_per_node: Positive = Field(
+        default=1, description="Processes on each node, usually one for each GPU."
+    )
+    cpus_per_task: Natural = Field(
+        default=1, description="CPU cores of each process; 0 is all cores, for scheduler local only."
+    )
+    mem_gb: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="Memory of each node; left out, the scheduler decides."
+    )
+    gpus_per_node: Natural = Field(default=0, description="GPUs of each node.")
+    device: Literal["cpu", "cuda"] = Field(default="cpu", description="Where the arithmetic is done.")
+    time_min: Positive = Field(default=60, description="Time limit of a job.")
+    array_parallelism: Positive = Field(default=8, description="Most tasks of one array that run at once.")
+    partition: str = Field(default="", description="Slurm partition; empty leaves it to Slurm.")
+    account: str = Field(default="", description="Slurm account; empty leaves it to Slurm.")
+    qos: str = Field(default="", description="Slurm quality of service; empty leaves it to Slurm.")
+    sbatch: dict[str, str | int | bool] = Field(
+        default={},
+        description="Further options of sbatch without their hyphens, as in "
+        '{ constraint = "a100", exclusive = true }; true is an option without a value.',
+    )
+    srun: tuple[str, ...] = Field(default=(), description="Further options of srun, as they are typed.")
+
+    @model_validator(mode="after")
+    def _own_no_option_twice(self) -> Self:
+        for name in self.sbatch:
+            option = name.replace("_", "-")
+            if not re.fullmatch(r"[a-z][a-z0-9-]*", option):
+                raise ValueError(f"sbatch: '{name}' is no long option of sbatch, as 'constraint' is")
+            if option in KEYS_OF_OPTIONS:
+                raise ValueError(f"sbatch: '{name}' has a key of its own: set {KEYS_OF_OPTIONS[option]}")
+            if option in OWN_OPTIONS:
+                raise ValueError(f"sbatch: '{name}' is set by MammoGAN for each job, and can't be set here")
+        return self
 
     @property
     def ranks(self) -> int:
@@ -71,16 +127,25 @@ class Resources(Settings):
 class Container(Settings):
     """The Apptainer image of every job; an empty `image` runs the jobs in the launching Python instead."""
 
-    image: str = ""
-    binds: tuple[str, ...] = ()
-    nv: bool = False
+    image: str = Field(
+        default="",
+        description="Path of the Apptainer image; empty runs jobs in the Python that launched them.",
+    )
+    binds: tuple[str, ...] = Field(
+        default=(), description="Further folders to bind, as SOURCE or SOURCE:TARGET:OPTIONS."
+    )
+    nv: bool = Field(default=False, description="Make the node's NVIDIA driver available inside.")
 
 
 class Environment(Settings):
     """Shell lines that each batch script runs first, and variables that it exports."""
 
-    setup: tuple[str, ...] = ()
-    variables: dict[str, str] = Field(default_factory=dict)
+    setup: tuple[str, ...] = Field(
+        default=(), description="Lines of shell at the head of each batch script, outside the container."
+    )
+    variables: dict[str, str] = Field(
+        default_factory=dict, description="Environment variables that each job exports."
+    )
 
 
 class Storage(Settings):
@@ -90,8 +155,14 @@ class Storage(Settings):
     shared by all nodes and the login node: runs and shards belong below it.
     """
 
-    scratch: str = ""
-    permanent: str = ""
+    scratch: str = Field(
+        default="",
+        description="Folder on each node's own disk for temporary files; may contain shell variables.",
+    )
+    permanent: str = Field(
+        default="",
+        description="Folder shared by all nodes and the login node, where runs and shards are kept.",
+    )
 
 
 class Tracking(Settings):
@@ -101,8 +172,12 @@ class Tracking(Settings):
     tracker is given anything. A run's own journals are written in any case.
     """
 
-    uri: str = ""
-    trackers: tuple[str, ...] = ("mlflow",)
+    uri: str = Field(
+        default="", description="MLflow server; empty is an SQLite file beside the run's folder, off is none."
+    )
+    trackers: tuple[str, ...] = Field(
+        default=("mlflow",), description="Trackers that are given what runs log, by name: mlflow, jsonl."
+    )
 
 
 class Site(Settings):

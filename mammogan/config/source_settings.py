@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from mammogan.config.settings import Settings
+from mammogan.config.label_fields import LABEL_FIELDS
+from mammogan.config.settings import GrownSettings, Settings, nearest
 
 
 def _origin(text: str) -> str:
@@ -48,16 +49,22 @@ Key = Annotated[str, AfterValidator(_key)]
 Reason = Annotated[str, AfterValidator(_reason)]
 
 
+OWN_KEYS = {"age_band": "age", "density": "density"}
+"""Labels whose origins stand in keys of ``[source]`` that are older than ``[source.labels]``."""
+
+
 class Refusal(Settings):
     """A row whose `column` holds one of `values` refuses its images for `reason`; ``*`` is any value at all.
 
     With `only_flag` it marks them instead.
     """
 
-    reason: Reason
-    column: str
-    values: Annotated[tuple[str, ...], Field(min_length=1)]
-    only_flag: bool = False
+    reason: Reason = Field(description="The reason that the ledger gives.")
+    column: str = Field(description="Column of the table that is looked at.")
+    values: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="Values that refuse the image; * is any value."
+    )
+    only_flag: bool = Field(default=False, description="Mark the image instead of refusing it.")
 
 
 class Table(Settings):
@@ -69,14 +76,22 @@ class Table(Settings):
     first with a value gives it. With `required` an image without a row is refused: ``not-in-table``.
     """
 
-    file: str
-    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = ","
-    encoding: str = "utf-8-sig"
-    match: Annotated[dict[str, Key], Field(min_length=1)]
-    extract: dict[str, Pattern] = Field(default={})
-    both_sides: tuple[str, ...] = ()
-    required: bool = False
-    refuse: tuple[Refusal, ...] = ()
+    file: str = Field(description="CSV file below the source's folder.")
+    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = Field(
+        default=",", description="Character between columns."
+    )
+    encoding: str = Field(default="utf-8-sig", description="Text encoding of the file.")
+    match: Annotated[dict[str, Key], Field(min_length=1)] = Field(
+        description="For each key column, the origin that must equal it."
+    )
+    extract: dict[str, Pattern] = Field(
+        default={}, description="Regular expressions that cut a column to the part that counts."
+    )
+    both_sides: tuple[str, ...] = Field(
+        default=(), description="Values of the laterality column that mean both breasts."
+    )
+    required: bool = Field(default=False, description="Refuse an image without a row.")
+    refuse: tuple[Refusal, ...] = Field(default=(), description="Rules by which rows refuse images.")
 
 
 class Images(Settings):
@@ -86,14 +101,21 @@ class Images(Settings):
     are taken where their channels are ``equal``, turned to their ``luminance``, or all refused.
     """
 
-    bits: Annotated[int | None, Field(ge=9, le=16)] = None
-    inverted: bool = False
-    colour: Literal["equal", "luminance", "refuse"] = "equal"
-    spacing_mm: Annotated[float, Field(ge=0)] = 0
-    spacing: Origins = ()
+    bits: Annotated[int | None, Field(ge=9, le=16)] = Field(
+        default=None, description="Bits of a 16-bit file that carry grey."
+    )
+    inverted: bool = Field(default=False, description="Dense tissue is dark in these files.")
+    colour: Literal["equal", "luminance", "refuse"] = Field(
+        default="equal",
+        description="Colour files: accept those with equal channels, convert to luminance, or refuse all.",
+    )
+    spacing_mm: Annotated[float, Field(ge=0)] = Field(
+        default=0, description="Distance between pixels where no origin gives it; 0 is unknown."
+    )
+    spacing: Origins = Field(default=(), description="Origins of the distance between pixels.")
 
 
-class Source(Settings):
+class Source(GrownSettings):
     """The origins of an image's facts, each list in order of trust: the first to speak is believed.
 
     `patient_pattern` is a regular expression; what its first group (or all of it) matches is the patient. An
@@ -102,32 +124,64 @@ class Source(Settings):
     for ``images``), one a line; they and the tables are named relative to the source's folder.
     """
 
-    kind: Literal["dicom", "images"] = "dicom"
-    view: Origins = ("ViewCodeSequence", "ViewPosition", "text:SeriesDescription")
-    laterality: Origins = (
-        "ImageLaterality",
-        "Laterality",
-        "FrameLaterality",
-        "ViewPosition",
-        "text:SeriesDescription",
+    ADDED: ClassVar[frozenset[str]] = frozenset({"labels"})
+
+    kind: Literal["dicom", "images"] = Field(default="dicom", description="Kind of the files.")
+    view: Origins = Field(
+        default=("ViewCodeSequence", "ViewPosition", "text:SeriesDescription"),
+        description="Origins of the view, the most trusted first.",
     )
-    patient: Origins = ("PatientID",)
-    age: Origins = ("PatientAge",)
-    density: Origins = ()
-    patient_pattern: Pattern = ""
-    view_names: dict[str, str] = Field(default={})
-    side_names: dict[str, Literal["L", "R"]] = Field(default={})
+    laterality: Origins = Field(
+        default=(
+            "ImageLaterality",
+            "Laterality",
+            "FrameLaterality",
+            "ViewPosition",
+            "text:SeriesDescription",
+        ),
+        description="Origins of the side, the most trusted first.",
+    )
+    patient: Origins = Field(
+        default=("PatientID",), description="Origins of the patient's identifier, the most trusted first."
+    )
+    age: Origins = Field(default=("PatientAge",), description="Origins of the age; only the decade is kept.")
+    density: Origins = Field(default=(), description="Origins of the BI-RADS density.")
+    labels: dict[str, Origins] = Field(
+        default={}, description='Origins of further labels, by name, as in { vendor = ["table:make"] }.'
+    )
+    patient_pattern: Pattern = Field(
+        default="",
+        description="Regular expression whose first group, or whole match, is the patient; empty takes the "
+        "whole value.",
+    )
+    view_names: dict[str, str] = Field(
+        default={}, description='The source\'s own words for views, as in { ML = "MLO" }.'
+    )
+    side_names: dict[str, Literal["L", "R"]] = Field(
+        default={}, description='The source\'s own words for sides, as in { links = "L" }.'
+    )
     tables: tuple[Table, ...] = ()
-    include_list: str = ""
-    exclude_list: str = ""
+    include_list: str = Field(
+        default="", description="File that lists the only images to take, one UID or accession number a line."
+    )
+    exclude_list: str = Field(
+        default="", description="File that lists images to leave out, one UID or accession number a line."
+    )
     images: Images = Images()
 
     @property
     def origins(self) -> tuple[str, ...]:
         """Every place that a fact or the key of a table is read from."""
-        facts = (self.view, self.laterality, self.patient, self.age, self.density, self.images.spacing)
+        labels = (self.label_origins(name) for name in LABEL_FIELDS)
+        facts = (self.view, self.laterality, self.patient, *labels, self.images.spacing)
         keys = (tuple(table.match.values()) for table in self.tables)
         return tuple(dict.fromkeys(origin for group in (*facts, *keys) for origin in group))
+
+    def label_origins(self, name: str) -> tuple[str, ...]:
+        """Origins of the label `name` of `LABEL_FIELDS`: of the recipe, else those that it always has."""
+        own: dict[str, tuple[str, ...]] = {label: getattr(self, key) for label, key in OWN_KEYS.items()}
+        own |= self.labels
+        return own.get(name, LABEL_FIELDS[name].origins)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -136,6 +190,10 @@ class Source(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if unknown := [name for name in self.labels if name not in LABEL_FIELDS]:
+            raise ValueError(f"labels: there is no label '{unknown[0]}'.{nearest(unknown[0], LABEL_FIELDS)}")
+        if twice := [name for name in OWN_KEYS if name in self.labels]:
+            raise ValueError(f"labels.{twice[0]} has a key of its own: set source.{OWN_KEYS[twice[0]]}")
         for name in ("view", "laterality", "patient"):
             if not getattr(self, name):
                 raise ValueError(f"'{name}' is empty: name at least one origin, or no image can be used")

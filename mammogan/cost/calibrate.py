@@ -91,10 +91,10 @@ def calibrate(method: Method, budget_s: float, told: Callable[[Measured], None])
     """
     import torch
 
-    from mammogan.train import device
+    from mammogan.train import accelerator
 
-    here, end = device.local_device(), time.monotonic() + budget_s
-    device.prepare(here)
+    device, end = accelerator.local_device(), time.monotonic() + budget_s
+    accelerator.prepare(device)
     # With a penalty at each step, so that a step is like the other; how rarely it is taken, `work` counts.
     method = method.model_copy(update={"loss": method.loss.model_copy(update={"penalty_every": 1})})
     found: list[Measured] = []
@@ -104,9 +104,9 @@ def calibrate(method: Method, budget_s: float, told: Callable[[Measured], None])
         left_s = end - time.monotonic()
         if found and 3 * (STEPS + 1) * expected_s > left_s:  # of one batch, and of one that is twice as large
             break
-        few_s = _measured(method, stage, group, here)
+        few_s = _measured(method, stage, group, device)
         batch = _batch(method, stage, few_s, left_s / 3)
-        many_s = _measured(method, stage, batch, here)
+        many_s = _measured(method, stage, batch, device)
         image_s = (many_s - few_s) / (batch - group)
         if image_s <= 0:  # the step is all there is, or something else ran meanwhile
             image_s = many_s / batch
@@ -114,8 +114,10 @@ def calibrate(method: Method, budget_s: float, told: Callable[[Measured], None])
         size_px = stage.height_px, stage.width_px
         found.append(Measured(*size_px, batch, batch / many_s, flops / 1e9, image_s, beside_s))
         told(found[-1])
-    name = torch.cuda.get_device_name(here) if here.type == "cuda" else _processor(torch.get_num_threads())
-    return Calibration(name, here.type, method.method.name, method.engine.precision, tuple(found))
+    name = (
+        torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(torch.get_num_threads())
+    )
+    return Calibration(name, device.type, method.method.name, method.engine.precision, tuple(found))
 
 
 def _batch(method: Method, stage: Stage, few_s: float, budget_s: float) -> int:
@@ -126,7 +128,7 @@ def _batch(method: Method, stage: Stage, few_s: float, budget_s: float) -> int:
     return max(2, min(most, fit)) * group
 
 
-def _measured(method: Method, stage: Stage, batch: int, here: torch.device) -> float:
+def _measured(method: Method, stage: Stage, batch: int, device: torch.device) -> float:
     """Time a step of `batch` images in seconds, the quickest of `STEPS`."""
     import copy
 
@@ -135,23 +137,24 @@ def _measured(method: Method, stage: Stage, batch: int, here: torch.device) -> f
     from mammogan.train import build_networks
     from mammogan.train.dataloader import Batch
     from mammogan.train.distributed import join
-    from mammogan.train.gan_step import Adversaries
+    from mammogan.train.gan_step import GanStep
 
     alone = replace(stage, batch=batch, micro_batch=batch)
     generator, critic = build_networks.fresh(method, stage.index)
-    adversaries = Adversaries(method, alone, (generator, copy.deepcopy(generator), critic), join(), here)
-    noise = torch.randn(batch, method.network.latent_size, device=here)
-    reals = torch.randn(batch, 1, stage.height_px, stage.width_px, device=here)
-    labels = torch.zeros(batch, len(method.supervision.fields), dtype=torch.int64, device=here)
+    networks = build_networks.Networks(generator, copy.deepcopy(generator), critic)
+    gan_step = GanStep(method, alone, networks, join(), device)
+    noise = torch.randn(batch, method.network.latent_size, device=device)
+    reals = torch.randn(batch, 1, stage.height_px, stage.width_px, device=device)
+    labels = torch.zeros(batch, len(method.supervision.fields), dtype=torch.int64, device=device)
     whole = Batch(
-        reals, labels, noise, torch.rand(batch, device=here), noise, labels, torch.empty(batch, 3, 0)
+        reals, labels, noise, torch.rand(batch, device=device), noise, labels, torch.empty(batch, 3, 0)
     )
     seconds = []
     for number in range(STEPS + 1):
         begin = time.perf_counter()
-        adversaries.step(whole, 1.0, number)
-        if here.type == "cuda":
-            torch.cuda.synchronize(here)
+        gan_step.step(whole, 1.0, number)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
         seconds.append(time.perf_counter() - begin)
     return min(seconds[1:])
 

@@ -1,7 +1,7 @@
 """What a run will cost before it starts: time, GPU-hours and bytes of each stage.
 
 Time is that of a device that was measured (`mammogan.cost.calibrate`), or else of a GPU's data sheet
-(`mammogan.cost.devices`).
+(`mammogan.cost.gpu_datasheets`).
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Protocol
 from mammogan import schedule
 from mammogan.config.label_fields import VIEWS
 from mammogan.config.method import Method
-from mammogan.cost import devices
+from mammogan.cost import gpu_datasheets
 from mammogan.cost.calibrate import Calibration, Measured
-from mammogan.cost.devices import Gpu
 from mammogan.cost.flops import Work, work
+from mammogan.cost.gpu_datasheets import Gpu
 from mammogan.errors import ConfigError
 from mammogan.schedule import Stage
 
@@ -58,13 +58,13 @@ class DataSheet:
         """Seconds of a step: what bounds it."""
         # Counted traffic is of 4-byte numbers; in bf16 what an image adds is halved.
         moved = share * work.traffic * (0.5 if self.precision == "bf16" else 1) + work.step_traffic
-        reduced = devices.reduction_s(work.gradient_bytes, ranks)
-        limit = devices.bound(share * work.flops, moved, work.calls, reduced, self.gpu, self.precision)
+        reduced = gpu_datasheets.reduction_s(work.gradient_bytes, ranks)
+        limit = gpu_datasheets.bound(share * work.flops, moved, work.calls, reduced, self.gpu, self.precision)
         return limit.total, "data sheet"
 
     def drawing_s(self, stage: Stage, work: Work) -> float:
         """Seconds to draw one image, by arithmetic alone."""
-        return work.drawing_flops / (self.gpu.flops_s[self.precision] * devices.SUSTAINED)
+        return work.drawing_flops / (self.gpu.flops_s[self.precision] * gpu_datasheets.SUSTAINED)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Measurements:
     def step_s(self, stage: Stage, work: Work, share: int, ranks: int) -> tuple[float, str]:
         """Seconds of a step at the operations a second that were reached, and of what it does beside."""
         rung, known = self._rung(stage)
-        reduced = devices.reduction_s(work.gradient_bytes, ranks)
+        reduced = gpu_datasheets.reduction_s(work.gradient_bytes, ranks)
         return share * work.flops / rung.gflops / 1e9 + rung.step_s + reduced, known
 
     def drawing_s(self, stage: Stage, work: Work) -> float:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from mammogan.config.method import Method
+from mammogan.errors import ConfigError
 from mammogan.schedule import Stage, ladder
 
 BYTES_A_NUMBER, BYTES_A_PARAMETER = 31.0, 225.0
@@ -42,7 +43,18 @@ class Work:
 
 
 def work(method: Method, stage: Stage) -> Work:
-    """Count the work of `stage`, in passes of the networks over one image (see docs/cost.md)."""
+    """Count the work of `stage`, in passes of the networks over one image (see docs/cost.md).
+
+    Raises
+    ------
+    ConfigError
+        If the method's networks are others than PGGAN's, whose layers are counted here.
+    """
+    if method.network.kind != "pggan":
+        raise ConfigError(
+            f"The cost of the networks '{method.network.kind}' (network.kind) is not known: only those of "
+            "'pggan' are counted."
+        )
     drawing, layers, parameters, maps = _generator(method, stage.index)
     generator, critic = _passes(method, stage)
     return Work(

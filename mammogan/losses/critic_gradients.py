@@ -20,8 +20,12 @@ def norms_between(critic: Critic, real_NCHW: Tensor, fake_NCHW: Tensor, mix_N: T
 
     `mix_N` is the share of the fake, uniform in [0, 1], one number an image.
     """
-    mixed_NCHW = torch.lerp(real_NCHW, fake_NCHW, mix_N.view(-1, 1, 1, 1))
-    return squared_norms(critic, mixed_NCHW).sqrt()
+    return squared_norms_between(critic, real_NCHW, fake_NCHW, mix_N).sqrt()
+
+
+def squared_norms_between(critic: Critic, real_NCHW: Tensor, fake_NCHW: Tensor, mix_N: Tensor) -> Tensor:
+    """Square of the norm of `norms_between`; (N,)."""
+    return squared_norms(critic, torch.lerp(real_NCHW, fake_NCHW, mix_N.view(-1, 1, 1, 1)))
 
 
 def squared_norms(critic: Critic, images_NCHW: Tensor) -> Tensor:

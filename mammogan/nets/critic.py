@@ -11,8 +11,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from mammogan.nets.double_backward import activate, downscale
-from mammogan.nets.layers import EqualConv, EqualLinear, channels, minibatch_stddev, recomputed
+from mammogan.nets.double_backward import activate, downsample
+from mammogan.nets.layers import EqualConv, EqualLinear, channels, checkpoint_activations, minibatch_stddev
 
 
 class Critic(nn.Module):
@@ -44,7 +44,7 @@ class Critic(nn.Module):
         super().__init__()
         self.stage, self.stddev_group, self.recompute = stage, stddev_group, recompute
         widths = [channels(s, channels_base, channels_max) for s in range(stage + 1)]
-        conv = partial(EqualConv, twice=True)
+        conv = partial(EqualConv, double_backward=True)
         self.from_image = nn.ModuleList(conv(1, width, 1) for width in widths)
         self.blocks = nn.ModuleList(
             nn.ModuleList([conv(width, width, 3), conv(width, below, 3)]) for below, width in pairwise(widths)
@@ -60,20 +60,20 @@ class Critic(nn.Module):
         fade: float = 1.0,
         labels_NL: Tensor | None = None,
         *,
-        hold_stddev: bool = False,
+        detach_stddev: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """Score images (N, 1, H, W): scores (N,) and logits (N, L), both float32.
 
-        `labels_NL`, one-hot, is looked at where labels are projected. `hold_stddev` takes minibatch standard
-        deviation as a constant.
+        `labels_NL`, one-hot, is looked at where labels are projected. `detach_stddev` takes minibatch
+        standard deviation as a constant.
         """
         x = activate(self.from_image[self.stage](images_NCHW))
         for stage in range(self.stage, 0, -1):
             block = self.blocks[stage - 1]
-            x = recomputed(self._block, block, x) if self.recompute else self._block(block, x)
+            x = checkpoint_activations(self._block, block, x) if self.recompute else self._block(block, x)
             if stage == self.stage and fade < 1:
-                x = torch.lerp(activate(self.from_image[stage - 1](downscale(images_NCHW))), x, fade)
-        x = activate(self.last(minibatch_stddev(x, self.stddev_group, held=hold_stddev)))
+                x = torch.lerp(activate(self.from_image[stage - 1](downsample(images_NCHW))), x, fade)
+        x = activate(self.last(minibatch_stddev(x, self.stddev_group, detach=detach_stddev)))
         features_NC = activate(self.dense(x.flatten(1)))
         told = self.head(features_NC).float()
         scores_N = told[:, 0]
@@ -86,4 +86,4 @@ class Critic(nn.Module):
         x = x_NCHW
         for convolution in block.children():
             x = activate(convolution(x))
-        return downscale(x)
+        return downsample(x)

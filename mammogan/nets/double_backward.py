@@ -30,7 +30,7 @@ def activate(x: Tensor) -> Tensor:
     return _apply(_Leaky, x)
 
 
-def downscale(x_NCHW: Tensor) -> Tensor:
+def downsample(x_NCHW: Tensor) -> Tensor:
     """Halve height and width by 2x2 means."""
     return _apply(_Halved, x_NCHW)
 

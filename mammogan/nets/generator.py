@@ -12,7 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from mammogan.nets.double_backward import activate
-from mammogan.nets.layers import EqualConv, EqualLinear, channels, pixel_norm, recomputed, upscale
+from mammogan.nets.layers import (
+    EqualConv,
+    EqualLinear,
+    channels,
+    checkpoint_activations,
+    pixel_norm,
+    upsample,
+)
 
 
 class Generator(nn.Module):
@@ -53,7 +60,7 @@ class Generator(nn.Module):
         self.bias = nn.Parameter(torch.zeros(widths[0], 1, 1))
         self.first = EqualConv(widths[0], widths[0], 3)
         self.blocks = nn.ModuleList(
-            nn.ModuleList([EqualConv(below, width, 3, doubles=True), EqualConv(width, width, 3)])
+            nn.ModuleList([EqualConv(below, width, 3, upsample_first=True), EqualConv(width, width, 3)])
             for below, width in pairwise(widths)
         )
         self.to_image = nn.ModuleList(EqualConv(width, 1, 1, gain=1.0) for width in widths)
@@ -74,10 +81,10 @@ class Generator(nn.Module):
         below = x
         for block in self.blocks:
             below = x
-            x = recomputed(self._block, block, x) if self.recompute else self._block(block, x)
+            x = checkpoint_activations(self._block, block, x) if self.recompute else self._block(block, x)
         images_NCHW: Tensor = self.to_image[self.stage](x)
         if self.stage and fade < 1:
-            images_NCHW = torch.lerp(upscale(self.to_image[self.stage - 1](below)), images_NCHW, fade)
+            images_NCHW = torch.lerp(upsample(self.to_image[self.stage - 1](below)), images_NCHW, fade)
         return images_NCHW
 
     @staticmethod

@@ -44,8 +44,8 @@ SMALL_PX = 512
 class EqualConv(nn.Module):
     """Convolution whose weights are N(0, 1) and scaled by gain / sqrt(fan_in) at run time (PGGAN 4.1).
 
-    `twice` makes it ready for gradients that are differentiated once more. `doubles` doubles height and width
-    first, as `upscale` does.
+    `double_backward` makes it ready for gradients that are differentiated once more. `upsample_first` doubles
+    height and width before, as `upsample` does.
     """
 
     def __init__(
@@ -55,25 +55,25 @@ class EqualConv(nn.Module):
         size: int,
         gain: float = GAIN,
         *,
-        twice: bool = False,
-        doubles: bool = False,
+        double_backward: bool = False,
+        upsample_first: bool = False,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs, size, size))
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.scale = gain / math.sqrt(inputs * size * size)
-        self.twice, self.doubles = twice, doubles
+        self.double_backward, self.upsample_first = double_backward, upsample_first
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """Convolve (N, inputs, H, W) to (N, outputs, H, W), or to (N, outputs, 2H, 2W) if it doubles."""
-        if self.doubles:
+        """Convolve (N, inputs, H, W) to (N, outputs, H, W), or 2H x 2W with `upsample_first`."""
+        if self.upsample_first:
             if x_NCHW[0].numel() > self.weight.numel():  # else putting kernels together takes longer
                 kernel = _doubling(self.weight * self.scale).contiguous(memory_format=self.layout(x_NCHW))
                 return functional.conv_transpose2d(x_NCHW, kernel, self.bias, stride=2, padding=1)
-            x_NCHW = upscale(x_NCHW)
+            x_NCHW = upsample(x_NCHW)
         x_NCHW, weight = _scaled(x_NCHW, self.weight, self.scale)
         weight = weight.contiguous(memory_format=self.layout(x_NCHW))
-        if not self.twice:
+        if not self.double_backward:
             return functional.conv2d(x_NCHW, weight, self.bias, padding=weight.shape[-1] // 2)
         return convolve(*_cast(x_NCHW, weight, self.bias))
 
@@ -85,7 +85,7 @@ class EqualConv(nn.Module):
 
 
 def _doubling(weight: Tensor) -> Tensor:
-    """Turn a 3x3 kernel that follows `upscale` into a transposed one of 4x4 with stride 2: the same function.
+    """Turn a 3x3 kernel that follows `upsample` into a transposed one of 4x4 with stride 2, which is equal.
 
     Each pixel of the large image has nine taps, but on four pixels of the small one only, as all four copies
     of a pixel are equal. So taps are added up first, and 16 products a small pixel remain of 36 (PGGAN's code
@@ -147,29 +147,31 @@ class _PixelNorm(Function):
         return torch.addcmul(gradient, y, along, value=-1).mul_(inverse)
 
 
-def upscale(x_NCHW: Tensor) -> Tensor:
+def upsample(x_NCHW: Tensor) -> Tensor:
     """Double height and width by repeating pixels."""
     return functional.interpolate(x_NCHW, scale_factor=2, mode="nearest")
 
 
-def minibatch_stddev(x_NCHW: Tensor, group: int, *, held: bool = False) -> Tensor:
+def minibatch_stddev(x_NCHW: Tensor, group: int, *, detach: bool = False) -> Tensor:
     """Append one map: the mean standard deviation over each run of `group` consecutive images (PGGAN 3).
 
     Groups are consecutive images, so that a batch split between ranks into whole groups gives the same result
-    as the batch in one place. `held` takes the statistic as a constant: no gradient flows through it.
+    as the batch in one place. `detach` takes the statistic as a constant: no gradient flows through it.
     """
     n, c, h, w = x_NCHW.shape
     size = min(group, n)
     if n % size:
         raise ValueError(f"a batch of {n} images does not divide into groups of {size}")
     x = x_NCHW.float().view(n // size, size, c, h, w)
-    x = x.detach() if held else x
+    x = x.detach() if detach else x
     deviation = (x.var(dim=1, unbiased=False) + EPSILON).sqrt().mean(dim=(1, 2, 3))
     maps = deviation.repeat_interleave(size).view(n, 1, 1, 1).expand(n, 1, h, w).to(x_NCHW.dtype)
     return torch.cat([x_NCHW, maps], dim=1)
 
 
-def recomputed(function: Callable[[nn.Module, Tensor], Tensor], block: nn.Module, x: Tensor) -> Tensor:
+def checkpoint_activations(
+    function: Callable[[nn.Module, Tensor], Tensor], block: nn.Module, x: Tensor
+) -> Tensor:
     """Apply `function` and keep only its input; the rest is computed again on the way back."""
     # No layer draws random numbers, so there is no state of theirs to keep.
     return checkpoint(function, block, x, use_reentrant=False, preserve_rng_state=False)  # type: ignore[no-any-return]

@@ -12,6 +12,7 @@ from mammogan.pages.image_sheet import Image, png, sheet
 from mammogan.report import quality_section
 from mammogan.report.quality_section import Quality
 from mammogan.report.training_curves import loss_curves, swd_curves
+from mammogan.run_records import Choice, Score
 
 SHEET_COLUMNS = 8
 SHEET_WIDTH_PX = 1100
@@ -32,9 +33,9 @@ class Findings:
     losses
         (stage name, metrics of its ticks) for each stage.
     scores
-        For each stage the scores of its checkpoints, as `mammogan.steps.score_checkpoints` writes them.
+        For each stage the scores of its checkpoints.
     choice
-        As `mammogan.steps.select_checkpoint` writes it.
+        The checkpoint that was chosen.
     conditions
         What the data's licences demand.
     quality
@@ -47,8 +48,8 @@ class Findings:
     real: Sequence[Sequence[Image]]
     synthetic: Sequence[Sequence[Image]]
     losses: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]
-    scores: Sequence[Sequence[Mapping[str, Any]]]
-    choice: Mapping[str, Any]
+    scores: Sequence[Sequence[Score]]
+    choice: Choice
     conditions: Sequence[str] = ()
     quality: Quality | None = None
 

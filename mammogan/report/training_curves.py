@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from mammogan.pages.figure_style import COLOURS, INK, MUTED, style_axes, svg
+from mammogan.run_records import Score
 
 SHOWN = "thousand real images shown"
 
@@ -37,28 +38,28 @@ def loss_curves(stages: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> st
     return svg(figure)
 
 
-def swd_curves(scores: Sequence[Mapping[str, Any]]) -> str:
+def swd_curves(scores: Sequence[Score]) -> str:
     """Draw SWD by level over kimg for the checkpoints of a stage, each with its floor dashed, and by view."""
     figure = Figure(figsize=(11, 3.3), layout="constrained")
     axes = figure.subplots()
-    x = [score["kimg"] for score in scores]
-    for level, colour in zip(range(len(scores[0]["levels"])), COLOURS, strict=False):
-        facts = [score["levels"][level] for score in scores]
-        name = f"{facts[0]['height_px']}x{facts[0]['width_px']}"
-        axes.plot(x, [f["swd"] for f in facts], color=colour, marker="o", markersize=4, label=name)
-        axes.axhline(facts[0]["floor"], color=colour, linewidth=0.8, linestyle="--")
+    x = [score.kimg for score in scores]
+    for level, colour in zip(range(len(scores[0].levels)), COLOURS, strict=False):
+        facts = [score.levels[level] for score in scores]
+        name = f"{facts[0].height_px}x{facts[0].width_px}"
+        axes.plot(x, [f.swd for f in facts], color=colour, marker="o", markersize=4, label=name)
+        axes.axhline(facts[0].floor, color=colour, linewidth=0.8, linestyle="--")
     axes.errorbar(
         x,
-        [score["swd"] for score in scores],
-        yerr=[score["sd"] for score in scores],
+        [score.swd for score in scores],
+        yerr=[score.sd for score in scores],
         color=INK,
         marker="s",
         linewidth=2,
         capsize=3,
         label="mean of levels",
     )
-    for view, style in zip(scores[0]["views"], ("-.", ":"), strict=False):
-        means = [score["views"][view]["swd"] for score in scores]
+    for view, style in zip(scores[0].views, ("-.", ":"), strict=False):
+        means = [score.views[view].swd for score in scores]
         axes.plot(x, means, color=INK, linewidth=1.2, linestyle=style, label=view)
     axes.set_ylim(bottom=0)
     style_axes(axes, "Sliced Wasserstein distance x 1000 (dashed: real against real)", SHOWN)

@@ -12,6 +12,7 @@ from typing import cast
 
 from mammogan.config.run_config import Run, load
 from mammogan.errors import ConfigError
+from mammogan.run_records import Progress
 from mammogan.steps import (
     assess_images,
     compare_sets,
@@ -26,7 +27,7 @@ from mammogan.steps import (
 )
 from mammogan.steps.job_graph import Node, graph
 from mammogan.steps.step import Step
-from mammogan.steps.task_progress import Progress, progress
+from mammogan.steps.task_progress import progress
 
 __all__ = ["STEPS", "Node", "Progress", "Step", "graph", "is_done", "progress", "run"]
 

@@ -17,6 +17,7 @@ from mammogan.config.label_fields import VIEWS
 from mammogan.config.run_config import Run
 from mammogan.config.settings import canonical_json
 from mammogan.files import sha256, write
+from mammogan.run_folder import RunFolder
 from mammogan.steps.select_checkpoint import read_choice
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from mammogan.train.draw_images import Model
     from mammogan.train.gan_inversion import Inverted, Search
 
-FOLDER = "outliers"
 MEASURES = ("critic", "reconstruction")
 FORMAT = 1  # raise it when the same settings give other values
 
@@ -78,8 +78,8 @@ class Gauge:
 
         self.folder, self.model, self.search, self.most = folder, model, search, reals
         self.run, choice = Run.load(folder), read_choice(folder)
-        self.stage = schedule.plan(self.run.method)[choice["stage"]]
-        self.source = checkpoint.verified(checkpoint.at(folder, self.stage.index, choice["images"]))
+        self.stage = schedule.plan(self.run.method)[choice.stage]
+        self.source = checkpoint.verified(checkpoint.at(folder, self.stage.index, choice.images))
         self.shardset = ShardSet(Path(self.run.shards))
         self._judges: dict[int, Judge] = {}
         self._reals: dict[int, np.ndarray] = {}
@@ -114,7 +114,7 @@ class Gauge:
             return self._reals[view]
         settings = self._settings(view)
         key = hashlib.sha256(canonical_json(settings).encode()).hexdigest()[:16]
-        path = self.folder / FOLDER / f"{VIEWS[view].lower()}-{key}.json"
+        path = RunFolder(self.folder).anomaly_scores / f"{VIEWS[view].lower()}-{key}.json"
         try:
             values = json.loads(path.read_text(encoding="utf-8"))["values"]
         except (FileNotFoundError, ValueError, KeyError):
@@ -148,8 +148,8 @@ class Gauge:
         if view not in self._judges:
             training = self.shardset.rung(self.stage.height_px, self.stage.width_px, "train")
             companions = _places(training, view)[: self.run.method.network.stddev_group - 1]
-            here = next(self.model.generator.parameters()).device
-            self._judges[view] = Judge(self.run.method, self.source, training.read(companions), view, here)
+            device = next(self.model.generator.parameters()).device
+            self._judges[view] = Judge(self.run.method, self.source, training.read(companions), view, device)
         return self._judges[view]
 
     def _settings(self, view: int) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from mammogan import schedule
 from mammogan.config.label_fields import VIEWS
 from mammogan.config.run_config import Run
 from mammogan.files import write
+from mammogan.run_folder import RunFolder
 from mammogan.steps import feature_parts, report_measures
-from mammogan.steps.report_measures import report_folder
 from mammogan.steps.select_checkpoint import read_choice, scores
 from mammogan.steps.step import Step
 
@@ -65,7 +65,7 @@ def compare(
     _tell_views(measured, report)
     report.measures += _swd(subjects)
     report.gallery["closest"].sort(key=lambda pair: (pair.ratio, pair.view, pair.number))
-    folder = report_folder(subjects.folder)
+    folder = RunFolder(subjects.folder).report
     paths = report.write(folder)
     write(folder / report_measures.IMAGES, report_measures.spelled(rows[0] if rows else [], rows))
     on_progress(total, total)
@@ -208,26 +208,25 @@ def _swd(subjects: Subjects) -> Iterator[Measure]:
     from mammogan.metrics.comparison.measure import Interval, Measure
 
     choice = read_choice(subjects.folder)
-    stage = schedule.plan(subjects.method)[choice["stage"]]
+    stage = schedule.plan(subjects.method)[choice.stage]
     nan = float("nan")
     for score in scores(subjects.folder, stage):
-        if score["images"] != choice["images"]:
+        if score.images != choice.images:
             continue
-        for region, whole in (("image", score), ("breast", score["breast"])):
-            for view, part in whole["views"].items():
-                levels = [*part["levels"], {**part, "height_px": "mean", "width_px": "levels"}]
-                for level in levels:
-                    value, sd = level["swd"], level["sd"]
+        for region, whole in score.regions.items():
+            for view, part in whole.views.items():
+                levels = [(f"{x.height_px}x{x.width_px}", x.swd, x.sd, x.floor) for x in part.levels]
+                for of, swd, sd, floor in (*levels, ("mean", part.swd, part.sd, part.floor)):
                     yield Measure(
                         group="swd",
                         name=f"swd_{region}",
-                        of=f"{level['height_px']}x{level['width_px']}".replace("meanxlevels", "mean"),
+                        of=of,
                         view=view,
-                        value=value,
-                        ci=Interval(value, value - 1.96 * sd, value + 1.96 * sd),
-                        null=Interval(level["floor"], nan, nan),
+                        value=swd,
+                        ci=Interval(swd, swd - 1.96 * sd, swd + 1.96 * sd),
+                        null=Interval(floor, nan, nan),
                         ideal=0.0,
-                        images=score["compared"] // max(1, len(score["views"])),
+                        images=score.compared // max(1, len(score.views)),
                         note="x 1000; ci: from seed to seed; null: reals of other patients",
                     )
 

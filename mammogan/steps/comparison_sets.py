@@ -18,16 +18,15 @@ from mammogan.config.method import Method
 from mammogan.config.run_config import Run
 from mammogan.errors import ConfigError, DataError
 from mammogan.files import sha256
+from mammogan.run_folder import RunFolder
 from mammogan.steps.job_graph import images_per_view
-from mammogan.steps.sample_pool import pool_folder
-from mammogan.steps.select_checkpoint import FILE_NAME, read_choice
+from mammogan.steps.select_checkpoint import read_choice
 
 if TYPE_CHECKING:
     import numpy as np
 
     from mammogan.data.shards.shard_reader import Rung
 
-FOLDER = "assess"
 FORMAT = 1
 """Counts up whenever the same images would give other numbers."""
 SOURCES = ("synthetic", "real", "train")
@@ -69,24 +68,24 @@ class Subjects:
         from mammogan.data.synthetic.synthetic_pool import load_manifest
 
         self.folder, self.run, self.weights = folder, run, weights
-        if not (folder / FILE_NAME).exists():
+        if not RunFolder(folder).choice.exists():
             raise DataError(
                 f"The run '{folder}' has chosen no checkpoint yet, so there is nothing to report on. "
                 f"`mammogan status {folder}` tells how far it is."
             )
-        choice, pool = read_choice(folder), load_manifest(pool_folder(folder))
+        choice, pool = read_choice(folder), load_manifest(RunFolder(folder).samples)
         self.checkpoint = pool.pool.checkpoint
-        if self.checkpoint != choice["checkpoint"]:
+        if self.checkpoint != choice.checkpoint:
             raise ConfigError(
-                f"The pool '{pool_folder(folder)}' was drawn from checkpoint '{self.checkpoint}', and the "
-                f"run chose '{choice['checkpoint']}': launch the run again, or remove the pool and do so."
+                f"The pool '{RunFolder(folder).samples}' was drawn from checkpoint '{self.checkpoint}', and "
+                f"the run chose '{choice.checkpoint}': launch the run again, or remove the pool and do so."
             )
-        stage = schedule.plan(run.method)[choice["stage"]]
+        stage = schedule.plan(run.method)[choice.stage]
         self.size_px = stage.height_px, stage.width_px
         self.shard_set = ShardSet(Path(run.shards))
         self.held_out = self.shard_set.held_out(*self.size_px)
         self.rungs: dict[str, Rung] = {
-            "synthetic": pool.rung(pool_folder(folder)),
+            "synthetic": pool.rung(RunFolder(folder).samples),
             "real": self.shard_set.rung(*self.size_px, self.held_out),
             "train": self.shard_set.rung(*self.size_px, "train"),
         }
@@ -130,8 +129,7 @@ class Subjects:
 
     def path(self, part: Part) -> Path:
         """Where a part's file is."""
-        name = f"{FOLDER}-{self._digest[:12]}" if self._digest else FOLDER
-        return self.folder / name / part.name
+        return RunFolder(self.folder).image_features(self._digest[:12]) / part.name
 
     @cached_property
     def key(self) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from mammogan.files import sha256, write
+from mammogan.files import sha256
+from mammogan.run_folder import RunFolder
+from mammogan.run_records import MadeFile, Marker
 
 HASHED_BYTES = 64 * 2**20
 """Larger files are checked by size alone: a launch must not read gigabytes on a login node."""
@@ -13,25 +14,21 @@ HASHED_BYTES = 64 * 2**20
 
 def mark(run: Path, node: str, task: int, files: list[Path]) -> None:
     """Note that a task has ended well and what it made."""
-    entries = {
-        str(path.relative_to(run)): {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in files
+    made = {
+        str(path.relative_to(run)): MadeFile(bytes=path.stat().st_size, sha256=sha256(path)) for path in files
     }
-    write(_path(run, node, task), json.dumps({"files": entries}, indent=1))
+    Marker(files=made).write(RunFolder(run).marker(node, task))
 
 
 def holds(run: Path, node: str, task: int) -> bool:
     """Whether a task is marked as done and its files are still what it made."""
+    marker = Marker.read_if_sound(RunFolder(run).marker(node, task))
     try:
-        entries = json.loads(_path(run, node, task).read_text(encoding="utf-8"))["files"]
-        return all(_same(run / name, entry["bytes"], entry["sha256"]) for name, entry in entries.items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return marker is not None and all(_same(run / name, made) for name, made in marker.files.items())
+    except OSError:
         return False
 
 
-def _same(path: Path, size: int, digest: str) -> bool:
-    found = path.stat().st_size
-    return found == size and (found > HASHED_BYTES or sha256(path) == digest)
-
-
-def _path(run: Path, node: str, task: int) -> Path:
-    return run / "done" / node / f"{task}.json"
+def _same(path: Path, made: MadeFile) -> bool:
+    size = path.stat().st_size
+    return size == made.bytes and (size > HASHED_BYTES or sha256(path) == made.sha256)

@@ -21,6 +21,7 @@ from mammogan.config.label_fields import VIEWS
 from mammogan.config.run_config import Run
 from mammogan.errors import RunFailedError
 from mammogan.files import write
+from mammogan.run_folder import RunFolder
 from mammogan.schedule import Stage
 from mammogan.steps import swd_sets
 from mammogan.steps.file_lock import turn
@@ -172,5 +173,5 @@ def _writable(shards: Path, run_folder: Path) -> Path:
     try:
         beside.mkdir(mode=0o700, exist_ok=True)
     except OSError:
-        return run_folder / "scores" / "reals"
-    return beside if os.access(beside, os.W_OK) else run_folder / "scores" / "reals"
+        return RunFolder(run_folder).real_sets
+    return beside if os.access(beside, os.W_OK) else RunFolder(run_folder).real_sets

@@ -46,11 +46,6 @@ FORMAT = 1
 JSON, TABLE, IMAGES = "measures.json", "measures.csv", "images.csv"
 
 
-def report_folder(run: Path) -> Path:
-    """Where the report is."""
-    return run / "report"
-
-
 @dataclass
 class Report:
     """All that is written; see above."""

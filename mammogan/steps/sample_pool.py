@@ -7,16 +7,12 @@ from pathlib import Path
 from mammogan import schedule
 from mammogan.config.label_fields import VIEWS
 from mammogan.config.run_config import Run
+from mammogan.run_folder import RunFolder
 from mammogan.steps.licence_notice import terms
 from mammogan.steps.select_checkpoint import read_choice
 from mammogan.steps.step import Step
 
 TOLD_EVERY = 64
-
-
-def pool_folder(run: Path) -> Path:
-    """Where the pool is."""
-    return run / "samples"
 
 
 class SamplePool(Step):
@@ -26,13 +22,13 @@ class SamplePool(Step):
         """Draw, and write ``png/<view>-<i>.png`` and shards, as `mammogan sample` does."""
         from mammogan.data.synthetic.synthetic_pool import Pool
         from mammogan.steps.fill_pool import fill
-        from mammogan.train import checkpoint, device
+        from mammogan.train import accelerator, checkpoint
         from mammogan.train.build_networks import load_average
 
-        device.prepare(here := device.local_device())
+        accelerator.prepare(device := accelerator.local_device())
         choice = read_choice(self.folder)
-        stage = schedule.plan(run.method)[choice["stage"]]
-        source = checkpoint.at(self.folder, stage.index, choice["images"])
+        stage = schedule.plan(run.method)[choice.stage]
+        source = checkpoint.at(self.folder, stage.index, choice.images)
         pool = Pool(
             checkpoint=source.digest,
             seed=run.method.method.seed,
@@ -47,9 +43,9 @@ class SamplePool(Step):
             if done % TOLD_EVERY == 0 or done == total:
                 self.progress(done, total)
 
-        model = load_average(run.method, source, here)
+        model = load_average(run.method, source, device)
         filled = fill(
-            pool_folder(self.folder),
+            RunFolder(self.folder).samples,
             pool,
             model,
             terms(run),

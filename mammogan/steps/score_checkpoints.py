@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 from mammogan import schedule
 from mammogan.config.run_config import Run
-from mammogan.files import write
-from mammogan.run_folder import score_path
+from mammogan.run_folder import RunFolder
+from mammogan.run_records import Score, ScoredImages
 from mammogan.schedule import Stage
 from mammogan.steps import swd_sets
 from mammogan.steps.real_sets import Reals, shared
@@ -29,61 +27,51 @@ class ScoreCheckpoints(Step):
         """
         from mammogan.data.shards.shard_reader import ShardSet
         from mammogan.steps.tracking_sync import sync_if_due
-        from mammogan.train import checkpoint, device
+        from mammogan.train import accelerator, checkpoint
 
         stage, scoring = schedule.plan(run.method)[self.stage], run.method.scoring
-        device.prepare(here := device.local_device())
-        reals = shared(self.folder, run, stage, ShardSet(Path(run.shards)), str(here))
+        accelerator.prepare(device := accelerator.local_device())
+        reals = shared(self.folder, run, stage, ShardSet(Path(run.shards)), str(device))
         mine = stage.checkpoints()[self.task * scoring.checkpoints_per_task :][: scoring.checkpoints_per_task]
         files = []
         for number, images in enumerate(mine):
             source = checkpoint.at(self.folder, stage.index, images)
-            path = score_path(self.folder, stage.index, images)
-            if not _is_scored(path, source.digest, reals.key):
-                facts = {"checkpoint": source.digest, "reals": reals.key}
-                score = _about(stage, images, reals) | self._scored(run, stage, images, reals) | facts
-                write(path, json.dumps(score, indent=1))
+            path = RunFolder(self.folder).score(stage.index, images)
+            known = Score.read_if_sound(path)
+            if known is None or (known.checkpoint, known.reals) != (source.digest, reals.key):
+                Score(
+                    **dict(self._scored(run, stage, images, reals)),
+                    stage=stage.index,
+                    height_px=stage.height_px,
+                    width_px=stage.width_px,
+                    images=images,
+                    kimg=stage.kimg(images),
+                    compared=sum(reals.counts.values()),
+                    checkpoint=source.digest,
+                    reals=reals.key,
+                ).write(path)
             files.append(path)
             self.progress(number + 1, len(mine), "checkpoints")
         if self.task == 0:
             sync_if_due(self.folder, run)
         return files
 
-    def _scored(self, run: Run, stage: Stage, images: int, reals: Reals) -> dict[str, Any]:
+    def _scored(self, run: Run, stage: Stage, images: int, reals: Reals) -> ScoredImages:
         """Draw a checkpoint's images and compare them."""
-        from mammogan.train import checkpoint, device
+        from mammogan.train import accelerator, checkpoint
         from mammogan.train.build_networks import load_average
 
-        here = device.local_device()
-        model = load_average(run.method, checkpoint.at(self.folder, stage.index, images), here)
-        beside = score_path(self.folder, stage.index, images)
+        device = accelerator.local_device()
+        model = load_average(run.method, checkpoint.at(self.folder, stage.index, images), device)
+        beside = RunFolder(self.folder).score(stage.index, images)
         for left_over in beside.parent.glob(f".{beside.stem}.*.tmp"):  # by a job that was killed
             shutil.rmtree(left_over, ignore_errors=True)
         scratch = beside.with_name(f".{beside.stem}.{os.getpid()}.tmp")
         try:
-            fakes = swd_sets.empty(run, stage, reals.counts, scratch, str(here))
+            fakes = swd_sets.empty(run, stage, reals.counts, scratch, str(device))
             for view, count in reals.counts.items():
                 swd_sets.add(fakes, view, model.draw(run.method.method.seed, range(count), view))
             distances = swd_sets.compare(fakes, reals.sets)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        return swd_sets.told(distances, reals.floors, next(iter(fakes.values())).levels)
-
-
-def _is_scored(path: Path, digest: str, reals: str) -> bool:
-    try:
-        score = json.loads(path.read_text(encoding="utf-8"))
-        return bool((score["checkpoint"], score["reals"]) == (digest, reals))
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def _about(stage: Stage, images: int, reals: Reals) -> dict[str, Any]:
-    return {
-        "stage": stage.index,
-        "height_px": stage.height_px,
-        "width_px": stage.width_px,
-        "images": images,
-        "kimg": stage.kimg(images),
-        "compared": sum(reals.counts.values()),
-    }
+        return swd_sets.score(distances, reals.floors, next(iter(fakes.values())).levels)

@@ -63,19 +63,19 @@ def screen_pool(
     from mammogan.data.shards.shard_reader import ShardSet
     from mammogan.data.synthetic.synthetic_pool import load_manifest
     from mammogan.metrics.real_envelope import Support, names
-    from mammogan.train import checkpoint, device
+    from mammogan.train import accelerator, checkpoint
     from mammogan.train.critic_score import Judge
 
     run, choice, manifest = Run.load(folder), read_choice(folder), load_manifest(pool)
-    stage = schedule.plan(run.method)[choice["stage"]]
-    source = checkpoint.at(folder, stage.index, choice["images"])
+    stage = schedule.plan(run.method)[choice.stage]
+    source = checkpoint.at(folder, stage.index, choice.images)
     if manifest.pool.checkpoint != source.digest:
         raise ConfigError(
             f"The pool '{pool}' was drawn from checkpoint '{manifest.pool.checkpoint}', and the run "
             f"'{folder}' chose '{source.digest}': give the run that the pool is of."
         )
     drawn = manifest.rung(pool)
-    device.prepare(here := device.local_device())
+    accelerator.prepare(device := accelerator.local_device())
     shardset = ShardSet(Path(run.shards))
     training, validation = (
         shardset.rung(stage.height_px, stage.width_px, split) for split in ("train", "validation")
@@ -87,7 +87,7 @@ def screen_pool(
         number = VIEWS.index(view) if view in VIEWS else None
         places = _places(training, number)[:TRAINING_IMAGES]
         group = run.method.network.stddev_group
-        judge = Judge(run.method, source, training.read(places[: group - 1]), number or 0, here)
+        judge = Judge(run.method, source, training.read(places[: group - 1]), number or 0, device)
         reals_NM = _measured(training, places, judge)
         support = Support.of(reals_NM, tail)
         held_out = _places(validation, number)[:TRAINING_IMAGES]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mammogan.config.label_fields import VIEWS
 from mammogan.errors import ConfigError, DataError
+from mammogan.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,9 +79,8 @@ def sources_of_run(run: Path) -> tuple[Path, Path]:
         If the folder is no run.
     """
     from mammogan.config.run_config import Run
-    from mammogan.steps.sample_pool import pool_folder
 
-    return Path(Run.load(run).shards), pool_folder(run)
+    return Path(Run.load(run).shards), RunFolder(run).samples
 
 
 def open_sources(shards: Path, pool: Path) -> Sources:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mammogan.config.label_fields import VIEWS
 from mammogan.config.run_config import Run
+from mammogan.run_records import Distance, LevelDistance, RegionDistance, ScoredImages
 from mammogan.schedule import Stage
 
 if TYPE_CHECKING:
@@ -80,44 +81,38 @@ def compare(mine: Sets, theirs: Sets) -> Distances:
     return {kind: np.array(values) for kind, values in found.items()}
 
 
-def told(distances: Distances, floors: Distances, levels: Iterable[tuple[int, int]]) -> dict[str, Any]:
-    """Put in words what distances say beside the floors: of all images, of each view, in the breast alone.
-
-    `above_floor` is what checkpoints are chosen by: the mean over levels and views of SWD minus floor, and
-    `above_floor_sd` its standard deviation from seed to seed.
-    """
+def score(distances: Distances, floors: Distances, levels: Iterable[tuple[int, int]]) -> ScoredImages:
+    """Summarise distances beside the floors: of all images, of each view, in the breast alone."""
     import numpy as np
 
     shapes = list(levels)
     parts = {kind: _part(values, floors[kind], shapes) for kind, values in distances.items()}
     views = [view for foreground, view in distances if not foreground and view is not None]
     above = np.mean([(distances[False, v] - floors[False, v]).mean(axis=1) for v in views], axis=0)
-    return parts[False, None] | {
-        "above_floor": float(above.mean()),
-        "above_floor_sd": _sd(above),
-        "views": {VIEWS[view]: parts[False, view] for view in views},
-        "breast": parts[True, None] | {"views": {VIEWS[view]: parts[True, view] for view in views}},
-    }
+    image, breast = (
+        RegionDistance(
+            **dict(parts[foreground, None]), views={VIEWS[view]: parts[foreground, view] for view in views}
+        )
+        for foreground in (False, True)
+    )
+    return ScoredImages(
+        **dict(image), above_floor=float(above.mean()), above_floor_sd=_sd(above), breast=breast
+    )
 
 
-def _part(values: np.ndarray, floors: np.ndarray, shapes: list[tuple[int, int]]) -> dict[str, Any]:
-    levels = [
-        {
-            "height_px": height,
-            "width_px": width,
-            "swd": float(values[:, n].mean()),
-            "sd": _sd(values[:, n]),
-            "floor": float(floors[:, n].mean()),
-        }
+def _part(values: np.ndarray, floors: np.ndarray, shapes: list[tuple[int, int]]) -> Distance:
+    levels = tuple(
+        LevelDistance(
+            height_px=height,
+            width_px=width,
+            swd=float(values[:, n].mean()),
+            sd=_sd(values[:, n]),
+            floor=float(floors[:, n].mean()),
+        )
         for n, (height, width) in enumerate(shapes)
-    ]
+    )
     averages = values.mean(axis=1)
-    return {
-        "swd": float(averages.mean()),
-        "sd": _sd(averages),
-        "floor": float(floors.mean()),
-        "levels": levels,
-    }
+    return Distance(swd=float(averages.mean()), sd=_sd(averages), floor=float(floors.mean()), levels=levels)
 
 
 def _sd(values: np.ndarray) -> float:

@@ -12,10 +12,10 @@ from typing import Any
 import mammogan
 from mammogan import schedule, tracking
 from mammogan.config.run_config import Run
+from mammogan.run_folder import RunFolder
 from mammogan.steps import report_measures
 from mammogan.steps.job_graph import graph
-from mammogan.steps.report_measures import report_folder
-from mammogan.steps.select_checkpoint import FILE_NAME, TABLE, model_folder, read_choice, scores
+from mammogan.steps.select_checkpoint import read_choice, scores
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def summarize(run_dir: Path, run: Run, finished: str = "") -> tracking.RunSummar
     """Collect what is known of the run; `finished` is a node that counts as done before it is marked."""
     from mammogan.steps import is_done
 
-    stages = schedule.plan(run.method)
+    stages, folder = schedule.plan(run.method), RunFolder(run_dir)
     ended = {node.name for node in graph(run) if node.name == finished or is_done(run_dir, node, 0)}
     result = tracking.RunSummary(
         name=f"{run.method.method.name} {run_dir.name}",
@@ -83,13 +83,13 @@ def summarize(run_dir: Path, run: Run, finished: str = "") -> tracking.RunSummar
     )
     for stage in stages:
         for score in scores(run_dir, stage):
-            name, step = f"swd/{stage.height_px}x{stage.width_px}", round(score["kimg"])
-            result.scores += [(f"{name}/{key}", value, step) for key, value in _points(score)]
-    report = report_folder(run_dir)
+            name, step = f"swd/{stage.height_px}x{stage.width_px}", round(score.kimg)
+            result.scores += [(f"{name}/{key}", value, step) for key, value in score.points()]
+    report = folder.report
     if (report / report_measures.JSON).exists():
-        result.scores += list(_qualities(report_measures.read(report), read_choice(run_dir)["kimg"]))
+        result.scores += list(_qualities(report_measures.read(report), read_choice(run_dir).kimg))
     files = (
-        *(run_dir / name for name in ("run.json", FILE_NAME, TABLE)),
+        *(folder.settings, folder.choice, folder.scores_table),
         *(
             report / name
             for name in ("index.html", report_measures.JSON, report_measures.TABLE, report_measures.IMAGES)
@@ -99,7 +99,7 @@ def summarize(run_dir: Path, run: Run, finished: str = "") -> tracking.RunSummar
     if "report" in ended:
         result.ended = True
         result.model = tracking.ModelPackage(
-            model_folder(run_dir),
+            folder.model,
             LOADER,
             INPUTS,
             registered=f"mammogan-{run.method.method.name}",
@@ -112,16 +112,6 @@ def summarize(run_dir: Path, run: Run, finished: str = "") -> tracking.RunSummar
 def code() -> tuple[Path, ...]:
     """Return what a model carries so that `LOADER` is found anywhere: this package, links followed."""
     return (Path(mammogan.__file__).parent,)
-
-
-def _points(score: dict[str, Any]) -> Iterator[tuple[str, float]]:
-    """Yield the curves' points of a score."""
-    yield from (("mean", score["swd"]), ("sd", score["sd"]), ("floor", score["floor"]))
-    yield from (("above_floor", score["above_floor"]), ("above_floor_sd", score["above_floor_sd"]))
-    yield from ((f"level_{level['height_px']}", level["swd"]) for level in score["levels"])
-    parts = {view.lower(): part for view, part in score["views"].items()} | {"breast": score["breast"]}
-    for name, part in parts.items():
-        yield from ((f"{name}/mean", part["swd"]), (f"{name}/floor", part["floor"]))
 
 
 def _qualities(tree: Mapping[str, Any], kimg: float) -> Iterator[tuple[str, float, int]]:

@@ -11,9 +11,8 @@ from mammogan import schedule
 from mammogan.config.label_fields import VIEWS
 from mammogan.config.run_config import Run
 from mammogan.files import write
+from mammogan.run_folder import RunFolder
 from mammogan.schedule import Stage
-from mammogan.steps.report_measures import report_folder
-from mammogan.steps.sample_pool import pool_folder
 from mammogan.steps.select_checkpoint import read_choice, scores
 from mammogan.steps.step import Step
 
@@ -65,7 +64,7 @@ class WriteReport(Step):
             conditions=[about.terms for about in abouts],
             quality=self._quality(shard_set.rung(last.height_px, last.width_px, "train")),
         )
-        folder = report_folder(self.folder)
+        folder = RunFolder(self.folder).report
         files = [folder / "index.html"]
         write(files[0], report_page.page(findings))
         for name, *kinds in zip(VIEWS, real, synthetic, strict=True):
@@ -83,7 +82,7 @@ class WriteReport(Step):
         from mammogan.report.quality_section import Quality
         from mammogan.steps import report_measures
 
-        folder = report_folder(self.folder)
+        folder = RunFolder(self.folder).report
         if not (folder / report_measures.JSON).exists():
             return None
         tree = report_measures.read(folder)
@@ -107,7 +106,7 @@ class WriteReport(Step):
     def _synthetic(self, view: str, number: int) -> np.ndarray:
         from mammogan.data.synthetic.synthetic_pool import image_name, read_image
 
-        return read_image(pool_folder(self.folder) / "png" / f"{image_name(view, number)}.png")
+        return read_image(RunFolder(self.folder).samples / "png" / f"{image_name(view, number)}.png")
 
     def _real(self, shard_set: ShardSet, stage: Stage, view: int) -> list[np.ndarray]:
         """Take validation images of a view: the page says that training never saw these patients."""

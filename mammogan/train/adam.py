@@ -11,7 +11,7 @@ FIRST_LOG2_SCALE, GROWTH, BACKOFF = 6.0, 0.0005, 1.0
 """PGGAN's loss scale for fp16 as its binary logarithm: at first, gained by a good update, lost by a bad."""
 
 
-class SteadyAdam(torch.optim.Adam):
+class SkipNonFiniteAdam(torch.optim.Adam):
     """Torch's fused Adam, which skips an update with a non-finite gradient on the device itself.
 
     PGGAN does so in fp32 too. The gradients come multiplied by `scale`; without `scaled` that is 1. With
@@ -25,10 +25,10 @@ class SteadyAdam(torch.optim.Adam):
 
     def __init__(self, *arguments: Any, scaled: bool, partitioned: bool, **options: Any) -> None:
         super().__init__(*arguments, fused=True, **options)
-        here = self.param_groups[0]["params"][0].device
+        device = self.param_groups[0]["params"][0].device
         self.partitioned = partitioned
-        self.log2_scale = torch.tensor(FIRST_LOG2_SCALE, device=here) if scaled else None
-        self.norm, self.skipped = torch.zeros((), device=here), torch.zeros((), device=here)
+        self.log2_scale = torch.tensor(FIRST_LOG2_SCALE, device=device) if scaled else None
+        self.norm, self.skipped = torch.zeros((), device=device), torch.zeros((), device=device)
 
     @property
     def scale(self) -> Tensor | float:
@@ -66,18 +66,18 @@ class SteadyAdam(torch.optim.Adam):
 def take_step(engine: Any) -> tuple[Tensor, Tensor]:
     """Let a DeepSpeed engine reduce its gradients and update; give (their norm, skipped 0 or 1)."""
     engine.step()
-    adam = steady(engine)
+    adam = optimiser_of(engine)
     if adam.partitioned:
         bad = bool(engine.optimizer.overflow)
         norm = torch.as_tensor(engine.optimizer._global_grad_norm or 0.0)
         adam.note(norm.to(adam.norm.device) / adam.scale, torch.as_tensor(float(bad)).to(adam.norm.device))
-        if bad:  # then ZeRO has not called `SteadyAdam.step`
+        if bad:  # then ZeRO has not called `SkipNonFiniteAdam.step`
             adam.adapt()
     return adam.norm, adam.skipped
 
 
-def steady(engine: Any) -> SteadyAdam:
+def optimiser_of(engine: Any) -> SkipNonFiniteAdam:
     """Find the optimiser in its engine, through ZeRO's own where there is one."""
     optimiser = engine.optimizer
-    found: SteadyAdam = optimiser if isinstance(optimiser, SteadyAdam) else optimiser.optimizer
+    found: SkipNonFiniteAdam = optimiser if isinstance(optimiser, SkipNonFiniteAdam) else optimiser.optimizer
     return found

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mammogan.train.adam import steady
+from mammogan.train.adam import optimiser_of
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -18,7 +18,7 @@ def gather(engine: Any) -> dict[str, Tensor]:
 
     states = engine.optimizer.state if _plain(engine) else None
     tensors: dict[str, Tensor] = {"step": torch.tensor(float(_steps(engine)))}
-    if (scale := steady(engine).log2_scale) is not None:
+    if (scale := optimiser_of(engine).log2_scale) is not None:
         tensors["log2_scale"] = scale.detach().cpu().clone()
     for name, parameter in engine.module.named_parameters():
         for moment in MOMENTS:
@@ -38,7 +38,7 @@ def scatter(engine: Any, tensors: dict[str, Tensor]) -> None:
     step = tensors["step"].item()
     if not _plain(engine):
         _make_moments(engine)  # which takes a step, and that moves the loss scale
-    if (scale := steady(engine).log2_scale) is not None and "log2_scale" in tensors:
+    if (scale := optimiser_of(engine).log2_scale) is not None and "log2_scale" in tensors:
         scale.copy_(tensors["log2_scale"])
     for name, parameter in engine.module.named_parameters():
         found = {moment: tensors.get(f"{name}/{moment}") for moment in MOMENTS}

@@ -100,17 +100,17 @@ def _shifted(images_NCHW: Tensor, down_px_N: Tensor, left_px_N: Tensor) -> Tenso
         groups.setdefault(shift, []).append(number)
     if set(groups) <= {(0, 0)}:
         return images_NCHW
-    here = images_NCHW.device
+    device = images_NCHW.device
     parts = [
         functional.pad(
-            images_NCHW.index_select(0, torch.tensor(numbers, device=here)),
+            images_NCHW.index_select(0, torch.tensor(numbers, device=device)),
             (-left, left, down, -down),
             value=BLACK,
         )
         for (down, left), numbers in groups.items()
     ]
     order = torch.tensor([number for numbers in groups.values() for number in numbers]).argsort()
-    return torch.cat(parts).index_select(0, order.to(here))
+    return torch.cat(parts).index_select(0, order.to(device))
 
 
 def _turns(log_scale_N: Tensor, angle_N: Tensor, held_N: Tensor, height: int, width: int) -> Tensor:

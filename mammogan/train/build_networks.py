@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,19 +11,52 @@ from torch import Tensor, nn
 from mammogan import schedule
 from mammogan.config.method import Method
 from mammogan.config.run_config import Run
-from mammogan.errors import DataError
-from mammogan.nets import Critic, Generator
+from mammogan.config.settings import nearest
+from mammogan.errors import ConfigError, DataError
+from mammogan.nets.networks import NETWORKS, NetworkPair
 from mammogan.train import checkpoint
 from mammogan.train.checkpoint import Checkpoint
 from mammogan.train.dataloader import random_numbers
 from mammogan.train.draw_images import Model
-from mammogan.train.engines import build_critic, build_generator
 from mammogan.train.label_encoding import LabelTable
 
 
-def networks(
-    folder: Path, run: Run, stage: int, start: Checkpoint | None
-) -> tuple[Generator, Generator, Critic]:
+class Networks(NamedTuple):
+    """The networks of a stage: generator, its moving average, and critic.
+
+    Their types are those of the pair in `NETWORKS` that the method names.
+    """
+
+    generator: Any
+    average: Any
+    critic: Any
+
+
+def pair_of(method: Method) -> NetworkPair:
+    """Return the pair of networks that the method names.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such pair.
+    """
+    kind = method.network.kind
+    if kind not in NETWORKS:
+        raise ConfigError(f"There is no pair of networks '{kind}' (network.kind).{nearest(kind, NETWORKS)}")
+    return NETWORKS[kind]
+
+
+def build_generator(method: Method, stage: int, *, recompute: bool = False) -> Any:
+    """Build the generator of `stage`, with fresh weights."""
+    return pair_of(method).generator(method, stage, recompute)
+
+
+def build_critic(method: Method, stage: int, *, recompute: bool = False) -> Any:
+    """Build the critic of `stage`, with fresh weights."""
+    return pair_of(method).critic(method, stage, recompute)
+
+
+def networks(folder: Path, run: Run, stage: int, start: Checkpoint | None) -> Networks:
     """Give generator, averaged generator and critic of `stage`.
 
     `start` is the checkpoint to resume; without it the layers that the stage before knows are taken from its
@@ -50,10 +84,10 @@ def networks(
     if source is not None:
         for part, net in (("generator", generator), ("average", average), ("critic", critic)):
             _load(net, source.tensors(part), whole=start is not None)
-    return generator, average, critic
+    return Networks(generator, average, critic)
 
 
-def fresh(method: Method, stage: int) -> tuple[Generator, Critic]:
+def fresh(method: Method, stage: int) -> tuple[Any, Any]:
     """Draw new weights for both networks of `stage`, the same on every rank."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(random_numbers(method.method.seed, "weights", stage).initial_seed())
@@ -64,12 +98,12 @@ def fresh(method: Method, stage: int) -> tuple[Generator, Critic]:
         )
 
 
-def load_average(method: Method, source: Checkpoint, here: torch.device) -> Model:
+def load_average(method: Method, source: Checkpoint, device: torch.device) -> Model:
     """Give the averaged generator of a checkpoint, ready to draw."""
     average = build_generator(method, source.stage)
     _load(average, checkpoint.verified(source).tensors("average"), whole=True)
     table = LabelTable.load(source.tensors("labels"))
-    return Model(average.requires_grad_(False).eval().to(here), method, table)
+    return Model(average.requires_grad_(False).eval().to(device), method, table)
 
 
 def _load(net: nn.Module, tensors: dict[str, Tensor], *, whole: bool) -> None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,12 @@ from torch import Tensor
 
 from mammogan.errors import DataError
 from mammogan.files import replacing_folder, sha256
-from mammogan.schedule import Stage
+from mammogan.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
 STATE = "state.json"
-KEPT_TO_RESUME = 2
+Tick = dict[str, float]
+"""Metrics of a tick by name, and how many ``images`` of the stage it came after."""
 
 
 @dataclass(frozen=True)
@@ -67,19 +67,14 @@ class Checkpoint:
         return str(files["average.safetensors"])
 
 
-def stage_folder(run: Path, stage: int) -> Path:
-    """Where the checkpoints of `stage` are."""
-    return run / "stages" / str(stage)
-
-
 def at(run: Path, stage: int, images: int) -> Checkpoint:
     """Name the checkpoint of `stage` after `images`, there or not."""
-    return Checkpoint(stage_folder(run, stage) / f"{images:09d}", stage, images)
+    return Checkpoint(RunFolder(run).checkpoint(stage, images), stage, images)
 
 
 def saved(run: Path, stage: int) -> Iterator[Checkpoint]:
     """List the checkpoints of `stage`, the newest first, unverified."""
-    folders = sorted(stage_folder(run, stage).glob("[0-9]*"), reverse=True)
+    folders = sorted(RunFolder(run).stage(stage).glob("[0-9]*"), reverse=True)
     return (Checkpoint(folder, stage, int(folder.name)) for folder in folders)
 
 
@@ -125,26 +120,3 @@ def save(
         state = {"stage": stage, "images": images, "files": files, "facts": facts}
         (folder / STATE).write_text(json.dumps(state, indent=1), encoding="utf-8")
     return checkpoint
-
-
-def sweep(run: Path, stage: int) -> None:
-    """Delete what a job that was killed has left of a checkpoint; nobody else may be writing."""
-    for end in ("tmp", "old"):
-        for left_over in stage_folder(run, stage).glob(f".*.{end}"):
-            shutil.rmtree(left_over, ignore_errors=True)
-
-
-def prune(run: Path, stage: Stage, also: Iterable[int] = ()) -> None:
-    """Delete what is not to be scored, not in `also`, and not among the last checkpoints to resume from."""
-    kept = {*stage.checkpoints(), *also}
-    for old in list(saved(run, stage.index))[KEPT_TO_RESUME:]:
-        if old.images not in kept:
-            shutil.rmtree(old.folder, ignore_errors=True)
-
-
-def keep(run: Path, stage: Stage, best: Iterable[int]) -> None:
-    """Delete the checkpoints of an ended stage but for the `best` and its end, which the next grew from."""
-    kept = {stage.images, *best}
-    for old in list(saved(run, stage.index)):
-        if old.images not in kept:
-            shutil.rmtree(old.folder, ignore_errors=True)

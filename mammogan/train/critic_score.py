@@ -13,10 +13,10 @@ import torch
 
 from mammogan.config.label_fields import UNKNOWN
 from mammogan.config.method import Method
+from mammogan.train.accelerator import compute_in
+from mammogan.train.build_networks import build_critic
 from mammogan.train.checkpoint import Checkpoint, verified
 from mammogan.train.dataloader import to_float
-from mammogan.train.device import compute_in
-from mammogan.train.engines import build_critic
 from mammogan.train.label_encoding import one_hot
 
 GROUPS = 4  # scored at once
@@ -42,23 +42,23 @@ class Judge:
         source: Checkpoint,
         companions_GHW: np.ndarray,
         view: int,
-        here: torch.device,
+        device: torch.device,
     ) -> None:
-        self.method, self.here = method, here
-        self.critic = build_critic(method, source.stage).requires_grad_(False).eval().to(here)
+        self.method, self.device = method, device
+        self.critic = build_critic(method, source.stage).requires_grad_(False).eval().to(device)
         self.critic.load_state_dict(verified(source).tensors("critic"))
         self.companions_GHW = companions_GHW[: method.network.stddev_group - 1]
         fields = method.supervision.fields
         labels_F = torch.tensor([view if name == "view" else UNKNOWN for name in fields])
-        self.label_L = one_hot(labels_F[None], method.supervision.classes)[0].to(here)
+        self.label_L = one_hot(labels_F[None], method.supervision.classes)[0].to(device)
 
     def scores(self, images: Iterable[np.ndarray]) -> Iterator[float]:
         """Score images, uint16 (H, W), one after the other; higher is more like the reals."""
         stream = iter(images)
         while chunk := list(islice(stream, GROUPS)):
             groups = [np.concatenate([image_HW[None], self.companions_GHW]) for image_HW in chunk]
-            images_NCHW = to_float(np.concatenate(groups), self.here)
+            images_NCHW = to_float(np.concatenate(groups), self.device)
             labels_NL = self.label_L.expand(len(images_NCHW), -1)
-            with torch.no_grad(), compute_in(self.method.engine.precision, self.here):
+            with torch.no_grad(), compute_in(self.method.engine.precision, self.device):
                 scores_N, _ = self.critic(images_NCHW, 1.0, labels_NL)
             yield from scores_N.view(len(chunk), -1)[:, 0].tolist()

@@ -22,12 +22,12 @@ from torch import Tensor
 from mammogan.config.method import Method
 from mammogan.data.shards.shard_reader import Rung
 from mammogan.data.shards.shuffle_order import positions
-from mammogan.nets.double_backward import downscale
-from mammogan.nets.layers import upscale
+from mammogan.nets.double_backward import downsample
+from mammogan.nets.layers import upsample
 from mammogan.schedule import Stage
 from mammogan.train import augment
-from mammogan.train.device import move
-from mammogan.train.distributed import Ranks
+from mammogan.train.accelerator import move
+from mammogan.train.distributed import ProcessGroup
 from mammogan.train.label_encoding import numbers_of, views_of
 
 
@@ -60,16 +60,22 @@ class _Read:
     parts: tuple[Tensor, ...]
 
 
-class Feed:
+class BatchLoader:
     """The batches of one stage for this one of `ranks`; while one is worked on, the next is read.
 
     `salt` makes other noise and another order of the same settings, for a stage that was rolled back.
     """
 
     def __init__(
-        self, rung: Rung, method: Method, stage: Stage, ranks: Ranks, here: torch.device, salt: int = 0
+        self,
+        rung: Rung,
+        method: Method,
+        stage: Stage,
+        group: ProcessGroup,
+        device: torch.device,
+        salt: int = 0,
     ) -> None:
-        self.rung, self.stage, self.here = rung, stage, here
+        self.rung, self.stage, self.device = rung, stage, device
         self.seed, self.latent_size = method.method.seed, method.network.latent_size
         self.salt = (salt,) if salt else ()
         self.augmentation = method.augmentation
@@ -77,7 +83,9 @@ class Feed:
         self.supervision = method.supervision
         self.labels_NF = numbers_of(rung, method.supervision)
         size = stage.batch
-        self._share = slice(ranks.rank * size // ranks.count, (ranks.rank + 1) * size // ranks.count)
+        self._share = slice(
+            group.rank * size // group.world_size, (group.rank + 1) * size // group.world_size
+        )
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="feed")
         self._ahead: tuple[int, Future[_Read]] | None = None
         self.waited_s = 0.0
@@ -93,8 +101,8 @@ class Feed:
         self._ahead = None
         if following < self.stage.images:
             self._ahead = following, self._reader.submit(self._read, following)
-        real_NCHW = faded(to_float(read.images_NHW, self.here), self.stage.fade(images))
-        parts = [move(part[self._share], self.here) for part in read.parts]
+        real_NCHW = faded(to_float(read.images_NHW, self.device), self.stage.fade(images))
+        parts = [move(part[self._share], self.device) for part in read.parts]
         return Batch(*(real_NCHW, *parts, self._changes(images, read)[self._share]))
 
     def _changes(self, images: int, read: _Read) -> Tensor:
@@ -155,4 +163,4 @@ def to_uint16(images_NCHW: Tensor) -> np.ndarray:
 
 def faded(images_NCHW: Tensor, fade: float) -> Tensor:
     """Blend reals as the networks blend: with their own halved and doubled copy while a stage fades in."""
-    return images_NCHW if fade >= 1 else torch.lerp(upscale(downscale(images_NCHW)), images_NCHW, fade)
+    return images_NCHW if fade >= 1 else torch.lerp(upsample(downsample(images_NCHW)), images_NCHW, fade)

@@ -17,20 +17,20 @@ from mammogan.data.shards.shard_reader import Rung
 from mammogan.schedule import Stage
 from mammogan.train import alarms, augment
 from mammogan.train.dataloader import faded, random_numbers, to_float, to_uint16
-from mammogan.train.gan_step import Adversaries, changed
+from mammogan.train.gan_step import GanStep, augmented
 from mammogan.train.label_encoding import numbers_of, one_hot, views_of
 
 
-class Observer:
+class Diagnostics:
     """Fixed sheets of reals and of latents, and what the two networks make of them.
 
     `train` and `validation` are the rungs of the two splits; the second serves adaptive augmentation alone.
     """
 
     def __init__(
-        self, method: Method, stage: Stage, adversaries: Adversaries, train: Rung, validation: Rung | None
+        self, method: Method, stage: Stage, gan_step: GanStep, train: Rung, validation: Rung | None
     ) -> None:
-        self.method, self.stage, self.adversaries = method, stage, adversaries
+        self.method, self.stage, self.gan_step = method, stage, gan_step
         self.train, self.validation = train, validation
         self.labels_NF = numbers_of(train, method.supervision)
         self.places_M, drawn_MF = alarms.sheet(self.labels_NF, method.alarms.images)
@@ -43,10 +43,10 @@ class Observer:
 
     def observe(self, fade: float) -> dict[str, float]:
         """Measure what the alarms want to know; `fade` is that of the images since the tick before."""
-        here = self.adversaries.here
+        device = self.gan_step.device
         reals, fakes = [], []
         for part_M in self._split(np.arange(len(self.places_M))):
-            reals.append(to_uint16(faded(to_float(self.train.read(self.places_M[part_M]), here), fade)))
+            reals.append(to_uint16(faded(to_float(self.train.read(self.places_M[part_M]), device), fade)))
             fakes.append(to_uint16(self._draw(self.latents_MZ[part_M], self.drawn_MF[part_M], fade)))
         return alarms.observe(np.concatenate(reals), np.concatenate(fakes)) | self.constants
 
@@ -82,30 +82,30 @@ class Observer:
         probability: float,
         noise: torch.Generator,
     ) -> float:
-        adversaries, total = self.adversaries, 0.0
+        gan_step, total = self.gan_step, 0.0
         for images_NCHW, (labels_NF,) in zip(parts, self._cut(torch.from_numpy(labels_MF)), strict=True):
             views_N = views_of(labels_NF, self.method.supervision)
             changes_NP = augment.draw(self.method.augmentation, probability, len(labels_NF), noise, views_N)
             with torch.no_grad():
-                told = adversaries.parts.told(labels_NF.to(adversaries.here))
-                scores_N, _ = adversaries.critic(changed(images_NCHW, changes_NP), fade, told)
+                condition = gan_step.critic_loss.condition(labels_NF.to(gan_step.device))
+                scores_N, _ = gan_step.critic(augmented(images_NCHW, changes_NP), fade, condition)
             total += float(scores_N.sum())
         return total / len(labels_MF)
 
     def _reals(self, rung: Rung, places_M: np.ndarray, fade: float) -> Iterator[Tensor]:
         for part_M in self._split(places_M):
-            yield faded(to_float(rung.read(part_M), self.adversaries.here), fade)
+            yield faded(to_float(rung.read(part_M), self.gan_step.device), fade)
 
     def _draw(self, latents_NZ: Tensor, labels_NF: Tensor, fade: float) -> Tensor:
-        here = self.adversaries.here
+        device = self.gan_step.device
         labels_NL = one_hot(labels_NF, self.method.supervision.classes)
         with torch.no_grad():
-            images_NCHW: Tensor = self.adversaries.average(latents_NZ.to(here), labels_NL.to(here), fade)
+            images_NCHW: Tensor = self.gan_step.average(latents_NZ.to(device), labels_NL.to(device), fade)
         return images_NCHW
 
     def _cut(self, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-        return zip(*(torch.split(tensor, self.adversaries.micro) for tensor in tensors), strict=True)
+        return zip(*(torch.split(tensor, self.gan_step.micro) for tensor in tensors), strict=True)
 
     def _split(self, places_M: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """Cut into parts as large as a micro-batch, which holds whole groups; the last may be smaller."""
-        return np.array_split(places_M, range(self.adversaries.micro, len(places_M), self.adversaries.micro))
+        return np.array_split(places_M, range(self.gan_step.micro, len(places_M), self.gan_step.micro))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from mammogan.train import device
+from mammogan.train import accelerator
 
 
 @dataclass(frozen=True)
@@ -32,21 +32,21 @@ class Vote:
 
 
 @dataclass(frozen=True)
-class Ranks:
+class ProcessGroup:
     """One process among those that train together."""
 
     rank: int
-    count: int
+    world_size: int
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this rank writes what is written once."""
         return self.rank == 0
 
     def vote(self, flag: bool) -> Vote:
         """Begin to ask all ranks whether any of them raises `flag`; every rank must."""
         votes = torch.tensor([float(flag)])
-        if self.count == 1:
+        if self.world_size == 1:
             return Vote(votes, None)
         return Vote(votes, dist.all_reduce(votes, group=_control(), async_op=True))
 
@@ -54,27 +54,27 @@ class Ranks:
         """Tell all ranks whether any of them raised `flag`."""
         return self.vote(flag).result()
 
-    def told(self, number: float) -> float:
-        """Tell all ranks the leading rank's number."""
-        numbers = torch.tensor([number if self.leads else 0.0], dtype=torch.float64)
-        if self.count > 1:
+    def broadcast(self, number: float) -> float:
+        """Return the main rank's number on every rank."""
+        numbers = torch.tensor([number if self.is_main else 0.0], dtype=torch.float64)
+        if self.world_size > 1:
             dist.all_reduce(numbers, group=_control())
         return float(numbers.item())
 
-    def mean(self, values: Tensor) -> Tensor:
+    def all_reduce_mean(self, values: Tensor) -> Tensor:
         """Average `values` over the ranks."""
-        if self.count == 1:
+        if self.world_size == 1:
             return values
         values = values.clone()
         dist.all_reduce(values)
-        return values / self.count
+        return values / self.world_size
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Wait for all ranks."""
         self.any(False)
 
 
-def join() -> Ranks:
+def join() -> ProcessGroup:
     """Join the ranks that RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT name; without them, be alone.
 
     The group lives as long as the process: DeepSpeed keeps what it derives from it. Every rank must join.
@@ -88,12 +88,14 @@ def join() -> Ranks:
         logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
         # DeepSpeed compiles this op at the first start; gloo serves a CPU and needs no compiler.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-        deepspeed.init_distributed(dist_backend=device.collectives(), auto_mpi_discovery=False, verbose=False)
+        deepspeed.init_distributed(
+            dist_backend=accelerator.collectives(), auto_mpi_discovery=False, verbose=False
+        )
         atexit.register(_leave)
-    ranks = Ranks(dist.get_rank(), dist.get_world_size())
-    if ranks.count > 1:
+    group = ProcessGroup(dist.get_rank(), dist.get_world_size())
+    if group.world_size > 1:
         _control()
-    return ranks
+    return group
 
 
 @cache

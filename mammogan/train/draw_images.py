@@ -16,8 +16,8 @@ from torch import Tensor
 from mammogan.config.label_fields import CLASSES, UNKNOWN, VIEWS
 from mammogan.config.method import Method
 from mammogan.nets import Generator
+from mammogan.train.accelerator import compute_in
 from mammogan.train.dataloader import random_numbers, to_uint16
-from mammogan.train.device import compute_in
 from mammogan.train.label_encoding import LabelTable, one_hot
 
 CHUNK = 16  # images drawn at once: always as many, since a batch's size can change the last bit
@@ -115,13 +115,13 @@ class Model:
         pulls the generator's first features towards their mean: mean + truncation * (features - mean). A
         shorter latent would do next to nothing, for the generator brings every latent to the same length.
         """
-        here = next(self.generator.parameters()).device
-        labels_NL = one_hot(labels_NF, self.method.supervision.classes).to(here)
-        with torch.no_grad(), compute_in(self.method.engine.precision, here):
+        device = next(self.generator.parameters()).device
+        labels_NL = one_hot(labels_NF, self.method.supervision.classes).to(device)
+        with torch.no_grad(), compute_in(self.method.engine.precision, device):
             if truncation == 1:
-                images_NCHW: Tensor = self.generator(latents_NZ.to(here), labels_NL, self.fade)
+                images_NCHW: Tensor = self.generator(latents_NZ.to(device), labels_NL, self.fade)
                 return images_NCHW.float()
-            features_NCHW = self.generator.seed(latents_NZ.to(here), labels_NL)
+            features_NCHW = self.generator.seed(latents_NZ.to(device), labels_NL)
             mean_NCHW = torch.stack([self._mean(label_L) for label_L in labels_NL])
             return self.generator.grow(torch.lerp(mean_NCHW, features_NCHW, truncation), self.fade).float()
 

@@ -1,4 +1,4 @@
-"""Networks and DeepSpeed engines of a stage; the one place that writes DeepSpeed's configuration."""
+"""DeepSpeed engines of a stage; the one place that writes DeepSpeed's configuration."""
 
 from __future__ import annotations
 
@@ -7,43 +7,11 @@ from typing import Any
 from torch import nn
 
 from mammogan.config.method import Method
-from mammogan.nets import Critic, Generator
 from mammogan.schedule import Stage
-from mammogan.train.adam import SteadyAdam
+from mammogan.train.adam import SkipNonFiniteAdam
 
 
-def build_generator(method: Method, stage: int, *, recompute: bool = False) -> Generator:
-    """Build the generator of `stage`, with fresh weights."""
-    net, ladder = method.network, method.ladder
-    labels = sum(method.supervision.classes)
-    return Generator(
-        stage,
-        ladder.base_px,
-        net.latent_size,
-        labels,
-        net.channels_base,
-        net.channels_max,
-        recompute=recompute,
-    )
-
-
-def build_critic(method: Method, stage: int, *, recompute: bool = False) -> Critic:
-    """Build the critic of `stage`, with fresh weights."""
-    net, ladder = method.network, method.ladder
-    labels, kind = sum(method.supervision.classes), method.supervision.kind
-    return Critic(
-        stage,
-        ladder.base_px,
-        labels if kind == "auxiliary" else 0,
-        net.channels_base,
-        net.channels_max,
-        net.stddev_group,
-        projected=labels if kind == "projection" else 0,
-        recompute=recompute,
-    )
-
-
-def start_engine(module: nn.Module, method: Method, stage: Stage, micro_batch: int, ranks: int) -> Any:
+def start_engine(module: nn.Module, method: Method, stage: Stage, micro_batch: int, world_size: int) -> Any:
     """Hand `module` to DeepSpeed with Adam.
 
     Gradients of any number of `engine.backward` add up until `engine.step` reduces them over the ranks.
@@ -51,7 +19,7 @@ def start_engine(module: nn.Module, method: Method, stage: Stage, micro_batch: i
     import deepspeed
 
     settings, zero = method.optimiser, method.engine.zero_stage
-    adam = SteadyAdam(
+    adam = SkipNonFiniteAdam(
         module.parameters(),
         lr=stage.learning_rate,
         betas=(settings.beta1, settings.beta2),
@@ -60,7 +28,7 @@ def start_engine(module: nn.Module, method: Method, stage: Stage, micro_batch: i
         partitioned=zero > 0,
     )
     config = {
-        "train_batch_size": micro_batch * ranks,
+        "train_batch_size": micro_batch * world_size,
         "train_micro_batch_size_per_gpu": micro_batch,
         "gradient_accumulation_steps": 1,
         # A step goes back several times, and not always as often: real, fake, and the penalty when it is due.
@@ -71,6 +39,8 @@ def start_engine(module: nn.Module, method: Method, stage: Stage, micro_batch: i
         "steps_per_print": 2**62,
     }
     engine, *_ = deepspeed.initialize(model=module, optimizer=adam, config=config, dist_init_required=False)
-    if ranks == 1 and zero == 0:  # else all gradients are copied to a buffer and back, for nobody to add to
+    if (
+        world_size == 1 and zero == 0
+    ):  # else all gradients are copied to a buffer and back, for nobody to add to
         engine.enable_backward_allreduce = False
     return engine

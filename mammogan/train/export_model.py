@@ -13,9 +13,9 @@ from mammogan.config.method import Method
 from mammogan.config.settings import validate
 from mammogan.errors import DataError
 from mammogan.files import replacing_folder, sha256
+from mammogan.train.build_networks import build_generator
 from mammogan.train.checkpoint import Checkpoint, verified
 from mammogan.train.draw_images import Model
-from mammogan.train.engines import build_generator
 from mammogan.train.label_encoding import LabelTable
 
 WEIGHTS, LABELS, FACTS = "generator.safetensors", "labels.safetensors", "generator.json"

@@ -89,12 +89,12 @@ def invert(
     on_progress
         Called after each step.
     """
-    here = next(model.generator.parameters()).device
+    device = next(model.generator.parameters()).device
     numbers = range(search.starts)
-    target_1CHW = to_float(image_HW[None], here)
+    target_1CHW = to_float(image_HW[None], device)
     labels_SF = model.labels(search.seed, numbers, view)
-    labels_SL = one_hot(labels_SF, model.method.supervision.classes).to(here)
-    latents_SZ = model.latents(search.seed, numbers).to(here).requires_grad_()
+    labels_SL = one_hot(labels_SF, model.method.supervision.classes).to(device)
+    latents_SZ = model.latents(search.seed, numbers).to(device).requires_grad_()
     adam = torch.optim.Adam([latents_SZ], lr=search.rate, betas=BETAS)
     rows: list[Tensor] = []
     with torch.enable_grad(), torch.backends.cudnn.flags(deterministic=True, benchmark=False):

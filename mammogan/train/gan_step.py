@@ -1,7 +1,7 @@
-"""Generator and critic against each other: one update of both, and of the generator's average.
+"""One training step: an update of the critic, of the generator, and of the generator's moving average.
 
 The critic's loss is back-propagated part by part (reals, fakes, penalty), so that one part's activations are
-held at a time. The gradient penalty differentiates the critic inside the module that its engine holds:
+in memory at a time. The gradient penalty differentiates the critic inside the module that its engine holds:
 through the output of a DeepSpeed engine ``autograd.grad(create_graph=True)`` fails.
 
 Shape suffixes: N images, C channels, H x W pixels, Z latent, F label fields, L classes.
@@ -9,6 +9,7 @@ Shape suffixes: N images, C channels, H x W pixels, Z latent, F label fields, L 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 import torch
@@ -17,87 +18,100 @@ from torch import Tensor, nn
 from mammogan import schedule
 from mammogan.config.method import Method
 from mammogan.errors import RunFailedError
-from mammogan.losses import OBJECTIVES, SUPERVISIONS, Objective
-from mammogan.nets import Critic, Generator
+from mammogan.losses import OBJECTIVES, PENALTIES, SUPERVISIONS
 from mammogan.schedule import Stage
-from mammogan.train import adam, augment, device
+from mammogan.train import accelerator, adam, augment
+from mammogan.train.build_networks import Networks
 from mammogan.train.dataloader import Batch
-from mammogan.train.distributed import Ranks
+from mammogan.train.distributed import ProcessGroup
 from mammogan.train.engines import start_engine
 from mammogan.train.label_encoding import one_hot
+from mammogan.train.term_sums import TermSums
 
-REAL_TERMS = ("drift", "label_real", "score_real", "adversarial")
-FAKE_TERMS = ("adversarial", "label_fake", "score_fake")
-GENERATOR_TERMS = ("adversarial", "label")
-STATE_TERMS = ("gradient_norm", "skipped")
-TERMS = (
-    *(f"critic/{name}" for name in (*REAL_TERMS, *FAKE_TERMS[1:], "penalty", *STATE_TERMS)),
-    *(f"generator/{name}" for name in (*GENERATOR_TERMS, *STATE_TERMS)),
-)
-"""What is summed up between ticks; the two parts of the critic's adversarial loss share a place."""
-REAL, FAKE, PENALTY, CRITIC_STATE = slice(0, 4), slice(3, 6), slice(6, 7), slice(7, 9)
-GENERATOR, GENERATOR_STATE = slice(9, 11), slice(11, 13)
+Terms = dict[str, Tensor]
+LOGGED_ONLY = "score_"
+"""What the names of terms begin with that are logged and are no part of the loss."""
 
 
-class CriticParts(nn.Module):
-    """The critic with the parts of its loss; `forward` computes the part that it is asked for."""
+class CriticLoss(nn.Module):
+    """The critic with the parts of its loss; `forward` computes the part that it is asked for.
 
-    def __init__(self, critic: Critic, method: Method) -> None:
+    Attributes
+    ----------
+    names : dict
+        Part to the names of the terms that it came to, in the order of the values that `forward` returns.
+    """
+
+    def __init__(self, critic: nn.Module, method: Method) -> None:
         super().__init__()
         self.critic = critic
-        self.objective = objective(method)
+        self.objective = OBJECTIVES[method.loss.objective](method.loss)
+        self.penalise = PENALTIES[method.loss.penalty]
         self.supervise = SUPERVISIONS[method.supervision.kind]
-        self.settings, self.loss = method.supervision, method.loss
+        self.supervision, self.loss = method.supervision, method.loss
+        self.names: dict[str, tuple[str, ...]] = {}
 
     def forward(self, part: str, *inputs: object) -> tuple[Tensor, Tensor]:
-        """Give the loss of `part` and, detached, its terms."""
-        loss, terms = getattr(self, part)(*inputs)
-        return loss, torch.stack(terms).detach()
+        """Return the loss of `part` (``real``, ``fake`` or ``penalty``), and its terms, detached."""
+        terms: Terms = getattr(self, part)(*inputs)
+        self.names[part] = tuple(terms)
+        loss = total(terms)
+        if part == "penalty":
+            # Biases have no part in it, and ZeRO 2 stumbles over what a pass back meets and leaves out.
+            biases = [p.sum() for p in self.critic.parameters() if p.ndim == 1]
+            loss = loss + 0 * torch.stack(biases).sum()
+        return loss, torch.stack(list(terms.values())).detach()
 
-    def real(self, real_NCHW: Tensor, labels_NF: Tensor, fade: float) -> tuple[Tensor, list[Tensor]]:
-        """Terms of the reals' scores and logits: `REAL_TERMS`."""
-        scores_N, logits_NL = self.critic(real_NCHW, fade, self.told(labels_NF))
-        terms = self.objective.real(scores_N)
-        drift = terms.get("drift", scores_N.new_zeros(()))
+    def real(self, real_NCHW: Tensor, labels_NF: Tensor, fade: float) -> Terms:
+        """Compute the terms of the reals' scores and logits."""
+        scores_N, logits_NL = self.critic(real_NCHW, fade, self.condition(labels_NF))
         label = self.labels(logits_NL, labels_NF)
-        return drift + label + terms["adversarial"], [drift, label, scores_N.mean(), terms["adversarial"]]
+        return {**self.objective.real(scores_N), "label_real": label, "score_real": scores_N.mean()}
 
-    def fake(self, fake_NCHW: Tensor, labels_NF: Tensor, fade: float) -> tuple[Tensor, list[Tensor]]:
-        """Terms of the fakes' scores and logits: `FAKE_TERMS`. Fakes carry their reals' labels."""
-        scores_N, logits_NL = self.critic(fake_NCHW, fade, self.told(labels_NF))
-        adversarial, label = self.objective.fake(scores_N)["adversarial"], self.labels(logits_NL, labels_NF)
-        return adversarial + label, [adversarial, label, scores_N.mean()]
+    def fake(self, fake_NCHW: Tensor, labels_NF: Tensor, fade: float) -> Terms:
+        """Compute the terms of the fakes' scores and logits. Fakes carry their reals' labels."""
+        scores_N, logits_NL = self.critic(fake_NCHW, fade, self.condition(labels_NF))
+        label = self.labels(logits_NL, labels_NF)
+        return {**self.objective.fake(scores_N), "label_fake": label, "score_fake": scores_N.mean()}
 
     def penalty(
         self, real_NCHW: Tensor, fake_NCHW: Tensor, labels_NF: Tensor, mix_N: Tensor, fade: float
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Penalty on the critic's gradients, heavier the more rarely it is taken."""
-        held = self.loss.penalty_holds_stddev
-        critic = partial(self.critic, fade=fade, labels_NL=self.told(labels_NF), hold_stddev=held)
-        penalty = self.loss.penalty_every * self.objective.penalty(critic, real_NCHW, fake_NCHW, mix_N)
-        # Biases have no part in it, and ZeRO 2 stumbles over what a pass back meets and leaves out.
-        biases = [p.sum() for p in self.critic.parameters() if p.ndim == 1]
-        return penalty + 0 * torch.stack(biases).sum(), [penalty]
+    ) -> Terms:
+        """Compute the penalty on the critic's gradients, heavier the more rarely it is taken."""
+        critic = partial(
+            self.critic,
+            fade=fade,
+            labels_NL=self.condition(labels_NF),
+            detach_stddev=self.loss.penalty_holds_stddev,
+        )
+        penalty = self.penalise(self.loss, critic, real_NCHW, fake_NCHW, mix_N)
+        return {"penalty": self.loss.penalty_every * penalty}
 
     def labels(self, logits_NL: Tensor, labels_NF: Tensor) -> Tensor:
-        """Judge the logits by the labels, with the supervision's weight."""
-        settings = self.settings
+        """Compute the supervision's loss of the logits, with its weight."""
+        settings = self.supervision
         return settings.weight * self.supervise(logits_NL, labels_NF, settings.classes)
 
-    def told(self, labels_NF: Tensor) -> Tensor | None:
-        """Give the labels as a critic takes them that is told of them."""
-        return one_hot(labels_NF, self.settings.classes) if self.settings.kind == "projection" else None
+    def condition(self, labels_NF: Tensor) -> Tensor | None:
+        """Return the labels as a conditional critic takes them; None where the critic is not conditional."""
+        settings = self.supervision
+        return one_hot(labels_NF, settings.classes) if settings.kind == "projection" else None
 
 
-class Adversaries:
-    """Both networks of a stage with their engines, and the generator's average.
+class GanStep:
+    """Both networks of a stage with their engines, and the generator's moving average.
 
     Parameters
     ----------
-    nets : (Generator, Generator, Critic)
+    networks : Networks
         Generator, its average, critic.
-    ranks : Ranks
-        Those that share each batch.
+    group : ProcessGroup
+        The processes that share each batch.
+
+    Attributes
+    ----------
+    sums : TermSums
+        What every term of both losses has come to since the last tick.
 
     Raises
     ------
@@ -106,30 +120,23 @@ class Adversaries:
     """
 
     def __init__(
-        self,
-        method: Method,
-        stage: Stage,
-        nets: tuple[Generator, Generator, Critic],
-        ranks: Ranks,
-        here: torch.device,
+        self, method: Method, stage: Stage, networks: Networks, group: ProcessGroup, device: torch.device
     ) -> None:
-        self.method, self.here = method, here
-        self.generator, self.average, self.critic = nets
-        for net in nets:
-            net.to(here)
+        self.method, self.device = method, device
+        self.generator, self.average, self.critic = networks
+        for net in networks:
+            net.to(device)
         self.average.requires_grad_(False)
-        self.micro, self.accumulation = _shared(method, stage, ranks)
-        self.parts = CriticParts(self.critic, method)
-        start = partial(start_engine, method=method, stage=stage, micro_batch=self.micro, ranks=ranks.count)
-        self.critic_engine, self.generator_engine = start(self.parts), start(self.generator)
-        device.compile_generator(self.generator, method.engine.compile)
+        self.micro, self.accumulation = _split_batch(method, stage, group)
+        self.critic_loss = CriticLoss(self.critic, method)
+        start = partial(
+            start_engine, method=method, stage=stage, micro_batch=self.micro, world_size=group.world_size
+        )
+        self.critic_engine, self.generator_engine = start(self.critic_loss), start(self.generator)
+        accelerator.compile_generator(self.generator, method.engine.compile)
         self._averaged: list[Tensor] = list(self.average.parameters())
         self._learned: list[Tensor] = list(self.generator.parameters())
-        self.forget_sums()
-
-    def forget_sums(self) -> None:
-        """Begin to sum up anew."""
-        self.sums = torch.zeros(len(TERMS), device=self.here)
+        self.sums = TermSums(device)
 
     def step(self, batch: Batch, fade: float, number: int) -> None:
         """Update the critic, then the generator, then its average; `number` counts the steps of the stage."""
@@ -139,28 +146,28 @@ class Adversaries:
             torch._foreach_lerp_(self._averaged, self._learned, 1 - self.method.ema.decay)
 
     def _update_critic(self, batch: Batch, fade: float, number: int) -> list[Tensor]:
-        loss, held = self.method.loss, []
-        keep = loss.shared_fakes and self.accumulation == 1
+        loss, fakes = self.method.loss, []
+        share = loss.shared_fakes and self.accumulation == 1
         for part in batch.split(self.micro):
-            with torch.set_grad_enabled(keep):
+            with torch.set_grad_enabled(share):
                 fake_NCHW = self._draw(part.critic_latents_NZ, part.labels_NF, fade)
-            held += [fake_NCHW] if keep else []
-            real_NCHW = changed(part.real_NCHW, part.changes_NRP[:, 0])
-            seen_NCHW = changed(fake_NCHW.detach(), part.changes_NRP[:, 1])
-            self._go_back(REAL, "real", real_NCHW, part.labels_NF, fade)
-            self._go_back(FAKE, "fake", seen_NCHW, part.labels_NF, fade)
+            fakes += [fake_NCHW] if share else []
+            real_NCHW = augmented(part.real_NCHW, part.changes_NRP[:, 0])
+            seen_NCHW = augmented(fake_NCHW.detach(), part.changes_NRP[:, 1])
+            self._backward("real", real_NCHW, part.labels_NF, fade)
+            self._backward("fake", seen_NCHW, part.labels_NF, fade)
             if number % loss.penalty_every == 0:
-                inputs = real_NCHW, seen_NCHW, part.labels_NF, part.mix_N, fade
-                self._go_back(PENALTY, "penalty", *inputs)
-        self.sums[CRITIC_STATE] += torch.stack(adam.take_step(self.critic_engine))
-        return held
+                self._backward("penalty", real_NCHW, seen_NCHW, part.labels_NF, part.mix_N, fade)
+        self._take_step("critic", self.critic_engine)
+        return fakes
 
-    def _go_back(self, place: slice, part: str, *inputs: object) -> None:
-        with device.compute_in(self.method.engine.precision, self.here):
+    def _backward(self, part: str, *inputs: object) -> None:
+        with accelerator.compute_in(self.method.engine.precision, self.device):
             loss, terms = self.critic_engine(part, *inputs)
-        scale = adam.steady(self.critic_engine).scale / self.accumulation
+        scale = adam.optimiser_of(self.critic_engine).scale / self.accumulation
         self.critic_engine.backward(loss * scale)
-        self.sums[place] += finite(terms) / self.accumulation
+        names = [f"critic/{name}" for name in self.critic_loss.names[part]]
+        self.sums.add(part, names, finite(terms) / self.accumulation)
 
     def _update_generator(self, batch: Batch, fade: float, fakes: list[Tensor]) -> None:
         """Update the generator against a critic that takes no gradients."""
@@ -170,23 +177,31 @@ class Adversaries:
             labels_NF = part.labels_NF if shared else part.generator_labels_NF
             latents_NZ = part.critic_latents_NZ if shared else part.generator_latents_NZ
             fake_NCHW = fakes[number] if fakes else self._draw(latents_NZ, labels_NF, fade)
-            fake_NCHW = changed(fake_NCHW, part.changes_NRP[:, 2])
-            with device.compute_in(self.method.engine.precision, self.here):
-                scores_N, logits_NL = self.critic(fake_NCHW, fade, self.parts.told(labels_NF))
-            adversarial = self.parts.objective.generator(scores_N)["adversarial"]
-            label = self.parts.labels(logits_NL, labels_NF)
-            scale = adam.steady(self.generator_engine).scale / self.accumulation
-            self.generator_engine.backward((adversarial + label) * scale)
-            terms = torch.stack([adversarial, label]).detach()
-            self.sums[GENERATOR] += finite(terms) / self.accumulation
-        self.sums[GENERATOR_STATE] += torch.stack(adam.take_step(self.generator_engine))
+            fake_NCHW = augmented(fake_NCHW, part.changes_NRP[:, 2])
+            with accelerator.compute_in(self.method.engine.precision, self.device):
+                scores_N, logits_NL = self.critic(fake_NCHW, fade, self.critic_loss.condition(labels_NF))
+            terms = self.critic_loss.objective.generator(scores_N)
+            terms = {**terms, "label": self.critic_loss.labels(logits_NL, labels_NF)}
+            scale = adam.optimiser_of(self.generator_engine).scale / self.accumulation
+            self.generator_engine.backward(total(terms) * scale)
+            names = [f"generator/{name}" for name in terms]
+            values = torch.stack(list(terms.values())).detach()
+            self.sums.add("generator", names, finite(values) / self.accumulation)
+        self._take_step("generator", self.generator_engine)
         self.critic.requires_grad_(True)
+
+    def _take_step(self, net: str, engine: object) -> None:
+        state = torch.stack(adam.take_step(engine))
+        self.sums.add(f"{net} update", [f"{net}/gradient_norm", f"{net}/skipped"], state)
 
     def _draw(self, latents_NZ: Tensor, labels_NF: Tensor, fade: float) -> Tensor:
         labels_NL = one_hot(labels_NF, self.method.supervision.classes)
         # Each fade is another number, for which a compiled generator would be compiled anew.
         fading = self.method.engine.compile != "off" and fade < 1
-        with device.compute_in(self.method.engine.precision, self.here), device.uncompiled(fading):
+        with (
+            accelerator.compute_in(self.method.engine.precision, self.device),
+            accelerator.uncompiled(fading),
+        ):
             fake_NCHW: Tensor = self.generator_engine(latents_NZ, labels_NL, fade)
         return fake_NCHW.float()
 
@@ -196,20 +211,22 @@ def finite(terms: Tensor) -> Tensor:
     return torch.nan_to_num(terms, nan=0.0, posinf=0.0, neginf=0.0)
 
 
-def changed(images_NCHW: Tensor, changes_NP: Tensor) -> Tensor:
+def total(terms: Mapping[str, Tensor]) -> Tensor:
+    """Add up all terms of a loss; scores are there to be logged."""
+    first, *others = (value for name, value in terms.items() if not name.startswith(LOGGED_ONLY))
+    return sum(others, start=first)
+
+
+def augmented(images_NCHW: Tensor, changes_NP: Tensor) -> Tensor:
     """Augment images as `changes_NP` says; the very same without any."""
     return augment.apply(images_NCHW, changes_NP) if changes_NP.shape[1] else images_NCHW
 
 
-def objective(method: Method) -> Objective:
-    """Make the objective that `method` names."""
-    loss = method.loss
-    return OBJECTIVES[loss.objective](loss.penalty_weight, loss.penalty_target, loss.drift_weight)
-
-
-def _shared(method: Method, stage: Stage, ranks: Ranks) -> tuple[int, int]:
+def _split_batch(method: Method, stage: Stage, group: ProcessGroup) -> tuple[int, int]:
     try:
-        return schedule.split_batch(stage.batch, stage.micro_batch, ranks.count, method.network.stddev_group)
+        return schedule.split_batch(
+            stage.batch, stage.micro_batch, group.world_size, method.network.stddev_group
+        )
     except ValueError as error:
         raise RunFailedError(
             f"Stage {stage.index}: {error}. Change resources.gpu_nodes at the site, or schedule.batch."

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mammogan.config.label_fields import UNKNOWN
-from mammogan.config.method import Supervision
+from mammogan.config.loss_settings import Supervision
 from mammogan.data.shards.shard_reader import Rung
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 from pathlib import Path
 
 from mammogan.config.method import Method
 from mammogan.files import write
+from mammogan.run_folder import RunFolder
 from mammogan.schedule import Stage
-from mammogan.train import checkpoint
+from mammogan.train.checkpoint_retention import Retention
 
 
 class RolledBackError(Exception):
@@ -19,38 +19,24 @@ class RolledBackError(Exception):
 
 def noted(run: Path, stage: int) -> list[dict[str, int]]:
     """List the times that `stage` was rolled back: ``at`` and ``to`` how many images."""
-    path = _path(run, stage)
+    path = RunFolder(run).rollbacks(stage)
     found: list[dict[str, int]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     return found
 
 
 def note(run: Path, stage: int, at: int, to: int) -> None:
     """Go back to `to` images. A job that is killed in between finishes it at its next start."""
-    write(_path(run, stage), json.dumps([*noted(run, stage), {"at": at, "to": to}], indent=1))
+    write(RunFolder(run).rollbacks(stage), json.dumps([*noted(run, stage), {"at": at, "to": to}], indent=1))
     forget(run, stage)
 
 
 def forget(run: Path, stage: int) -> None:
     """Delete the checkpoints that were left behind by the newest time, but not those saved since."""
-    times = noted(run, stage)
-    for saved in list(checkpoint.saved(run, stage)) if times else ():
-        if saved.images > times[-1]["to"] and _times(saved) < len(times):
-            shutil.rmtree(saved.folder, ignore_errors=True)
-
-
-def _times(saved: checkpoint.Checkpoint) -> int:
-    """Count the times gone back before `saved`; -1 where a kill has left half of it, which nobody can use."""
-    try:
-        return int(saved.facts.get("rolled_back", 0))
-    except (OSError, ValueError, KeyError):
-        return -1
+    if times := noted(run, stage):
+        Retention(run, stage).after_rollback(times[-1]["to"], len(times))
 
 
 def slowed(stage: Stage, method: Method, times: int) -> Stage:
     """Give the stage with the learning rate that it has after going back `times` times."""
     rate = stage.learning_rate * method.alarms.rollback_rate**times
     return dataclasses.replace(stage, learning_rate=rate)
-
-
-def _path(run: Path, stage: int) -> Path:
-    return checkpoint.stage_folder(run, stage) / "rollbacks.json"

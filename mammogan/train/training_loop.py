@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -15,21 +14,25 @@ from mammogan.config.run_config import Run
 from mammogan.data.shards.shard_reader import ShardSet
 from mammogan.errors import StopRequestedError
 from mammogan.schedule import Stage
-from mammogan.train import adam_state, build_networks, checkpoint, device, rollback
+from mammogan.train import accelerator, adam_state, build_networks, checkpoint, rollback
+from mammogan.train.alarm_policy import AlarmPolicy
 from mammogan.train.checkpoint import Checkpoint
-from mammogan.train.dataloader import Feed
-from mammogan.train.diagnostics import Observer
-from mammogan.train.distributed import Ranks, join
-from mammogan.train.gan_step import Adversaries
+from mammogan.train.checkpoint_retention import Retention
+from mammogan.train.checkpoint_saver import CheckpointSaver
+from mammogan.train.dataloader import BatchLoader
+from mammogan.train.diagnostics import Diagnostics
+from mammogan.train.distributed import ProcessGroup, join
+from mammogan.train.gan_step import GanStep
+from mammogan.train.label_encoding import LabelTable
+from mammogan.train.recorder import OnProgress, Recorder
 from mammogan.train.rollback import RolledBackError
-from mammogan.train.tick_recorder import Ticks
+from mammogan.train.ticks import Ticks
 
 log = logging.getLogger(__name__)
 STOP_FILE = "MAMMOGAN_STOP_FILE"
-Progress = Callable[[int, int, str], None]
 
 
-def train_stage(folder: Path, run: Run, index: int, on_progress: Progress) -> None:
+def train_stage(folder: Path, run: Run, index: int, on_progress: OnProgress) -> None:
     """Train stage `index` of the run in `folder` to its end, from its newest valid checkpoint if it has one.
 
     Every rank of the process group calls it. `on_progress` gets (images, images of the stage, a note).
@@ -43,46 +46,51 @@ def train_stage(folder: Path, run: Run, index: int, on_progress: Progress) -> No
     StopRequestedError
         If the scheduler asked for a stop; the state was saved.
     """
-    here = device.local_device()
-    device.prepare(here)
-    stage, ranks = schedule.plan(run.method)[index], join()
+    device = accelerator.local_device()
+    accelerator.prepare(device)
+    stage, group = schedule.plan(run.method)[index], join()
     while True:
         try:
-            return _train(folder, run, stage, ranks, here, on_progress)
+            return _train(folder, run, stage, group, device, on_progress)
         except RolledBackError as why:
             log.warning("%s", why)
 
 
 def _train(
-    folder: Path, run: Run, stage: Stage, ranks: Ranks, here: torch.device, on_progress: Progress
+    folder: Path, run: Run, stage: Stage, group: ProcessGroup, device: torch.device, on_progress: OnProgress
 ) -> None:
     # Weights: of this stage's newest checkpoint, else grown from the stage before, else fresh.
     method, shards = run.method, ShardSet(Path(run.shards))
-    start, rolled_back = _agreed(folder, stage, ranks)
+    start, rolled_back = _agree_on_start(folder, stage, group)
     stage = rollback.slowed(stage, method, rolled_back)
-    adversaries = Adversaries(
-        method, stage, build_networks.networks(folder, run, stage.index, start), ranks, here
-    )
+    networks = build_networks.networks(folder, run, stage.index, start)
+    gan_step = GanStep(method, stage, networks, group, device)
     if start:
-        adam_state.scatter(adversaries.critic_engine, start.tensors("critic_adam"))
-        adam_state.scatter(adversaries.generator_engine, start.tensors("generator_adam"))
+        adam_state.scatter(gan_step.critic_engine, start.tensors("critic_adam"))
+        adam_state.scatter(gan_step.generator_engine, start.tensors("generator_adam"))
     train = shards.rung(stage.height_px, stage.width_px, "train")
     adaptive = method.augmentation.kind == "adaptive"
     validation = shards.rung(stage.height_px, stage.width_px, "validation") if adaptive else None
-    feed = Feed(train, method, stage, ranks, here, rolled_back)
-    observer = Observer(method, stage, adversaries, train, validation)
-    ticks = Ticks(folder, method, stage, ranks, adversaries, feed, observer, start, rolled_back, on_progress)
+    batches = BatchLoader(train, method, stage, group, device, rolled_back)
+    table = LabelTable.of(batches.labels_NF)
+    ticks = Ticks(
+        Recorder(folder, method, stage, group, gan_step, batches, on_progress),
+        CheckpointSaver(folder, stage, group, gan_step, batches, table, rolled_back),
+        AlarmPolicy(folder, method.alarms, stage, group, rolled_back),
+        Diagnostics(method, stage, gan_step, train, validation),
+        method.augmentation,
+    )
     saves, images = set(stage.saves()), start.images if start else 0
 
-    with closing(feed):
-        ticks.obey_again()
+    with closing(batches):
+        ticks.resume(start)
         while images < stage.images:
-            vote = ranks.vote(_stop_requested())
-            adversaries.step(feed.batch(images), stage.fade(images), images // stage.batch)
+            vote = group.vote(_stop_requested())
+            gan_step.step(batches.batch(images), stage.fade(images), images // stage.batch)
             images += stage.batch
             if images == stage.fade_images:  # PGGAN forgets the moments when a fade begins, and when it ends
-                adam_state.reset(adversaries.critic_engine)
-                adam_state.reset(adversaries.generator_engine)
+                adam_state.reset(gan_step.critic_engine)
+                adam_state.reset(gan_step.generator_engine)
             stopping = vote.result()
             if images in saves:
                 ticks.end(images)
@@ -92,18 +100,18 @@ def _train(
                 raise StopRequestedError(
                     f"Stage {stage.index} was asked to stop; it is saved after {images} images."
                 )
-    ranks.wait()
+    group.barrier()
 
 
-def _agreed(folder: Path, stage: Stage, ranks: Ranks) -> tuple[Checkpoint | None, int]:
+def _agree_on_start(folder: Path, stage: Stage, group: ProcessGroup) -> tuple[Checkpoint | None, int]:
     """Let the leading rank's choice of checkpoint, and its count of the times gone back, be everybody's."""
     found, times = None, 0
-    if ranks.leads:
-        checkpoint.sweep(folder, stage.index)
+    if group.is_main:
+        Retention(folder, stage.index).sweep()
         rollback.forget(folder, stage.index)
         found, times = checkpoint.newest_valid(folder, stage.index), len(rollback.noted(folder, stage.index))
-    images = round(ranks.told(found.images if found else 0))
-    return checkpoint.at(folder, stage.index, images) if images else None, round(ranks.told(times))
+    images = round(group.broadcast(found.images if found else 0))
+    return checkpoint.at(folder, stage.index, images) if images else None, round(group.broadcast(times))
 
 
 def _stop_requested() -> bool:

@@ -25,11 +25,12 @@ import torch
 
 from mammogan.config.augmentation_settings import Augmentation
 from mammogan.config.dataset import load_recipe
+from mammogan.config.loss_settings import Loss
 from mammogan.config.method import load_method
 from mammogan.data.phantom.phantom_files import make_patient
 from mammogan.data.preprocess.preprocess import pyramid, take
 from mammogan.files import write
-from mammogan.losses import OBJECTIVES
+from mammogan.losses import OBJECTIVES, PENALTIES
 from mammogan.memory import keep_pages
 from mammogan.nets import Critic
 from mammogan.schedule import plan
@@ -130,7 +131,8 @@ class Case:
         torch.manual_seed(0)
         self.critic = Critic(self.stage, (5, 4), 2, net.channels_base, net.channels_max, net.stddev_group)
         self.adam = torch.optim.Adam(self.critic.parameters(), lr=1e-4, betas=(0.0, 0.99), fused=True)
-        self.objective = OBJECTIVES["wgan-gp"](10.0, 1.0, 0.001)
+        self.loss = Loss()
+        self.objective, self.penalise = OBJECTIVES["wgan-gp"](self.loss), PENALTIES[self.loss.penalty]
         image_NHW = (phantoms().numpy()[:, 0] + 1) * 32767.5
         rungs = [(height_px << n, width_px << n) for n in range(10) if height_px << n <= TOP[0]]
         scaled = [pyramid(image_HW.astype(np.uint16), tuple(rungs))[0] for image_HW in image_NHW]
@@ -144,7 +146,8 @@ class Case:
         """Update the critic as training does: real, fake and penalty back-propagated in turn, then Adam."""
         sum(self.objective.real(self.critic(self.real_NCHW)[0]).values()).backward()
         sum(self.objective.fake(self.critic(self.fake_NCHW)[0]).values()).backward()
-        self.objective.penalty(self.critic, self.real_NCHW, self.fake_NCHW, torch.rand(BATCH)).backward()
+        inputs = self.real_NCHW, self.fake_NCHW, torch.rand(BATCH)
+        self.penalise(self.loss, self.critic, *inputs).backward()
         self.adam.step()
         self.adam.zero_grad()
 

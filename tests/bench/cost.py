@@ -9,7 +9,7 @@ from itertools import repeat
 from statistics import median
 
 from mammogan.config.method import load_method
-from mammogan.cost import devices
+from mammogan.cost import gpu_datasheets
 from tests.bench import estimate
 from tests.bench.flops import Work, count
 from tests.bench.memory import Peak, peak, slope
@@ -149,10 +149,10 @@ def on_gpus(bench: Bench) -> Iterator[str]:
     method = load_method("mammogan")
     group, of = method.network.stddev_group, list(estimate.rungs(method))
     yield (
-        f"Assumed: {devices.SUSTAINED:g} of peak arithmetic and {devices.STREAMED:g} of peak bandwidth are "
-        f"reached, {devices.LAUNCH_S * 1e6:g} us pass from launch to launch, gradients are reduced at "
-        f"{devices.LINK_BYTES_S / 1e9:g} GB/s a GPU, and nothing overlaps with that.\n"
+        f"Assumed: {gpu_datasheets.SUSTAINED:g} of peak arithmetic and {gpu_datasheets.STREAMED:g} of peak "
+        f"bandwidth are reached, {gpu_datasheets.LAUNCH_S * 1e6:g} us pass from launch to launch, gradients "
+        f"are reduced at {gpu_datasheets.LINK_BYTES_S / 1e9:g} GB/s a GPU, and nothing overlaps with that.\n"
     )
     yield from estimate.total_table(of, group)
     yield "\nWhere the time goes on eight A100, TF32:\n"
-    yield from estimate.stage_table(of, group, devices.GPUS[1], "TF32")
+    yield from estimate.stage_table(of, group, gpu_datasheets.GPUS[1], "TF32")

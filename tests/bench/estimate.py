@@ -14,8 +14,8 @@ import torch
 
 from mammogan import schedule
 from mammogan.config.method import Method
-from mammogan.cost import devices
-from mammogan.cost.devices import GPUS, Bound, Gpu
+from mammogan.cost import gpu_datasheets
+from mammogan.cost.gpu_datasheets import GPUS, Bound, Gpu
 from mammogan.schedule import Stage
 from mammogan.train.build_networks import fresh
 from tests.bench.flops import Work, count
@@ -51,8 +51,8 @@ def bound(rung: Rung, batch: int, ranks: int, gpu: Gpu, precision: str) -> Bound
     width = 0.5 if precision == "bf16" else 1.0
     flops = share * rung.image.flops + rung.step.flops
     moved = share * rung.image.traffic * width + rung.step.traffic
-    reduced = devices.reduction_s(rung.gradient_bytes, ranks)
-    return devices.bound(flops, moved, rung.step.calls, reduced, gpu, precision)
+    reduced = gpu_datasheets.reduction_s(rung.gradient_bytes, ranks)
+    return gpu_datasheets.bound(flops, moved, rung.step.calls, reduced, gpu, precision)
 
 
 def hours(rung: Rung, gpus: int, gpu: Gpu, precision: str, group: int, *, grown: bool) -> float:

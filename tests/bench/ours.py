@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from mammogan import schedule
 from mammogan.config.method import Method, load_method
 from mammogan.memory import keep_pages
-from mammogan.train import build_networks, device, gan_step
-from mammogan.train.adam import SteadyAdam
+from mammogan.train import accelerator, build_networks, gan_step
+from mammogan.train.adam import SkipNonFiniteAdam
 from mammogan.train.dataloader import Batch
-from mammogan.train.distributed import Ranks, join
-from mammogan.train.gan_step import Adversaries
+from mammogan.train.distributed import ProcessGroup, join
+from mammogan.train.gan_step import GanStep
 from tests.bench.peers import Shape, Step
 
 UNLABELLED = ('supervision.kind="none"',)
@@ -51,9 +51,9 @@ def method_of(shape: Shape, *overrides: str) -> Method:
 
 
 class BareEngine:
-    """What `Adversaries` asks of an engine, with nothing but torch behind it."""
+    """What `GanStep` asks of an engine, with nothing but torch behind it."""
 
-    def __init__(self, module: nn.Module, optimizer: SteadyAdam) -> None:
+    def __init__(self, module: nn.Module, optimizer: SkipNonFiniteAdam) -> None:
         self.module, self.optimizer = module, optimizer
 
     def __call__(self, *inputs: object) -> Any:
@@ -69,7 +69,7 @@ class BareEngine:
 
 def _bare_engine(module: nn.Module, method: Method, stage: schedule.Stage, **_: object) -> BareEngine:
     settings = method.optimiser
-    adam = SteadyAdam(
+    adam = SkipNonFiniteAdam(
         module.parameters(),
         lr=stage.learning_rate,
         betas=(settings.beta1, settings.beta2),
@@ -80,16 +80,16 @@ def _bare_engine(module: nn.Module, method: Method, stage: schedule.Stage, **_: 
     return BareEngine(module, adam)
 
 
-def adversaries_of(shape: Shape, method: Method, here: torch.device, *, bare: bool) -> Adversaries:
+def gan_step_of(shape: Shape, method: Method, here: torch.device, *, bare: bool) -> GanStep:
     """Build both networks of the top rung of `method`, with DeepSpeed's engines or `bare` ones."""
     stage = schedule.plan(method)[shape.stage]
     with torch.device(here):
         generator, critic = build_networks.fresh(method, shape.stage)
-    nets = generator, copy.deepcopy(generator), critic
+    nets = build_networks.Networks(generator, copy.deepcopy(generator), critic)
     if not bare:
-        return Adversaries(method, stage, nets, join(), here)
+        return GanStep(method, stage, nets, join(), here)
     with mock.patch.object(gan_step, "start_engine", _bare_engine):
-        return Adversaries(method, stage, nets, Ranks(0, 1), here)
+        return GanStep(method, stage, nets, ProcessGroup(0, 1), here)
 
 
 def ours(
@@ -105,7 +105,7 @@ def ours(
     """
     here = torch.device(where)
     method = method_of(shape, *overrides)
-    both = adversaries_of(shape, method, here, bare=bare)
+    both = gan_step_of(shape, method, here, bare=bare)
     fields = len(method.supervision.fields)
     reals, labels = shape.reals(where), torch.zeros(shape.batch, fields, dtype=torch.int64, device=here)
     steps = numbers()
@@ -140,7 +140,7 @@ def sampler(shape: Shape, precision: str = "fp32") -> Step:
 
     @torch.no_grad()
     def draw() -> None:
-        with device.compute_in(precision, torch.device("cpu")):
+        with accelerator.compute_in(precision, torch.device("cpu")):
             generator(latents, labels)
 
     return draw

@@ -37,7 +37,7 @@ from mammogan.files import write
 from mammogan.metrics.conformal import p_values
 from mammogan.pages.image_sheet import png, sheet
 from mammogan.steps.anomaly_score import Gauge
-from mammogan.train import checkpoint, device
+from mammogan.train import accelerator, checkpoint
 from mammogan.train.build_networks import load_average
 from mammogan.train.dataloader import to_float
 from mammogan.train.gan_inversion import Search, losses
@@ -185,7 +185,7 @@ def main():
     arguments.add_argument("--new", type=int, default=20)
     arguments.add_argument("--steps", type=int, default=100)
     options = arguments.parse_args()
-    device.prepare(HERE)
+    accelerator.prepare(HERE)
     folder = prepare(options.folder, options.patients)
     run = Run.load(folder)
     last = schedule.plan(run.method)[-1]

@@ -101,17 +101,6 @@ KINDS = (
     half("RLE, hole of 1 %", 0.4, 0.41, uid.RLELossless),
     half("JPEG 2000, half zeros", 0.4, 0.9, uid.JPEG2000Lossless),
 )
-KEYS = {
-    "constant-image": ((), "whether the frame has one grey"),
-    "half-decoded": (("row_break", "repeated_rows"), "width that jumps at one row; rows that repeat others"),
-    "breast-area": (("breast_area",), "the breast's share of the frame"),
-    "orientation": ((), "which half of the frame is the brighter"),
-    "paddle": (("paddle_length",), "straight edge along rows or columns, of the shorter side"),
-    "implant-like": (("implant_area",), "largest bright region without texture, of the breast"),
-    "foreign-body": (("foreign_body_area",), "largest white body with a sharp outline, of the breast"),
-    "metal": (("metal_length",), "longest small white thing, of the height"),
-}
-"""The thresholds of each rule, and what they are compared with."""
 
 
 def look(frame_scale, job):
@@ -129,7 +118,9 @@ def look(frame_scale, job):
         except UnreadableError as error:
             said.append((str(error),))
             continue
-        said.append(tuple(n for n, rule in PIXEL_RULES.items() if rule(picture.measures, recipe.screening)))
+        said.append(
+            tuple(n for n, rule in PIXEL_RULES.items() if rule.holds(picture.measures[n], recipe.screening))
+        )
     return number, said
 
 
@@ -169,10 +160,13 @@ def false_table(said):
         + " |"
     )
     yield "| --- | --- | --- |" + " --- |" * len(good)
-    for rule, (keys, meaning) in KEYS.items():
+    for rule, row in PIXEL_RULES.items():
+        if rule == "no-window":  # a choice of [pixels] fallback
+            continue
+        keys = row.thresholds
         set_at = ", ".join(f"`{key} = {_plain(getattr(Screening(), key))}`" for key in keys) or "-"
         counts = [of(sum(rule in rules for rules in images), len(images)) for images in good.values()]
-        yield f"| `{rule}` | {set_at} | {meaning} | {' | '.join(counts)} |"
+        yield f"| `{rule}` | {set_at} | {row.unit} | {' | '.join(counts)} |"
     counts = [of(sum(map(bool, images)), len(images)) for images in good.values()]
     yield f"| any | | | {' | '.join(counts)} |"
 

@@ -16,9 +16,9 @@ from rich.console import Console
 from mammogan.config.method import load_method
 from mammogan.data.synthetic.synthetic_pool import DicomForm, Pool
 from mammogan.steps.fill_pool import fill
-from mammogan.train import device
+from mammogan.train import accelerator
+from mammogan.train.build_networks import build_generator
 from mammogan.train.draw_images import Model
-from mammogan.train.engines import build_generator
 from mammogan.train.label_encoding import LabelTable
 
 FORMS = (("shards",), ("png",), ("dicom",))
@@ -27,7 +27,7 @@ FORMS = (("shards",), ("png",), ("dicom",))
 def make_model(stages):
     method = load_method("small", (f"ladder.stages={stages}",))
     torch.manual_seed(1)
-    net = build_generator(method, stages - 1).requires_grad_(False).eval().to(device.local_device())
+    net = build_generator(method, stages - 1).requires_grad_(False).eval().to(accelerator.local_device())
     return Model(net, method, LabelTable.of(np.array([(0,), (1,)])))
 
 
@@ -49,7 +49,7 @@ def pooled(model, images, formats):
 
 def main():
     stages, images, turns = map(int, sys.argv[1:])
-    device.prepare(device.local_device())
+    accelerator.prepare(accelerator.local_device())
     model = make_model(stages)
     bare(model, 32)
     for formats in FORMS:

@@ -25,7 +25,7 @@ from mammogan.pages.image_sheet import png, sheet
 from mammogan.schedule import Stage
 from mammogan.steps import swd_sets
 from mammogan.steps.real_sets import shared
-from mammogan.train import checkpoint, device
+from mammogan.train import accelerator, checkpoint
 from mammogan.train.build_networks import load_average
 from mammogan.train.draw_images import Model
 
@@ -55,7 +55,7 @@ def main() -> None:
     arguments.add_argument("--rows", type=int, default=3)
     options = arguments.parse_args()
     torch.set_grad_enabled(False)
-    device.prepare(here := device.local_device())
+    accelerator.prepare(here := accelerator.local_device())
     run = Run.load(options.run)
     stages, shards = schedule.plan(run.method), ShardSet(Path(run.shards))
     say = Console(width=120, highlight=False, markup=False).print

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from mammogan.config.method import load_method
-from mammogan.cost import devices
-from mammogan.cost.devices import GPUS
+from mammogan.cost import gpu_datasheets
+from mammogan.cost.gpu_datasheets import GPUS
 from mammogan.schedule import plan
 from mammogan.train.build_networks import fresh
 from tests.bench import cost, step, turns
@@ -25,13 +25,13 @@ TINY = Shape((5, 4), 1, 4, channels_base=32, channels_max=8)
 A100 = GPUS[1]
 SAME_STEPS = """
 import torch
-from tests.bench.ours import adversaries_of, batch_of, method_of
+from tests.bench.ours import gan_step_of, batch_of, method_of
 from tests.bench.peers import Shape
 shape = Shape((5, 4), 1, 4, channels_base=32, channels_max=8)
 # With an epsilon of 1e-8 the rounding noise of a gradient of 0 would move a weight by the whole rate.
 method, found = method_of(shape, "optimiser.epsilon=1e-3"), []
 for bare in (True, False):
-    both = adversaries_of(shape, method, torch.device("cpu"), bare=bare)
+    both = gan_step_of(shape, method, torch.device("cpu"), bare=bare)
     torch.manual_seed(0)
     labels = torch.zeros(4, 1, dtype=torch.int64)
     for number in range(3):
@@ -130,20 +130,20 @@ def rung():
 def test_half_the_images_a_rank_take_half_the_time(rung):
     eight, sixteen = (bound(rung, 64, n, A100, "TF32") for n in (8, 16))
     assert sixteen.arithmetic == eight.arithmetic / 2
-    assert eight.arithmetic == pytest.approx(8 * 2e12 / (156e12 * devices.SUSTAINED))
-    assert sixteen.launches == eight.launches == pytest.approx(2000 * devices.LAUNCH_S)
+    assert eight.arithmetic == pytest.approx(8 * 2e12 / (156e12 * gpu_datasheets.SUSTAINED))
+    assert sixteen.launches == eight.launches == pytest.approx(2000 * gpu_datasheets.LAUNCH_S)
 
 
 def test_one_rank_reduces_nothing_and_many_twice_the_gradients(rung):
     assert bound(rung, 64, 1, A100, "TF32").reduction == 0
     assert bound(rung, 4096, 1024, A100, "TF32").reduction == pytest.approx(
-        4e8 / devices.LINK_BYTES_S, rel=2e-3
+        4e8 / gpu_datasheets.LINK_BYTES_S, rel=2e-3
     )
 
 
 def test_bf16_halves_what_images_move_but_not_what_adam_does(rung):
     single, half = (bound(rung, 8, 8, A100, precision) for precision in ("TF32", "bf16"))
-    per_s = A100.bytes_s * devices.STREAMED
+    per_s = A100.bytes_s * gpu_datasheets.STREAMED
     assert single.traffic == pytest.approx(51e9 / per_s)
     assert half.traffic == pytest.approx(26e9 / per_s)
     assert single.limit == "traffic" and single.total == single.traffic + single.reduction

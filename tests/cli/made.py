@@ -1,7 +1,5 @@
 """A run whose networks are real, though nobody has trained them, and the commands on it."""
 
-import json
-
 import numpy as np
 import torch
 from typer.testing import CliRunner
@@ -16,10 +14,11 @@ from mammogan.files import write
 from mammogan.steps.licence_notice import TERMS, terms
 from mammogan.tracking import Journal
 from mammogan.train import checkpoint
+from mammogan.train.build_networks import build_generator
 from mammogan.train.draw_images import Model, preview
-from mammogan.train.engines import build_generator
 from mammogan.train.export_model import export
 from mammogan.train.label_encoding import LabelTable
+from tests.steps import scored
 from tests.train.conftest import TINY
 
 DENSITIES = ('supervision.fields=["view", "density"]',)
@@ -47,7 +46,7 @@ def make_run(folder, *overrides, labels=((0,), (1,))):
         last = checkpoint.save(folder, stage.index, stage.images, parts, {})
     export(last, method, folder / "model")
     write(folder / "model" / TERMS, terms(Run.load(folder)))
-    write(folder / "selection.json", json.dumps({"stage": last.stage, "images": last.images}))
+    scored.choice(scored.score(last.images, 20.0, stage=last.stage)).write(folder / "selection.json")
     return folder
 
 

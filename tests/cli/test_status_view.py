@@ -30,8 +30,15 @@ STATES = (
     state("sample", "queued", reason="others are before it in the queue (Priority)", expected=TOMORROW),
 )
 PROGRESS = {
-    "train-1": Progress(123_456, 1_200_000, "kimg", "31 images/s, alarm 'collapse'", 31.25, 12_345.0),
-    "score-0": Progress(3000, 8000, "images", "", 10.0, 500.0),
+    "train-1": Progress(
+        done=123_456,
+        total=1_200_000,
+        unit="kimg",
+        note="31 images/s, alarm 'collapse'",
+        rate_s=31.25,
+        left_s=12_345.0,
+    ),
+    "score-0": Progress(done=3000, total=8000, unit="images", rate_s=10.0, left_s=500.0),
 }
 USED = {each.node.name: NOTHING for each in STATES} | {"train-1": Usage(4, 2, 1234.5, 99.0)}
 

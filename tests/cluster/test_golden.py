@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,15 @@ def test_batch_script_is_the_golden_one(site, step):
 def test_no_golden_script_is_left_of_a_site_or_step_that_is_gone():
     expected = {GOLDEN / site / f"{step}.sbatch" for site in SITES for step in NODES}
     assert set(GOLDEN.rglob("*.sbatch")) == expected
+
+
+def test_what_a_profile_asks_of_sbatch_and_srun_stands_in_the_script():
+    given = ('resources.gpu_nodes.sbatch={ constraint = "a100", exclusive = true, hint = false }',)
+    given += ('resources.gpu_nodes.srun=["--cpu-bind=cores"]',)
+    launched = run("devcluster").model_copy(update={"site": load_site("devcluster", given)})
+    lines = sbatch_parameters.batch(launched, Path("/runs/golden"), NODES["train"], 1, "", "python3")
+    assert "#SBATCH --constraint=a100\n" in lines and "#SBATCH --exclusive\n" in lines
+    assert "hint" not in lines
+    assert re.search(r"^srun .*--cpu-bind=cores", lines, re.MULTILINE)
+    others = sbatch_parameters.batch(launched, Path("/runs/golden"), NODES["score"], 1, "", "python3")
+    assert "a100" not in others and "cpu-bind" not in others

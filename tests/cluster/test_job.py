@@ -67,7 +67,7 @@ def test_failure_leaves_its_message_and_its_exit_code(stub, run, monkeypatch):
         REAL_MAIN(str(run), "shards", 0)
     assert left.value.code == 2
     assert submission_ledger.failure(run, "shards", 0) == submission_ledger.Failure(
-        0, 2, "'shards' was told to fail"
+        rank=0, code=2, message="'shards' was told to fail"
     )
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import asdict, replace
 
 import pytest
 
@@ -33,11 +31,21 @@ def states(run):
 
 def span(run, **changes):
     """Write a span of train-0 in job 7: two nodes with a GPU each for an hour."""
-    whole = job_spans.Span("train-0", 0, "7", 0, 1000.0, 4600.0, True, 2, 2)
-    mine = replace(whole, **changes)
+    whole = job_spans.Span(
+        node="train-0",
+        task=0,
+        job_id="7",
+        restart=0,
+        began=1000.0,
+        seen=4600.0,
+        ended=True,
+        ranks=2,
+        gpus=2,
+    )
+    mine = whole.model_copy(update=changes)
     path = run / "spans" / f"{mine.job_id}_{mine.task}_{mine.restart}.json"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(asdict(mine)))
+    path.write_text(mine.line)
 
 
 def test_a_job_notes_its_begin_its_being_and_its_end_also_if_it_fails(run, monkeypatch):

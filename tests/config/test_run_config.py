@@ -6,7 +6,7 @@ import pytest
 
 from mammogan.config.dataset import load_recipe
 from mammogan.config.method import load_method
-from mammogan.config.run_config import FILE_NAME, Run, claim, load, merge, shard_build
+from mammogan.config.run_config import Run, claim, load, merge, shard_build
 from mammogan.config.site import load_site
 from mammogan.errors import ConfigError
 
@@ -55,9 +55,9 @@ def test_the_path_of_the_shards_is_absolute(tmp_path, monkeypatch):
 def test_a_folder_takes_the_same_run_again_and_at_another_site(tmp_path):
     folder = tmp_path / "run"
     claim(folder, make(tmp_path))
-    before = (folder / FILE_NAME).stat().st_mtime_ns
+    before = (folder / "run.json").stat().st_mtime_ns
     claim(folder, make(tmp_path))
-    assert (folder / FILE_NAME).stat().st_mtime_ns == before
+    assert (folder / "run.json").stat().st_mtime_ns == before
     claim(folder, make(tmp_path, site=("devcluster", ())))
     assert Run.load(folder).site.site.name == "devcluster"
 
@@ -70,6 +70,19 @@ def test_a_folder_refuses_another_run_and_stays_as_it_is(tmp_path):
     assert Run.load(folder) == first
 
 
+def test_a_run_of_an_earlier_version_goes_on_under_its_own_id(tmp_path):
+    """Whose hash is another one, for it knew fewer keys."""
+    folder = tmp_path / "run"
+    claim(folder, make(tmp_path))
+    tree = json.loads((folder / "run.json").read_text()) | {"run_id": "0123456789ab"}
+    assert "penalty" not in tree["method"]["loss"], "a key that version 0.1 did not know, at its default"
+    (folder / "run.json").write_text(json.dumps(tree))
+    claim(folder, make(tmp_path))
+    assert Run.load(folder).run_id == "0123456789ab"
+    with pytest.raises(ConfigError, match="holds run '0123456789ab'"):
+        claim(folder, make(tmp_path, method=("loss.penalty=r1",)))
+
+
 def test_a_folder_without_a_run_is_answered_with_how_one_is_made(tmp_path):
     (tmp_path / "file").touch()
     for folder in (tmp_path, tmp_path / "none", tmp_path / "file"):
@@ -79,14 +92,14 @@ def test_a_folder_without_a_run_is_answered_with_how_one_is_made(tmp_path):
 
 @pytest.mark.parametrize("content", [b"{", b"", b"\xff", b"[]", b"17"])
 def test_a_damaged_run_is_named(tmp_path, content):
-    (tmp_path / FILE_NAME).write_bytes(content)
+    (tmp_path / "run.json").write_bytes(content)
     with pytest.raises(ConfigError, match=r"run\.json' is damaged: .*launch again with the same settings"):
         Run.load(tmp_path)
 
 
 def test_a_run_of_another_schema_names_the_version_that_wrote_it(tmp_path):
     claim(tmp_path, make(tmp_path))
-    path = tmp_path / FILE_NAME
+    path = tmp_path / "run.json"
     tree = json.loads(path.read_text()) | {"schema_version": 99, "mammogan": "9.9.9"}
     path.write_text(json.dumps(tree))
     with pytest.raises(ConfigError, match=r"schema_version '99', and this MammoGAN reads 1: use.*'9\.9\.9'"):
@@ -95,7 +108,7 @@ def test_a_run_of_another_schema_names_the_version_that_wrote_it(tmp_path):
 
 def test_an_edited_run_with_a_wrong_key_is_answered_as_a_settings_file(tmp_path):
     claim(tmp_path, make(tmp_path))
-    path = tmp_path / FILE_NAME
+    path = tmp_path / "run.json"
     tree = json.loads(path.read_text())
     tree["method"]["ema"]["decai"] = 1
     path.write_text(json.dumps(tree))

@@ -56,6 +56,26 @@ def test_overrides_change_single_keys():
             r"time_min is '2', too short for site.stop_notice_s '60'",
         ),
         ("devcluster", "resources.gpu_one.tim_min=2", r"resources.gpu_one.tim_min'.*Did you mean 'time_min'"),
+        (
+            "devcluster",
+            'resources.login.sbatch={ mem = "4G" }',
+            r"sbatch: 'mem' has a key of its own: set mem_gb",
+        ),
+        (
+            "devcluster",
+            "resources.login.sbatch={ cpus_per_task = 4 }",
+            r"'cpus_per_task' has a key of its own: set cpus_per_task",
+        ),
+        (
+            "devcluster",
+            'resources.login.sbatch={ array = "0-3" }',
+            r"sbatch: 'array' is set by MammoGAN for each",
+        ),
+        (
+            "devcluster",
+            "resources.login.sbatch={ C = 1 }",
+            r"'C' is no long option of sbatch, as 'constraint' is",
+        ),
         ("devcluster", "site.scheduler=pbs", r"site.scheduler' is 'pbs'.*'local' or 'slurm'"),
     ],
 )

@@ -15,7 +15,7 @@ from mammogan.cluster import submission_ledger
 from mammogan.config.run_config import Run
 from mammogan.files import sha256
 from mammogan.steps.job_graph import graph
-from mammogan.tracking import default_uri
+from mammogan.tracking.mlflow_sync import default_uri
 from mammogan.train import checkpoint
 from tests.container.conftest import ROOT
 

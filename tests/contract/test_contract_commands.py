@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from docs.hooks.links import FENCED, documents
 from mammogan.cli import app
 
 ROOT = Path(__file__).parents[2]
@@ -27,11 +28,7 @@ HEAVY = (
 )
 MAX_CPU_S = 0.5
 HELP = "from mammogan.cli import main; import sys; sys.argv = ['mammogan', '--help']; main()"
-DOCUMENTS = [
-    path
-    for pattern in ("*.md", "docs/**/*.md", "slurm/**/*.md", "containers/**/*.md", "shards/**/*.md")
-    for path in sorted(ROOT.glob(pattern))
-]
+DOCUMENTS = documents()
 FENCE = re.compile(r"^```(?:sh|bash|shell|console)?\n(.*?)^```", re.DOTALL | re.MULTILINE)
 MAKE_TARGETS = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
@@ -87,10 +84,27 @@ def written(program):
     for path in DOCUMENTS:
         for block in FENCE.findall(path.read_text(encoding="utf-8")):
             for line in block.replace("\\\n", " ").splitlines():
-                command = line.strip().removeprefix("$ ")
+                command = line.strip().removeprefix("$ ").removeprefix(".venv/bin/")
                 if command.split(" ")[0] == program:
                     found.append(pytest.param(command, id=f"{path.relative_to(ROOT)}: {command}"))
     return found
+
+
+def test_no_command_escapes_these_tests_in_an_indented_block():
+    indented = re.compile(r"^(?: {4}|\t)(?:\$ )?(?:\.venv/bin/)?(?:mammogan|make) ", re.MULTILINE)
+    for path in DOCUMENTS:
+        outside = FENCED.sub("", path.read_text(encoding="utf-8"))
+        assert not indented.findall(outside), f"{path}: use a block between ```sh and ```"
+
+
+def test_every_kind_of_document_is_looked_at():
+    looked_at = {str(path.relative_to(ROOT)) for path in DOCUMENTS}
+    assert {
+        "README.md",
+        "docs/tutorials/researcher.md",
+        "slurm/README.md",
+        "shards/folder/README.md",
+    } <= looked_at
 
 
 def problem(line):

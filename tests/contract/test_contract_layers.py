@@ -30,6 +30,7 @@ AT_IMPORT = {
     "report": {"numpy", "matplotlib", "jinja2"},
     "pages": {"numpy", "matplotlib", "jinja2"},
     "config": {"pydantic"},
+    "run_records": {"pydantic"},
 }
 """What a room may import from elsewhere as it is imported; rooms that are not named here: nothing."""
 

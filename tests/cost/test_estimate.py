@@ -8,7 +8,7 @@ import pytest
 
 from mammogan import schedule
 from mammogan.config.method import load_method
-from mammogan.cost import devices
+from mammogan.cost import gpu_datasheets
 from mammogan.cost.calibrate import Calibration, Measured
 from mammogan.cost.estimate import Data, DataSheet, Measurements, cost
 from mammogan.cost.flops import work
@@ -17,7 +17,7 @@ from mammogan.errors import ConfigError
 METHOD = load_method("mammogan")
 STAGES = schedule.plan(METHOD)
 MILLION = Data.expected(1_000_000, METHOD)
-A100 = DataSheet(*devices.find("A100 80 GB", "fp32"))
+A100 = DataSheet(*gpu_datasheets.find("A100 80 GB", "fp32"))
 RUNG = Measured(5, 4, 8, 4.0, work(METHOD, STAGES[0]).flops / 1e9, 0.2, 0.4)
 MEASURED = Calibration("some device", "cuda", "mammogan", "fp32", (RUNG,))
 
@@ -34,7 +34,7 @@ def test_nine_stages_take_on_eight_a100_what_the_documented_estimate_says():
 
 def test_ten_stages_cost_more_than_nine_in_the_same_arithmetic():
     ten = load_method("mammogan-2560")
-    bf16 = DataSheet(*devices.find("A100 80 GB, bf16", "fp32"))
+    bf16 = DataSheet(*gpu_datasheets.find("A100 80 GB, bf16", "fp32"))
     assert len(cost(ten, Data.expected(10**6, ten), 16, bf16).stages) == 10
     assert cost(ten, Data.expected(10**6, ten), 8, bf16).hours > cost(METHOD, MILLION, 8, bf16).hours
 
@@ -85,15 +85,15 @@ def test_ranks_that_can_not_share_a_batch_and_unknown_gpus_are_explained():
     with pytest.raises(ConfigError, match=r"Stage 0 of the method 'mammogan'.*can't be split on 3 ranks"):
         cost(METHOD, MILLION, 3, A100)
     with pytest.raises(ConfigError, match=r"--device 'T4' is none .*A100 80 GB, bf16; H100, TF32"):
-        devices.find("T4", "fp32")
+        gpu_datasheets.find("T4", "fp32")
     with pytest.raises(ConfigError, match=r"--device 'V100, bf16' is none"):
-        devices.find("V100, bf16", "fp32")
+        gpu_datasheets.find("V100, bf16", "fp32")
 
 
 def test_the_method_decides_the_arithmetic_where_the_device_leaves_it_open():
-    assert devices.find("A100 80 GB", "bf16")[1] == "bf16"
-    assert devices.find("a100 80 gb", "fp32")[1] == "TF32"
-    assert devices.find("V100", "bf16")[1] == "fp32"
+    assert gpu_datasheets.find("A100 80 GB", "bf16")[1] == "bf16"
+    assert gpu_datasheets.find("a100 80 gb", "fp32")[1] == "TF32"
+    assert gpu_datasheets.find("V100", "bf16")[1] == "fp32"
 
 
 def test_a_calibration_is_read_as_it_was_written_and_what_is_none_is_explained(tmp_path):

@@ -1,12 +1,13 @@
 """The objectives against values worked out by hand."""
 
 import math
+from typing import get_args
 
 import pytest
 import torch
 
-from mammogan.config.method import Loss
-from mammogan.losses import OBJECTIVES, SUPERVISIONS, Hinge, NonSaturating, WganGp
+from mammogan.config.loss_settings import Loss
+from mammogan.losses import OBJECTIVES, PENALTIES, SUPERVISIONS
 from mammogan.losses.critic_gradients import norms_between, squared_norms
 
 REAL, FAKE = torch.tensor([1.0, 3.0]), torch.tensor([0.0, -2.0])
@@ -43,43 +44,67 @@ def test_the_norm_that_is_squared_has_a_gradient_where_it_is_zero():
     assert torch.equal(weights.grad, torch.zeros(2, 2))
 
 
-def test_wasserstein_terms_and_penalty():
-    objective = WganGp(10, 2.0, 0.001)
+def test_wasserstein_terms():
+    objective = OBJECTIVES["wgan-gp"](Loss())
     terms = objective.real(REAL)
     assert terms["adversarial"].item() == pytest.approx(-2.0)
     assert objective.fake(FAKE)["adversarial"].item() == pytest.approx(-1.0)
     assert terms["drift"].item() == pytest.approx(0.001 * (1 + 9) / 2)
     assert objective.generator(FAKE)["adversarial"].item() == pytest.approx(1.0)
-    penalty = objective.penalty(quadratic_critic, images(0.0, 0.0), images(2.0, 4.0), torch.ones(2))
-    assert penalty.item() == pytest.approx(10 / 4 * (0 + 4) / 2)
 
 
-def test_non_saturating_terms_and_r1():
-    objective = NonSaturating(10)
+# Of the quadratic critic, whose gradient is the image: 1 and 3 at the reals, 4 and 2 at the fakes, and the
+# mean of both where the mix is a half.
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("two-sided", 10 / 4 * ((2.5 - 2) ** 2 + (2.5 - 2) ** 2) / 2),
+        ("zero-centred", 10 / 2 * (2.5**2 + 2.5**2) / 2),
+        ("r1", 10 / 2 * (1 + 9) / 2),
+        ("r2", 10 / 2 * (16 + 4) / 2),
+    ],
+)
+def test_a_penalty_is_taken_where_its_name_says(name, expected):
+    settings = Loss(penalty=name, penalty_target=2.0)
+    inputs = images(1.0, 3.0), images(4.0, 2.0), torch.full((2,), 0.5)
+    assert PENALTIES[name](settings, quadratic_critic, *inputs).item() == pytest.approx(expected)
+
+
+def test_a_method_that_names_no_penalty_has_the_one_that_it_always_had():
+    assert Loss().penalty == Loss(objective="wgan-gp").penalty == "two-sided"
+    assert Loss(objective="hinge").penalty == Loss(objective="non-saturating").penalty == "r1"
+    assert Loss(objective="hinge", penalty="two-sided").penalty == "two-sided"
+
+
+def test_the_settings_know_the_tables():
+    """The names stand in config too, which loads no torch."""
+    assert set(OBJECTIVES) == {*get_args(Loss.model_fields["objective"].annotation)}
+    assert set(PENALTIES) == {*get_args(Loss.model_fields["penalty"].annotation)}
+
+
+def test_non_saturating_terms():
+    objective = OBJECTIVES["non-saturating"](Loss())
     softplus = [math.log1p(math.exp(x)) for x in (0, -2, -1, -3)]
     assert objective.fake(FAKE)["adversarial"].item() == pytest.approx(sum(softplus[:2]) / 2)
     assert objective.real(REAL)["adversarial"].item() == pytest.approx(sum(softplus[2:]) / 2)
     wanted = (math.log(2) + math.log1p(math.exp(2))) / 2
     assert objective.generator(FAKE)["adversarial"].item() == pytest.approx(wanted)
-    penalty = objective.penalty(quadratic_critic, images(1.0, 3.0), images(9.0, 9.0), torch.ones(2))
-    assert penalty.item() == pytest.approx(10 / 2 * (1 + 9) / 2)
 
 
 def test_hinge_terms():
-    assert Hinge().real(torch.tensor([0.5, 3.0]))["adversarial"].item() == pytest.approx(0.5 / 2)
-    assert Hinge().fake(torch.tensor([0.0, -2.0]))["adversarial"].item() == pytest.approx(1 / 2)
-    assert Hinge().generator(FAKE)["adversarial"].item() == pytest.approx(1.0)
+    hinge = OBJECTIVES["hinge"](Loss())
+    assert hinge.real(torch.tensor([0.5, 3.0]))["adversarial"].item() == pytest.approx(0.5 / 2)
+    assert hinge.fake(torch.tensor([0.0, -2.0]))["adversarial"].item() == pytest.approx(1 / 2)
+    assert hinge.generator(FAKE)["adversarial"].item() == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
-def test_every_objective_can_be_asked_for_and_its_penalty_reaches_the_critics_weights(name):
-    settings = Loss(objective=name)
-    objective = OBJECTIVES[name](settings.penalty_weight, settings.penalty_target, settings.drift_weight)
+@pytest.mark.parametrize("name", PENALTIES)
+def test_every_penalty_reaches_the_critics_weights(name):
     weights = WEIGHTS.clone().requires_grad_(True)
     real, fake = torch.randn(2, 1, 2, 2), torch.randn(2, 1, 2, 2)
-    objective.penalty(linear_critic(weights), real, fake, torch.rand(2)).backward()
+    PENALTIES[name](Loss(penalty=name), linear_critic(weights), real, fake, torch.rand(2)).backward()
     # |w| = 5: the derivative of 10 (|w| - 1)^2, and of 5 |w|^2.
-    scale = 10 * 2 * 4 / 5 if name == "wgan-gp" else 10
+    scale = 10 * 2 * 4 / 5 if name == "two-sided" else 10
     torch.testing.assert_close(weights.grad, scale * WEIGHTS)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mammogan.config.method import Assessment
+from mammogan.config.scoring_settings import Assessment
 from mammogan.metrics.comparison.diversity import diversity
 from mammogan.metrics.comparison.view_sets import Looks, ViewSets, means, space
 

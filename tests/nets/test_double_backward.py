@@ -7,12 +7,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from mammogan.nets import Critic, Generator, critic, layers
-from mammogan.nets.double_backward import activate, convolve, downscale
+from mammogan.nets.double_backward import activate, convolve, downsample
 
 BASE = (5, 4)
 TORCHS = {
     activate: lambda x: functional.leaky_relu(x, 0.2),
-    downscale: lambda x: functional.avg_pool2d(x, 2),
+    downsample: lambda x: functional.avg_pool2d(x, 2),
     convolve: lambda x, w, b: functional.conv2d(x, w, b, padding=w.shape[-1] // 2),
 }
 
@@ -61,7 +61,7 @@ def torchs_own(monkeypatch):
     def replace():
         monkeypatch.setattr(layers, "convolve", TORCHS[convolve])
         monkeypatch.setattr(critic, "activate", TORCHS[activate])
-        monkeypatch.setattr(critic, "downscale", TORCHS[downscale])
+        monkeypatch.setattr(critic, "downsample", TORCHS[downsample])
 
     return replace
 
@@ -75,7 +75,7 @@ def inputs_of(layer, kernel=3):
 
 
 @pytest.mark.parametrize(
-    ("layer", "kernel"), [(activate, 0), (downscale, 0), (convolve, 1), (convolve, 3), (convolve, 5)]
+    ("layer", "kernel"), [(activate, 0), (downsample, 0), (convolve, 1), (convolve, 3), (convolve, 5)]
 )
 def test_each_layer_and_its_first_gradients_are_torchs(layer, kernel):
     torch.manual_seed(0)
@@ -90,7 +90,7 @@ def test_each_layer_and_its_first_gradients_are_torchs(layer, kernel):
     assert torch.autograd.gradcheck(layer, inputs)
 
 
-@pytest.mark.parametrize("layer", [activate, downscale])
+@pytest.mark.parametrize("layer", [activate, downsample])
 def test_layers_without_weights_can_be_differentiated_twice(layer):
     torch.manual_seed(0)
     assert torch.autograd.gradgradcheck(layer, inputs_of(layer))
@@ -107,7 +107,7 @@ def test_a_penaltys_gradient_is_the_difference_quotient_in_64_bit(kernel):
 
     def penalised(one, other):
         at = x.clone().requires_grad_(True)
-        scores = downscale(activate(convolve(activate(convolve(at, one, zeros)), other, zeros)))
+        scores = downsample(activate(convolve(activate(convolve(at, one, zeros)), other, zeros)))
         (gradient,) = torch.autograd.grad(scores.square().sum(), at, create_graph=True)
         return (gradient.square().sum((1, 2, 3)).sqrt() - 1).square()
 
@@ -130,10 +130,10 @@ def test_the_critics_penalty_is_that_of_torchs_own_layers(torchs_own, base, most
     """For both layouts that convolutions run in, in mid-fade."""
     torch.manual_seed(0)
     net, images = Critic(2, BASE, 2, base, most, 4), torch.randn(4, 1, 20, 16)
-    mine = penalty(net, images, 0.5, hold_stddev=held)
+    mine = penalty(net, images, 0.5, detach_stddev=held)
     my_gradients = gradients(net, mine)
     torchs_own()
-    theirs = penalty(net, images, 0.5, hold_stddev=held)
+    theirs = penalty(net, images, 0.5, detach_stddev=held)
     torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=0)
     for one, other in zip(my_gradients, gradients(net, theirs), strict=True):
         assert (one - other).norm() <= 1e-4 * other.norm()
@@ -161,7 +161,7 @@ def test_layouts_are_chosen_by_width_and_chip_and_keep_the_result(monkeypatch, c
     monkeypatch.setattr(layers, "wide", layers.wide.__wrapped__)  # without its memory
     torch.manual_seed(0)
     for width, layout in ((wide, torch.contiguous_format), (wide - 1, torch.channels_last)):
-        conv = layers.EqualConv(4, width, 3, twice=True)
+        conv = layers.EqualConv(4, width, 3, double_backward=True)
         x = torch.randn(2, 4, 6, 6)
         assert conv.layout(x) == layout
         other = x.contiguous(memory_format=torch.channels_last)
@@ -187,7 +187,7 @@ def test_no_zeros_are_pushed_back_through_the_penalty():
     with torch.no_grad():
         unit = work(lambda: net(images))
     for held, units in ((True, 4), (False, 6)):
-        assert work(lambda h=held: penalty(net, images, hold_stddev=h).backward()) / unit == pytest.approx(
+        assert work(lambda h=held: penalty(net, images, detach_stddev=h).backward()) / unit == pytest.approx(
             units, rel=0.03
         )
 
@@ -199,14 +199,14 @@ def test_torchs_own_layers_would_push_zeros_back(torchs_own):
     with torch.no_grad():
         unit = work(lambda: net(images))
     torchs_own()
-    assert work(lambda: penalty(net, images, hold_stddev=True).backward()) / unit > 5
+    assert work(lambda: penalty(net, images, detach_stddev=True).backward()) / unit > 5
 
 
 def test_held_stddev_changes_the_penaltys_gradient_by_less_than_1_percent():
     torch.manual_seed(0)
     net = Critic(3, BASE, 2, 8192, 64, 4)
     images = torch.randn(8, 1, 40, 32)
-    free, held = (flat(gradients(net, penalty(net, images, hold_stddev=h))) for h in (False, True))
+    free, held = (flat(gradients(net, penalty(net, images, detach_stddev=h))) for h in (False, True))
     cosine = torch.dot(free, held) / free.norm() / held.norm()
     assert cosine > 0.99 and not torch.equal(free, held)
     assert held.norm().item() == pytest.approx(free.norm().item(), rel=0.01)

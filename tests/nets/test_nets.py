@@ -7,8 +7,8 @@ import torch
 from torch.nn import functional
 
 from mammogan.nets import Critic, Generator, channels
-from mammogan.nets.double_backward import downscale
-from mammogan.nets.layers import EqualConv, EqualLinear, minibatch_stddev, pixel_norm, upscale
+from mammogan.nets.double_backward import downsample
+from mammogan.nets.layers import EqualConv, EqualLinear, minibatch_stddev, pixel_norm, upsample
 
 BASE = (5, 4)
 
@@ -56,7 +56,7 @@ def test_fade_zero_is_the_smaller_network_seen_through_its_own_layers():
     small = Generator(1, BASE, 8, 2, 64, 8)
     small.load_state_dict({k: v for k, v in big.state_dict().items() if k in small.state_dict()})
     z, labels = torch.randn(4, 8), torch.eye(2)[[0, 1, 1, 0]]
-    torch.testing.assert_close(big(z, labels, 0.0), upscale(small(z, labels)))
+    torch.testing.assert_close(big(z, labels, 0.0), upsample(small(z, labels)))
     half = big(z, labels, 0.5)
     torch.testing.assert_close(half, (big(z, labels, 0.0) + big(z, labels, 1.0)) / 2)
 
@@ -65,7 +65,7 @@ def test_fade_zero_is_the_smaller_network_seen_through_its_own_layers():
         {k: v for k, v in critic_big.state_dict().items() if k in critic_small.state_dict()}
     )
     images = torch.randn(4, 1, 20, 16)
-    torch.testing.assert_close(critic_big(images, 0.0)[0], critic_small(downscale(images))[0])
+    torch.testing.assert_close(critic_big(images, 0.0)[0], critic_small(downsample(images))[0])
 
 
 def test_equalised_weights_give_unit_variance_before_the_gain():
@@ -213,7 +213,7 @@ def test_minibatch_stddev_is_a_mean_over_channels_and_pixels():
 
 def test_held_minibatch_stddev_is_the_same_number_without_a_gradient():
     x = torch.randn(4, 3, 2, 2, requires_grad=True)
-    held, free = minibatch_stddev(x, 4, held=True), minibatch_stddev(x, 4)
+    held, free = minibatch_stddev(x, 4, detach=True), minibatch_stddev(x, 4)
     assert torch.equal(held, free)
     (nothing,) = torch.autograd.grad(held[:, 3].sum(), x, allow_unused=True)
     (something,) = torch.autograd.grad(free[:, 3].sum(), x)
@@ -242,12 +242,12 @@ def test_a_told_critics_score_is_that_without_a_label_plus_the_labels_projection
 @pytest.mark.parametrize(("size_px", "fused"), [((3, 2), False), ((10, 8), True)])
 def test_a_doubling_convolution_is_one_of_the_upscaled_image_in_value_and_gradients(size_px, fused):
     torch.manual_seed(0)
-    layer = EqualConv(6, 5, 3, doubles=True).double()
+    layer = EqualConv(6, 5, 3, upsample_first=True).double()
     torch.nn.init.normal_(layer.bias)
     x = torch.randn(2, 6, *size_px, dtype=torch.float64, requires_grad=True)
     assert (x[0].numel() > layer.weight.numel()) == fused
     mine = layer(x)
-    theirs = functional.conv2d(upscale(x), layer.weight * layer.scale, layer.bias, padding=1)
+    theirs = functional.conv2d(upsample(x), layer.weight * layer.scale, layer.bias, padding=1)
     torch.testing.assert_close(mine, theirs)
     upstream = torch.randn_like(theirs)
     wanted = (x, layer.weight, layer.bias)

@@ -41,17 +41,7 @@ def findings(**changes):
         "synthetic": [greys(4), greys(4)],
         "losses": [("5x4", [TICK, TICK | {"kimg": 2.0}]), ("10x8", [TICK | {"kimg": 3.0}])],
         "scores": scores,
-        "choice": {
-            "checkpoint": scores[-1][-1]["checkpoint"],
-            "kimg": 2.0,
-            "swd": 20.0,
-            "above_floor": 15.0,
-            "above_floor_sd": 1.0,
-            "tie_sd": 2.0,
-            "ties": [2000],
-            "margin": 10.0,
-            "second": 1000,
-        },
+        "choice": scored.choice(scores[-1][-1], margin=10.0, second=1000),
     }
     return Findings(**facts | changes)
 
@@ -170,7 +160,7 @@ def test_a_run_of_one_checkpoint_without_journals_has_a_page():
 
 
 def test_a_view_without_reals_and_ties_are_told():
-    tied = dict(findings().choice) | {"ties": [1000, 2000], "margin": None, "second": None}
+    tied = scored.choice(score(2, 20.0, "second"), ties=[1000, 2000])
     text = page(findings(real=[greys(1), []], losses=[("5x4", []), ("10x8", [])], choice=tied))
     Elements(text)
     assert text.count("There are none.") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 
@@ -14,6 +15,7 @@ from mammogan.cluster import slurm_commands
 from mammogan.cluster.doctor import Case, Profile, examine, load
 from mammogan.config.site import sites
 from mammogan.errors import ClusterError
+from tests.hidden import path_without
 
 app = typer.Typer()
 app.command()(doctor)
@@ -24,7 +26,7 @@ image = ""
 binds = []
 
 [environment]
-setup = ["true", "cd /"]
+setup = ["true", "cd /", 'PATH="{path}"']
 
 [environment.variables]
 GLOO_SOCKET_IFNAME = "lo"
@@ -52,11 +54,19 @@ def small_partitions(devcluster):
 
 
 @pytest.fixture
-def plant(devcluster, tmp_path):
-    """Write a sound profile with one thing changed; give its file."""
+def plant(devcluster, tmp_path, tmp_path_factory):
+    """Write a sound profile with one thing changed; give its file. Nodes have the given Apptainer, if any."""
 
-    def write(old="", new=""):
-        text = sites()["devcluster"].read_text() + SOUND.replace("{here}", str(tmp_path))
+    def write(old="", new="", apptainer=None):
+        folder = tmp_path_factory.mktemp("path")
+        path = path_without("apptainer", folder, os.environ["PATH"])
+        if apptainer:
+            program = folder / "apptainer"
+            program.write_text(f"#!/bin/sh\n{apptainer}\n")
+            program.chmod(0o755)
+            path = f"{folder}:{path}"
+        sound = SOUND.replace("{here}", str(tmp_path)).replace("{path}", path)
+        text = sites()["devcluster"].read_text() + sound
         assert old in text
         path = tmp_path / "planted.toml"
         path.write_text(text.replace(old, new, 1))
@@ -179,9 +189,15 @@ def test_what_slurm_would_never_run_is_found(plant, small_partitions, name):
 @pytest.mark.parametrize("name", ON_A_NODE)
 def test_what_is_not_on_the_nodes_is_found(plant, name):
     old, new, start, key, names, found = ON_A_NODE[name]
-    path = plant(old, new)
+    path = plant(old, new, apptainer="echo 'FATAL: there is no image' >&2; exit 255")
     line = next(line for line in path.read_text().splitlines() if line.startswith(start))
     only(path, line, bracketed(key), found, problems(path, *names))
+
+
+def test_nodes_without_apptainer_are_found_whatever_the_image(plant):
+    path = plant('image = ""', 'image = "/etc/hostname"')
+    line = next(line for line in path.read_text().splitlines() if line.startswith("setup"))
+    only(path, line, "[environment] setup", "no 'apptainer' on its PATH", problems(path, "python"))
 
 
 def test_a_wrong_key_is_found(plant):

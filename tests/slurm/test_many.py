@@ -19,7 +19,7 @@ def test_array_of_a_thousand_tasks_is_one_submission_and_its_three_failures_alon
     assert [task for task, state in enumerate(states["score-0"].tasks) if state != "done"] == list(failing)
     assert states["select"].state == "blocked"
     # One array of Slurm's, of which each task has written its own log.
-    assert all(array.log(run.folder, task).exists() for task in range(1000))
+    assert all(submission_ledger.log(run.folder, array, task).exists() for task in range(1000))
     assert len(list(submission_ledger.logs(run.folder, "score-0").glob("*_submission.sh"))) == 1
     made = {
         task: run.stub.output(run.folder, "score-0", task).stat().st_mtime_ns

@@ -15,7 +15,7 @@ from mammogan.data.store.shard_writer import ShardWriter, encode_image
 from mammogan.data.synthetic import synthetic_pool
 from mammogan.data.synthetic.pool_writer import write_parts
 from mammogan.data.synthetic.synthetic_pool import Image, Pool
-from mammogan.run_folder import score_path
+from mammogan.run_folder import RunFolder
 from mammogan.steps.comparison_sets import Subjects
 from mammogan.steps.select_checkpoint import lowest_swd
 from tests.steps import scored
@@ -73,10 +73,10 @@ def make_run(folder, shard_set, images, *overrides):
     claim(folder, merge(method, shard_set.recipes, site, shard_set.path, shard_set.identity, "test"))
     images_shown = schedule.plan(method)[stage].checkpoints()[-1]
     chosen = scored.score(images_shown, 20.0, stage=stage, checkpoint=DIGEST)
-    path = score_path(folder, stage, images_shown)
+    path = RunFolder(folder).score(stage, images_shown)
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(chosen))
-    (folder / "selection.json").write_text(json.dumps(lowest_swd([chosen], 2.0)))
+    chosen.write(path)
+    lowest_swd([chosen], 2.0).write(RunFolder(folder).choice)
     size = {"height_px": height, "width_px": width, "formats": ("shards", "png")}
     pool = Pool(checkpoint=DIGEST, seed=1, views=VIEWS, images_per_view=count, **size)
     synthetic_pool.claim(folder / "samples", pool)

@@ -1,5 +1,7 @@
 """Scores as the step writes them, for tests of what reads them."""
 
+from mammogan.run_records import Choice, Score
+
 
 def part(swd, sd=1.0, floor=5.0):
     """Make what a score says of one part of the images: two levels."""
@@ -11,7 +13,7 @@ def part(swd, sd=1.0, floor=5.0):
 def score(images, swd, sd=1.0, **changes):
     """Make the score of a checkpoint, the floor being 5 everywhere."""
     views = {"CC": part(swd - 1, sd), "MLO": part(swd + 1, sd)}
-    return {
+    facts = {
         "stage": 3,
         "height_px": 40,
         "width_px": 32,
@@ -25,5 +27,13 @@ def score(images, swd, sd=1.0, **changes):
         "above_floor_sd": sd,
         "views": views,
         "breast": {**part(swd + 10, sd), "views": views},
-        **changes,
     }
+    return Score.model_validate(facts | changes)
+
+
+def choice(chosen, **changes):
+    """Make the choice of a checkpoint among others."""
+    facts = chosen.model_dump(exclude={"views"})
+    facts |= {"rule": "lowest-swd", "tie_sd": 2.0, "tie": False, "ties": [chosen.images], "rivals": []}
+    facts |= {"lowest": chosen.images, "second": None, "margin": None, "margin_sd": None}
+    return Choice.model_validate(facts | changes)

@@ -73,7 +73,7 @@ def test_the_progress_of_an_array_is_the_sum_of_its_tasks(tmp_path):
     report_progress(tmp_path, "score-1", 0, 5, 10, "images", "7 images/s")
     report_progress(tmp_path, "score-1", 2, 1, 10, "images", "9 images/s")
     report_progress(tmp_path, "score-10", 1, 1, 1, "images", "")
-    assert progress(tmp_path, NODE) == Progress(6, 20, "images", "9 images/s")
+    assert progress(tmp_path, NODE) == Progress(done=6, total=20, unit="images", note="9 images/s")
 
 
 def test_progress_said_again_replaces_what_was_said(tmp_path):
@@ -88,4 +88,4 @@ def test_progress_said_again_replaces_what_was_said(tmp_path):
 def test_damaged_progress_is_passed_over(tmp_path, content):
     report_progress(tmp_path, "score-1", 0, 5, 10, "images", "")
     (tmp_path / "progress" / "score-1-1.json").write_text(content)
-    assert progress(tmp_path, NODE) == Progress(5, 10, "images", "")
+    assert progress(tmp_path, NODE) == Progress(done=5, total=10, unit="images")

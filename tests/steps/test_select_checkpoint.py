@@ -3,7 +3,6 @@
 import csv
 import importlib
 import io
-import json
 
 import pytest
 from hypothesis import given
@@ -15,7 +14,8 @@ from mammogan.config.method import load_method
 from mammogan.config.run_config import claim, merge
 from mammogan.config.site import load_site
 from mammogan.errors import ConfigError, RunFailedError
-from mammogan.run_folder import score_path
+from mammogan.run_folder import RunFolder
+from mammogan.run_records import Score
 from mammogan.steps.select_checkpoint import lowest_swd, scores, table
 from mammogan.steps.tracking_sync import summarize
 from tests.steps.scored import score
@@ -23,45 +23,45 @@ from tests.steps.scored import score
 
 def test_the_lowest_distance_is_chosen():
     choice = lowest_swd([score(1000, 30.0), score(2000, 20.0), score(3000, 40.0)], 2.0)
-    assert (choice["images"], choice["checkpoint"], choice["ties"]) == (2000, "digest-2000", [2000])
-    assert (choice["above_floor"], choice["tie"], choice["lowest"]) == (15.0, False, 2000)
-    assert [rival["images"] for rival in choice["rivals"]] == [1000, 2000, 3000]
-    assert choice["rivals"][0]["views"] == {"CC": 24.0, "MLO": 26.0}
+    assert (choice.images, choice.checkpoint, choice.ties) == (2000, "digest-2000", (2000,))
+    assert (choice.above_floor, choice.tie, choice.lowest) == (15.0, False, 2000)
+    assert [rival.images for rival in choice.rivals] == [1000, 2000, 3000]
+    assert choice.rivals[0].views == {"CC": 24.0, "MLO": 26.0}
 
 
 def test_of_those_that_tie_the_latest_is_chosen_and_the_tie_is_given():
     choice = lowest_swd([score(1000, 20.0), score(2000, 21.9), score(3000, 22.1)], 2.0)
-    assert (choice["images"], choice["ties"]) == (2000, [1000, 2000])
-    assert (choice["tie"], choice["lowest"]) == (True, 1000)
+    assert (choice.images, choice.ties) == (2000, (1000, 2000))
+    assert (choice.tie, choice.lowest) == (True, 1000)
 
 
 def test_the_margin_is_given_from_the_lowest_to_the_best_that_does_not_tie():
     choice = lowest_swd([score(1000, 30.0), score(2000, 20.0), score(3000, 21.0), score(4000, 25.0)], 2.0)
-    assert (choice["second"], choice["margin"], choice["margin_sd"]) == (4000, 5.0, 5.0)
+    assert (choice.second, choice.margin, choice.margin_sd) == (4000, 5.0, 5.0)
     alone = lowest_swd([score(1000, 20.0), score(2000, 20.5)], 2.0)
-    assert (alone["second"], alone["margin"], alone["margin_sd"]) == (None, None, None)
+    assert (alone.second, alone.margin, alone.margin_sd) == (None, None, None)
     exact = lowest_swd([score(1000, 20.0, sd=0.0), score(2000, 20.5, sd=0.0)], 2.0)
-    assert (exact["margin"], exact["margin_sd"]) == (0.5, None)
+    assert (exact.margin, exact.margin_sd) == (0.5, None)
 
 
 def test_views_count_alike_and_the_floor_is_taken_off():
     # As low in all as its rival, but further above the floor of its views.
     unequal = score(1000, 20.0, sd=0.1, above_floor=17.0)
-    assert lowest_swd([unequal, score(500, 20.0, sd=0.1)], 2.0)["images"] == 500
+    assert lowest_swd([unequal, score(500, 20.0, sd=0.1)], 2.0).images == 500
 
 
 def test_without_a_tolerance_only_equals_tie():
     rivals = [score(1000, 20.0), score(2000, 20.0), score(3000, 20.1)]
-    assert lowest_swd(rivals, 0.0)["images"] == 2000
+    assert lowest_swd(rivals, 0.0).images == 2000
 
 
 def test_a_single_checkpoint_is_chosen():
-    assert lowest_swd([score(1000, 99.0)], 2.0)["ties"] == [1000]
+    assert lowest_swd([score(1000, 99.0)], 2.0).ties == (1000,)
 
 
 @given(st.permutations([score(1000, 20.0), score(2000, 21.0), score(3000, 30.0)]))
 def test_the_choice_does_not_depend_on_the_order_of_scores(rivals):
-    assert lowest_swd(rivals, 2.0)["images"] == 2000
+    assert lowest_swd(rivals, 2.0).images == 2000
 
 
 @pytest.fixture
@@ -74,16 +74,16 @@ def run(tmp_path):
 
 def write_scores(folder, stage, values):
     for images, value in zip(stage.checkpoints(), values, strict=False):
-        path = score_path(folder, stage.index, images)
+        path = RunFolder(folder).score(stage.index, images)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(score(images, value, kimg=stage.kimg(images))))
+        score(images, value, kimg=stage.kimg(images)).write(path)
 
 
 def test_scores_that_are_not_there_yet_are_left_out(run):
     folder, made = run
     stage = schedule.plan(made.method)[1]
     write_scores(folder, stage, [30.0, 20.0])
-    assert [found["swd"] for found in scores(folder, stage)] == [30.0, 20.0]
+    assert [found.swd for found in scores(folder, stage)] == [30.0, 20.0]
 
 
 def test_choosing_among_nothing_says_what_to_run_first(run):
@@ -153,9 +153,10 @@ def test_the_table_has_a_line_for_each_checkpoint_view_and_region():
 
 
 def test_the_table_of_stages_of_few_and_many_levels_has_columns_for_all():
-    few = score(1000, 30.0)
-    for one in (few, *few["views"].values(), few["breast"], *few["breast"]["views"].values()):
+    tree = score(1000, 30.0).model_dump()
+    for one in (tree, *tree["views"].values(), tree["breast"], *tree["breast"]["views"].values()):
         one["levels"] = one["levels"][:1]
+    few = Score.model_validate(tree)
     lines = list(csv.DictReader(io.StringIO(table([few, score(2000, 20.0)]))))
     assert {line["swd_level_1"] for line in lines if line["images"] == "1000"} == {None}
     assert all(line["swd_level_1"] for line in lines if line["images"] == "2000")

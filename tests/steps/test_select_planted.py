@@ -11,9 +11,11 @@ import pytest
 
 from mammogan import schedule
 from mammogan.config.dataset import load_recipe
-from mammogan.config.method import Selection, load_method
+from mammogan.config.method import load_method
 from mammogan.config.run_config import merge
+from mammogan.config.scoring_settings import Selection
 from mammogan.config.site import load_site
+from mammogan.run_records import Score
 from mammogan.steps import swd_sets
 from mammogan.steps.select_checkpoint import lowest_swd
 
@@ -98,8 +100,18 @@ def scored(run, stage):
         floors, found = swd_sets.compare(reals, others), {}
         for make in SOUND + WORSE:
             distances = swd_sets.compare(gathered(run, stage, make, seed, 2), reals)
-            score = swd_sets.told(distances, floors, ((40, 32), (20, 16)))
-            found[make] = score | {"stage": stage.index, "checkpoint": make.__name__}
+            scored_images = swd_sets.score(distances, floors, ((40, 32), (20, 16)))
+            found[make] = Score(
+                **dict(scored_images),
+                stage=stage.index,
+                height_px=40,
+                width_px=32,
+                images=0,
+                kimg=0,
+                compared=0,
+                checkpoint=make.__name__,
+                reals="reals",
+            )
         return found
 
     return trial
@@ -107,7 +119,10 @@ def scored(run, stage):
 
 def in_order(scores, kinds):
     """Give the scores of checkpoints of these kinds, each older than the next."""
-    return [scores[make] | {"images": n * 1000, "kimg": n} for n, make in enumerate(kinds, start=1)]
+    return [
+        scores[make].model_copy(update={"images": n * 1000, "kimg": n})
+        for n, make in enumerate(kinds, start=1)
+    ]
 
 
 @pytest.mark.parametrize("seed", SOME_SLOW)
@@ -115,30 +130,30 @@ def test_the_sound_checkpoint_is_chosen_among_those_made_worse(scored, seed):
     kinds = [breasts, *WORSE]
     np.random.default_rng(seed).shuffle(kinds)
     choice = lowest_swd(in_order(scored(seed), kinds), TIE_SD)
-    assert choice["checkpoint"] == "breasts"
-    assert (choice["tie"], len(choice["rivals"])) == (False, 5)
-    assert choice["margin_sd"] > TIE_SD
+    assert choice.checkpoint == "breasts"
+    assert (choice.tie, len(choice.rivals)) == (False, 5)
+    assert choice.margin_sd > TIE_SD
 
 
 @pytest.mark.parametrize("seed", SOME_SLOW)
 def test_two_sound_checkpoints_tie_and_the_later_is_chosen(scored, seed):
     kinds = (noisy, SOUND[seed % 2], blurred, dropped, SOUND[1 - seed % 2], of_an_earlier_stage)
     choice = lowest_swd(in_order(scored(seed), kinds), TIE_SD)
-    assert (choice["tie"], choice["ties"], choice["images"]) == (True, [2000, 5000], 5000)
+    assert (choice.tie, choice.ties, choice.images) == (True, (2000, 5000), 5000)
 
 
 def test_what_a_score_says_is_the_mean_of_its_parts(scored):
     score = scored(0)[noisy]
-    above = [part["swd"] - part["floor"] for part in score["views"].values()]
-    assert score["above_floor"] == pytest.approx(np.mean(above))
-    assert score["swd"] == pytest.approx(np.mean([level["swd"] for level in score["levels"]]))
-    assert list(score["views"]) == list(score["breast"]["views"]) == ["CC", "MLO"]
-    assert score["above_floor_sd"] > 0
-    assert score["breast"]["sd"] == 0.0  # of the first seed alone
+    above = [part.swd - part.floor for part in score.views.values()]
+    assert score.above_floor == pytest.approx(np.mean(above))
+    assert score.swd == pytest.approx(np.mean([level.swd for level in score.levels]))
+    assert list(score.views) == list(score.breast.views) == ["CC", "MLO"]
+    assert score.above_floor_sd > 0
+    assert score.breast.sd == 0.0  # of the first seed alone
 
 
 @pytest.mark.slow
 def test_a_sound_checkpoint_is_at_the_floor(scored):
-    above = [scored(seed)[breasts]["above_floor"] for seed in TRIALS]
-    floors = [scored(seed)[breasts]["floor"] for seed in TRIALS]
+    above = [scored(seed)[breasts].above_floor for seed in TRIALS]
+    floors = [scored(seed)[breasts].floor for seed in TRIALS]
     assert abs(np.mean(above)) < 0.1 * np.mean(floors)

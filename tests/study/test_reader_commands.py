@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from mammogan import __version__
 from mammogan.cli import app
 from mammogan.errors import ConfigError, DataError
 from mammogan.study.analysis.codebook import trial_columns
@@ -217,6 +218,9 @@ def test_a_pack_serves_itself_by_its_script_with_nothing_of_ours_installed(folde
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     python.chmod(0o755)
     assert "fastapi==" in (pack / "requirements.txt").read_text()
+    asked = [sys.executable, "-m", "mammogan", "--version"]
+    version = subprocess.run(asked, check=True, capture_output=True, text=True, cwd=pack / "app").stdout
+    assert version.strip() == __version__
     port = free_port()
     process = subprocess.Popen(
         [pack / "run.sh", "--port", str(port)],

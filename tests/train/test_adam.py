@@ -1,6 +1,7 @@
 """Adam: its updates by hand, what it passes over, its loss scale, and its moments with and without ZeRO."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -8,17 +9,17 @@ import torch
 from mammogan import schedule
 from mammogan.config.run_config import Run
 from mammogan.train import adam, adam_state, checkpoint
-from mammogan.train.adam import SteadyAdam
-from mammogan.train.gan_step import TERMS
+from mammogan.train.adam import SkipNonFiniteAdam
+from mammogan.train.distributed import ProcessGroup
 from mammogan.train.training_loop import train_stage
 from tests.train.conftest import new_run
-from tests.train.test_gan_step import critic_loss, moments, new_adversaries, new_batch, same, weights
+from tests.train.test_gan_step import critic_loss, moments, new_batch, new_gan_step, same, weights
 
 
 def new_adam(*values, scaled=False, **options):
     parameter = torch.nn.Parameter(torch.tensor(values))
     options = {"lr": 0.5, "betas": (0.0, 0.99), "eps": 1e-8} | options
-    return parameter, SteadyAdam([parameter], scaled=scaled, partitioned=False, **options)
+    return parameter, SkipNonFiniteAdam([parameter], scaled=scaled, partitioned=False, **options)
 
 
 def step(parameter, optimiser, *gradient):
@@ -78,16 +79,16 @@ def test_without_a_scale_a_loss_is_left_alone():
 
 def test_deepspeed_clips_no_gradients_and_updates_as_plain_adam_does(monkeypatch):
     """With an epsilon of 1, so that a gradient's size matters to Adam."""
-    adversaries = new_adversaries("optimiser.epsilon=1", "loss.penalty_weight=1000")
-    recorded = moments(monkeypatch, adversaries)
-    nets = {"critic": adversaries.critic, "generator": adversaries.generator}
+    gan_step = new_gan_step("optimiser.epsilon=1", "loss.penalty_weight=1000")
+    recorded = moments(monkeypatch, gan_step)
+    nets = {"critic": gan_step.critic, "generator": gan_step.generator}
     plain = {name: copy.deepcopy(net) for name, net in nets.items()}
     adams = {
         name: torch.optim.Adam(net.parameters(), lr=0.002, betas=(0.0, 0.99), eps=1.0)
         for name, net in plain.items()
     }
     for number in range(3):
-        adversaries.step(new_batch(adversaries, number), 0.5, number)
+        gan_step.step(new_batch(gan_step, number), 0.5, number)
         for name, net in plain.items():
             found = recorded[name].gradients[name]
             if name == "critic":
@@ -103,23 +104,23 @@ def test_deepspeed_clips_no_gradients_and_updates_as_plain_adam_does(monkeypatch
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 @pytest.mark.parametrize("micro", [4, 8])
 def test_half_precision_trains_and_keeps_in_full_what_must_be(monkeypatch, precision, micro):
-    adversaries = new_adversaries(f"engine.precision={precision}", f"engine.micro_batch=[{micro}]")
+    gan_step = new_gan_step(f"engine.precision={precision}", f"engine.micro_batch=[{micro}]")
     seen = []
-    adversaries.critic.register_forward_hook(lambda net, given, told: seen.append(told[0].dtype))
-    adversaries.critic.blocks[0][0].register_forward_hook(lambda net, given, made: seen.append(made.dtype))
-    batch, recorded = new_batch(adversaries), moments(monkeypatch, adversaries)
-    full = copy.deepcopy((adversaries.critic, adversaries.generator))
-    adversaries.step(batch, 0.5, 0)
+    gan_step.critic.register_forward_hook(lambda net, given, told: seen.append(told[0].dtype))
+    gan_step.critic.blocks[0][0].register_forward_hook(lambda net, given, made: seen.append(made.dtype))
+    batch, recorded = new_batch(gan_step), moments(monkeypatch, gan_step)
+    full = copy.deepcopy((gan_step.critic, gan_step.generator))
+    gan_step.step(batch, 0.5, 0)
     half = {"bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     assert set(seen) == {torch.float32, half}, "scores are fp32, convolutions are not"
     assert seen[1::2] == [torch.float32] * (len(seen) // 2)
-    for net in (adversaries.generator, adversaries.average, adversaries.critic):
+    for net in (gan_step.generator, gan_step.average, gan_step.critic):
         assert all(p.dtype == torch.float32 and p.isfinite().all() for p in net.parameters())
-    assert adversaries.sums.dtype == torch.float32 and adversaries.sums.isfinite().all()
-    means = dict(zip(TERMS, adversaries.sums.tolist(), strict=True))
+    means = gan_step.sums.totals(ProcessGroup(0, 1))
+    assert all(map(math.isfinite, means.values()))
     assert means["critic/skipped"] == means["generator/skipped"] == 0
     # The gradients are those of full precision, but for rounding and the loss scale.
-    critic_loss(adversaries.method, *full, batch, 0.5, 0).backward()
+    critic_loss(gan_step.method, *full, batch, 0.5, 0).backward()
     expected = torch.cat([p.grad.flatten() for p in full[0].parameters() if p.grad is not None])
     found = recorded["critic"].gradients["critic"]
     mine = torch.cat([found[n].flatten() for n, p in full[0].named_parameters() if p.grad is not None])
@@ -137,33 +138,33 @@ POISONED = {"critic": "real_NCHW", "generator": "generator_latents_NZ"}
 @pytest.mark.parametrize(("precision", "zero"), [("fp32", 0), ("fp16", 0), ("fp32", 1), ("fp16", 2)])
 def test_an_update_that_is_not_finite_is_skipped_and_counted(whose, value, precision, zero):
     """One number of one image of the second part; weights, moments, count of steps and means stay."""
-    adversaries = new_adversaries(
+    gan_step = new_gan_step(
         f"engine.precision={precision}", f"engine.zero_stage={zero}", "engine.micro_batch=[4]"
     )
-    adversaries.step(new_batch(adversaries), 0.5, 0)
-    nets = {"critic": adversaries.critic, "generator": adversaries.generator}
-    engines = {"critic": adversaries.critic_engine, "generator": adversaries.generator_engine}
+    gan_step.step(new_batch(gan_step), 0.5, 0)
+    nets = {"critic": gan_step.critic, "generator": gan_step.generator}
+    engines = {"critic": gan_step.critic_engine, "generator": gan_step.generator_engine}
 
     def moments_of(name):
         return {k: v for k, v in adam_state.gather(engines[name]).items() if k != "log2_scale"}
 
     before = {name: (weights(net), moments_of(name)) for name, net in nets.items()}
-    batch = new_batch(adversaries, 1)
+    batch = new_batch(gan_step, 1)
     getattr(batch, POISONED[whose])[6].view(-1)[0] = value
-    adversaries.forget_sums()
-    adversaries.step(batch, 0.5, 1)
-    means = dict(zip(TERMS, adversaries.sums.tolist(), strict=True))
+    gan_step.sums.reset()
+    gan_step.step(batch, 0.5, 1)
+    means = gan_step.sums.totals(ProcessGroup(0, 1))
     for name, net in nets.items():
         kept = same(before[name][0], weights(net))
         kept_moments = same(before[name][1], moments_of(name))
         assert kept == kept_moments == (name == whose), name
         assert means[f"{name}/skipped"] == float(name == whose)
         scale = 2.0 ** (6 + 0.0005 + (-1 if name == whose else 0.0005)) if precision == "fp16" else 1.0
-        assert float(adam.steady(engines[name]).scale) == pytest.approx(scale)
+        assert float(adam.optimiser_of(engines[name]).scale) == pytest.approx(scale)
     assert means[f"{whose}/gradient_norm"] == 0
-    assert adversaries.sums.isfinite().all()
+    assert all(map(math.isfinite, gan_step.sums.totals(ProcessGroup(0, 1)).values()))
     # The next update finds nothing of it.
-    adversaries.step(new_batch(adversaries, 2), 0.5, 2)
+    gan_step.step(new_batch(gan_step, 2), 0.5, 2)
     assert not same(before[whose][0], weights(nets[whose]))
     assert all(p.isfinite().all() for net in nets.values() for p in net.parameters())
 
@@ -171,15 +172,15 @@ def test_an_update_that_is_not_finite_is_skipped_and_counted(whose, value, preci
 # Its moments, gathered, scattered and reset.
 
 
-def engines(adversaries):
-    return adversaries.critic_engine, adversaries.generator_engine
+def engines(gan_step):
+    return gan_step.critic_engine, gan_step.generator_engine
 
 
 def trained(*overrides, steps=2):
-    adversaries = new_adversaries(*overrides)
+    gan_step = new_gan_step(*overrides)
     for number in range(steps):
-        adversaries.step(new_batch(adversaries, number), 0.5, number)
-    return adversaries
+        gan_step.step(new_batch(gan_step, number), 0.5, number)
+    return gan_step
 
 
 @pytest.mark.parametrize("zero", [0, 1, 2])
@@ -189,7 +190,7 @@ def test_what_was_gathered_comes_back_bit_by_bit(zero, precision):
     options = f"engine.zero_stage={zero}", f"engine.precision={precision}"
     source = trained(*options)
     gathered = [adam_state.gather(engine) for engine in engines(source)]
-    target = new_adversaries(*options)
+    target = new_gan_step(*options)
     before = weights(target.critic)
     for engine, tensors in zip(engines(target), gathered, strict=True):
         adam_state.scatter(engine, tensors)
@@ -203,18 +204,18 @@ def test_what_was_gathered_comes_back_bit_by_bit(zero, precision):
 
 @pytest.mark.parametrize("zero", [0, 1, 2])
 def test_after_a_reset_an_update_is_a_first_one(zero):
-    adversaries = trained(f"engine.zero_stage={zero}", "optimiser.epsilon=1e-8")
-    for engine in engines(adversaries):
+    gan_step = trained(f"engine.zero_stage={zero}", "optimiser.epsilon=1e-8")
+    for engine in engines(gan_step):
         adam_state.reset(engine)
         state = adam_state.gather(engine)
         assert state["step"] == 0
         assert not any(tensor.any() for name, tensor in state.items() if name != "log2_scale")
-    before = weights(adversaries.generator)
-    adversaries.step(new_batch(adversaries, 9), 0.5, 9)
+    before = weights(gan_step.generator)
+    gan_step.step(new_batch(gan_step, 9), 0.5, 9)
     # The first update of Adam with beta1 0 is the learning rate, whatever the gradient.
-    moved = torch.cat([(p - before[n]).abs().flatten() for n, p in adversaries.generator.named_parameters()])
+    moved = torch.cat([(p - before[n]).abs().flatten() for n, p in gan_step.generator.named_parameters()])
     assert moved[moved > 0].median().item() == pytest.approx(0.002, rel=1e-3)
-    assert adam_state.gather(adversaries.generator_engine)["step"] == 1
+    assert adam_state.gather(gan_step.generator_engine)["step"] == 1
 
 
 def test_moments_are_forgotten_when_a_stage_begins_and_when_its_fade_ends(tiny_shards, tmp_path, monkeypatch):

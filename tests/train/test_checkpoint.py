@@ -15,10 +15,11 @@ from mammogan.config.method import load_method
 from mammogan.config.run_config import Run
 from mammogan.errors import DataError, RunFailedError
 from mammogan.files import sha256
-from mammogan.run_folder import score_path
+from mammogan.run_folder import RunFolder
 from mammogan.steps.job_graph import graph
 from mammogan.train import checkpoint, rollback
 from mammogan.train.build_networks import load_average, networks
+from mammogan.train.checkpoint_retention import Retention
 from mammogan.train.draw_images import preview
 from mammogan.train.export_model import export, load
 from mammogan.train.training_loop import train_stage
@@ -130,7 +131,7 @@ def test_a_failed_write_leaves_the_old_one_and_nothing_else(tmp_path, monkeypatc
 
 
 def test_a_half_written_checkpoint_is_not_seen_and_is_swept_at_the_next_start(run, end):
-    folder = checkpoint.stage_folder(run, 1)
+    folder = RunFolder(run).stage(1)
     for name in (".000000096.77.tmp", ".000000064.77.old"):
         shutil.copytree(end.folder, folder / name)
     before = counts(run)
@@ -157,7 +158,7 @@ def test_the_last_two_and_those_to_be_scored_are_kept(tmp_path, trained):
     assert stage.checkpoints() == (48, 64, 80, 96)
     for images in (8, 16, 24, 32, 40, 48, 56):
         small(tmp_path, images)
-        checkpoint.prune(tmp_path, stage, also=[16])
+        Retention(tmp_path, 1).while_training(stage.checkpoints(), also=[16])
         recent = range(max(8, images - 8), images + 1, 8)
         assert set(counts(tmp_path)) == {
             *recent,
@@ -167,16 +168,16 @@ def test_the_last_two_and_those_to_be_scored_are_kept(tmp_path, trained):
 
 
 def test_of_an_ended_stage_the_best_and_its_end_are_kept(run):
-    checkpoint.keep(run, stage_of(run), [48])
+    Retention(run, 1).once_scored(stage_of(run).images, [48])
     assert counts(run) == [96, 48]
 
 
 def write_scores(run, swds, sd=0.01):
     for stage in schedule.plan(Run.load(run).method):
         for images, swd in zip(stage.checkpoints(), swds, strict=True):
-            path = score_path(run, stage.index, images)
+            path = RunFolder(run).score(stage.index, images)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(score(images, swd, sd, stage=stage.index)))
+            score(images, swd, sd, stage=stage.index).write(path)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +210,7 @@ def test_after_the_choice_the_best_the_end_and_the_chosen_are_kept_and_nothing_i
         train_stage(run, Run.load(run), stage, lambda *told: None)
     assert written() == before
     # And the last stage could be grown again from what is left.
-    shutil.rmtree(checkpoint.stage_folder(run, 1))
+    shutil.rmtree(RunFolder(run).stage(1))
     assert checkpoint.verified(checkpoint.at(run, 0, stages[0].images))
 
 
@@ -296,6 +297,6 @@ def test_a_checkpoint_of_other_settings_says_so(run, end, change, resumed):
 def test_what_is_not_yet_scored_outlives_the_choice(run):
     write_scores(run, (1.0, 2.0, 5.0, 9.0))
     for stage in schedule.plan(Run.load(run).method):
-        score_path(run, stage.index, stage.checkpoints()[2]).unlink()
+        RunFolder(run).score(stage.index, stage.checkpoints()[2]).unlink()
     steps.run(run, "select")
     assert counts(run) == [96, 80, 64, 48]  # 80 is not scored, 96 is the end, and the others are the best

@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 
-from tests.train.test_gan_step import new_adversaries, new_batch
+from tests.train.test_gan_step import new_batch, new_gan_step
 
 
 @pytest.mark.slow
@@ -13,10 +13,10 @@ from tests.train.test_gan_step import new_adversaries, new_batch
 def test_a_compiled_generator_ends_in_the_same_weights_and_is_compiled_once_for_all_fades():
     weights = {}
     for how in ("off", "default"):
-        adversaries = new_adversaries(f"engine.compile={how}", "loss.shared_fakes=true")
+        gan_step = new_gan_step(f"engine.compile={how}", "loss.shared_fakes=true")
         for number, fade in enumerate((0.25, 0.5, 0.75, 1.0, 1.0)):
-            adversaries.step(new_batch(adversaries, number), fade, number)
-        weights[how] = adversaries.generator.state_dict()
+            gan_step.step(new_batch(gan_step, number), fade, number)
+        weights[how] = gan_step.generator.state_dict()
     assert weights["off"].keys() == weights["default"].keys()
     for name, weight in weights["off"].items():
         torch.testing.assert_close(weights["default"][name], weight, rtol=1e-3, atol=1e-5, msg=name)

@@ -11,8 +11,8 @@ from mammogan import schedule
 from mammogan.config.method import load_method
 from mammogan.data.shards.shard_reader import ShardSet
 from mammogan.train import augment
-from mammogan.train.dataloader import Batch, Feed, faded, random_numbers, to_float, to_uint16
-from mammogan.train.distributed import Ranks
+from mammogan.train.dataloader import Batch, BatchLoader, faded, random_numbers, to_float, to_uint16
+from mammogan.train.distributed import ProcessGroup
 from mammogan.train.label_encoding import numbers_of
 from tests.train.conftest import TINY
 
@@ -30,7 +30,7 @@ def feed(tiny_shards):
         method = load_method("tour", (*TINY, *overrides))
         planned = dataclasses.replace(schedule.plan(method)[stage], **changes)
         rung = ShardSet(tiny_shards).rung(planned.height_px, planned.width_px, "train")
-        made.append(Feed(rung, method, planned, Ranks(rank, count), CPU, salt))
+        made.append(BatchLoader(rung, method, planned, ProcessGroup(rank, count), CPU, salt))
         return made[-1]
 
     yield make

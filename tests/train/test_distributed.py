@@ -21,9 +21,10 @@ atexit.register(lambda: print("left", threads(), flush=True))
 from mammogan.train.distributed import join
 
 def work():
-    ranks = join()
-    vote = ranks.vote(ranks.rank == 1)
-    print("joined", threads() > 0, ranks.count, vote.result(), ranks.told(ranks.rank + 7.0), flush=True)
+    group = join()
+    vote = group.vote(group.rank == 1)
+    heard = group.broadcast(group.rank + 7.0)
+    print("joined", threads() > 0, group.world_size, vote.result(), heard, flush=True)
     ERROR
 
 work()

@@ -9,9 +9,9 @@ import torch
 
 from mammogan.config.label_fields import UNKNOWN
 from mammogan.config.method import load_method
-from mammogan.nets.layers import upscale
+from mammogan.nets.layers import upsample
+from mammogan.train.build_networks import build_generator
 from mammogan.train.draw_images import CHUNK, Model
-from mammogan.train.engines import build_generator
 from mammogan.train.label_encoding import LabelTable
 from tests.train.conftest import TINY
 
@@ -91,7 +91,7 @@ def test_a_model_in_mid_fade_draws_what_its_networks_blend(truncation):
     latents_NZ, labels_NF = torch.ones(1, 8), torch.tensor([[CC]])
     old, half, new = (make(fade=fade).images(latents_NZ, labels_NF, truncation) for fade in (0, 0.5, 1))
     torch.testing.assert_close(half, (old + new) / 2)
-    assert torch.equal(old, upscale(old[:, :, ::2, ::2]))
+    assert torch.equal(old, upsample(old[:, :, ::2, ::2]))
     assert not torch.equal(new, old)
 
 

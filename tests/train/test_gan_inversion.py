@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mammogan.config.method import load_method
+from mammogan.train.build_networks import build_generator
 from mammogan.train.draw_images import Model
-from mammogan.train.engines import build_generator
 from mammogan.train.gan_inversion import Search, invert, losses
 from mammogan.train.label_encoding import LabelTable
 from tests.train.conftest import TINY

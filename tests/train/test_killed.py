@@ -17,6 +17,7 @@ from mammogan.data.phantom import make_cohort
 from mammogan.data.shards.build_set import build
 from mammogan.data.shards.shard_plan import plan
 from mammogan.errors import StopRequestedError
+from mammogan.run_folder import RunFolder
 from mammogan.train import checkpoint
 from mammogan.train.training_loop import STOP_FILE, train_stage
 from tests.train.conftest import new_run, train
@@ -155,7 +156,7 @@ def test_killed_at_ten_moments_a_run_of_four_stages_ends_bit_identical(shards, t
         for stage in range(STAGES):
             assert_same(undisturbed, run, stage)
             assert ticks(undisturbed, stage) == ticks(run, stage), f"stage {stage}, seed {seed}"
-            left = [path.name for path in checkpoint.stage_folder(run, stage).iterdir()]
+            left = [path.name for path in RunFolder(run).stage(stage).iterdir()]
             assert not [name for name in left if name.startswith(".")], "what kills have left is swept"
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mammogan.config.label_fields import UNKNOWN
-from mammogan.config.method import Supervision
+from mammogan.config.loss_settings import Supervision
 from mammogan.train.label_encoding import LabelTable, numbers_of, one_hot
 
 SEEN = np.array([[0, 2], [0, 2], [0, 2], [0, 1], [1, 1], [1, UNKNOWN], [1, 3], [1, 3]])

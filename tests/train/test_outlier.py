@@ -13,12 +13,13 @@ from mammogan.data.phantom.defects import make_defective
 from mammogan.data.phantom.phantom_files import make_patient
 from mammogan.errors import DataError
 from mammogan.files import write
-from mammogan.steps.anomaly_score import FOLDER, Gauge
+from mammogan.run_folder import RunFolder
+from mammogan.steps.anomaly_score import Gauge
 from mammogan.steps.licence_notice import TERMS
 from mammogan.steps.score_outliers import FACTS, TABLE, files_of
 from mammogan.train import checkpoint
+from mammogan.train.accelerator import local_device
 from mammogan.train.build_networks import load_average
-from mammogan.train.device import local_device
 from mammogan.train.export_model import export
 from mammogan.train.gan_inversion import Search
 from tests.bench import outlier as planted
@@ -107,7 +108,7 @@ def test_a_score_depends_on_no_other_image_and_reals_are_measured_once(run, gaug
 
 def test_reals_go_on_where_they_were_stopped_and_damaged_ones_are_measured_again(run, gauge, tmp_path):
     before = gauge.reals(1)
-    (kept,) = (run / FOLDER).glob("mlo-*.json")
+    (kept,) = RunFolder(run).anomaly_scores.glob("mlo-*.json")
     whole = json.loads(kept.read_text())
     measured = []
     for content in (json.dumps(whole | {"values": whole["values"][:-1]}), "{ha"):

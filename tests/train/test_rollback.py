@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 import torch
@@ -11,12 +11,13 @@ from mammogan import schedule
 from mammogan.config.run_config import Run
 from mammogan.data.shards.shard_reader import ShardSet
 from mammogan.errors import RunFailedError
-from mammogan.train import alarms, checkpoint, rollback, training_loop
+from mammogan.run_folder import RunFolder
+from mammogan.train import alarms, checkpoint, checkpoint_retention, rollback, training_loop
 from mammogan.train.alarms import Alarm
-from mammogan.train.diagnostics import Observer
+from mammogan.train.diagnostics import Diagnostics
 from mammogan.train.training_loop import train_stage
 from tests.train.conftest import new_run
-from tests.train.test_gan_step import new_adversaries
+from tests.train.test_gan_step import new_gan_step
 from tests.train.test_stage import assert_same
 
 QUIET = tuple(f"alarms.{name}.patience=0" for name in alarms.WATCHES)
@@ -50,11 +51,13 @@ def run(tmp_path, tiny_shards, begun):
 def starts(monkeypatch):
     """Record with which learning rate and salt the stage was begun, and from where."""
     found = []
-    monkeypatch.setattr(
-        training_loop, "Feed", lambda rung, method, stage, ranks, here, salt, made=training_loop.Feed: (
-            found.append([stage.learning_rate, salt]) or made(rung, method, stage, ranks, here, salt)
-        )
-    )  # fmt: skip
+    make = training_loop.BatchLoader
+
+    def recorded(rung, method, stage, group, device, salt):
+        found.append([stage.learning_rate, salt])
+        return make(rung, method, stage, group, device, salt)
+
+    monkeypatch.setattr(training_loop, "BatchLoader", recorded)
     return found
 
 
@@ -169,10 +172,18 @@ def killed_after(function):
     return last
 
 
+class KilledAmidDeletions(checkpoint_retention.Retention):
+    """Dies once the first checkpoint that was left behind is gone."""
+
+    def after_rollback(self, to, times):
+        with mock.patch.object(checkpoint_retention.shutil, "rmtree", killed_after(shutil.rmtree)):
+            super().after_rollback(to, times)
+
+
 MOMENTS = {
-    "before the note": lambda: ("note", killed),
-    "before the deletions": lambda: ("forget", killed_at_the_second_call(rollback.forget)),
-    "amid the deletions": lambda: ("shutil", SimpleNamespace(rmtree=killed_after(shutil.rmtree))),
+    "before the note": lambda: (rollback, "note", killed),
+    "before the deletions": lambda: (rollback, "forget", killed_at_the_second_call(rollback.forget)),
+    "amid the deletions": lambda: (rollback, "Retention", KilledAmidDeletions),
 }
 
 
@@ -186,7 +197,7 @@ def test_killed_while_it_goes_back_it_ends_all_the_same(run, alarm_at, monkeypat
     # Without a note nobody knows that the alarm was heard: it is heard again.
     alarm_at(tick, times=2 if moment == "before the note" else 1, ticks=2)
     with monkeypatch.context() as patch:
-        patch.setattr(rollback, *MOMENTS[moment]())
+        patch.setattr(*MOMENTS[moment]())
         with pytest.raises(KilledError):
             train(folder)
     assert (tick in counts(folder)) == (moment != "amid the deletions")
@@ -201,7 +212,7 @@ def test_stop_fails_with_the_alarms_message_and_keeps_the_tick_before(run):
     with pytest.raises(RunFailedError, match=r"Stage 1 ends after 64 images .* Alarm 'gradients': the "):
         train(folder)
     assert counts(folder) == [48, 64]
-    assert not (checkpoint.stage_folder(folder, 1) / "rollbacks.json").exists()
+    assert not RunFolder(folder).rollbacks(1).exists()
 
 
 def test_log_only_warns(run, begun, caplog):
@@ -274,14 +285,14 @@ def test_the_rate_falls_with_every_time(begun):
     ],
 )
 def test_sheets_of_any_size_are_scored_in_whole_groups_under_any_supervision(tiny_shards, overrides):
-    adversaries = new_adversaries("augmentation.kind=adaptive", *overrides)
+    gan_step = new_gan_step("augmentation.kind=adaptive", *overrides)
     sizes = []
-    adversaries.critic.register_forward_hook(lambda net, given, told: sizes.append(len(given[0])))
+    gan_step.critic.register_forward_hook(lambda net, given, told: sizes.append(len(given[0])))
     rungs = [ShardSet(tiny_shards).rung(10, 8, split) for split in ("train", "validation")]
-    method = adversaries.method
-    observer = Observer(method, schedule.plan(method)[1], adversaries, *rungs)
-    assert torch.tensor(observer.overfit(0.5, 96)).isfinite()
+    method = gan_step.method
+    diagnostics = Diagnostics(method, schedule.plan(method)[1], gan_step, *rungs)
+    assert torch.tensor(diagnostics.overfit(0.5, 96)).isfinite()
     size = min(method.alarms.images, len(rungs[0]))
     assert sum(sizes) == 3 * (size - size % min(4, size))
-    assert max(sizes) <= adversaries.micro and all(n % 4 == 0 or n == 2 for n in sizes)
-    assert set(observer.observe(0.5)) >= {"alarm/distance", "alarm/deviation_fake", "alarm/ms_ssim_real"}
+    assert max(sizes) <= gan_step.micro and all(n % 4 == 0 or n == 2 for n in sizes)
+    assert set(diagnostics.observe(0.5)) >= {"alarm/distance", "alarm/deviation_fake", "alarm/ms_ssim_real"}

@@ -17,8 +17,8 @@ from mammogan.data.synthetic.synthetic_pool import DicomForm, Image, Pool, claim
 from mammogan.errors import ConfigError, DataError
 from mammogan.steps.screen_pool import FILE_NAME, screen_pool
 from mammogan.train import checkpoint
+from mammogan.train.accelerator import local_device
 from mammogan.train.critic_score import Judge
-from mammogan.train.device import local_device
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from mammogan import schedule, tracking
 from mammogan.config.run_config import Run
 from mammogan.train import alarms, checkpoint, rollback
+from mammogan.train.checkpoint_retention import KEPT_TO_RESUME
 from tests.train.conftest import start, train
 
 PARTS = ("generator", "average", "critic", "generator_adam", "critic_adam")
@@ -45,7 +46,7 @@ def test_training_changes_both_networks_and_keeps_the_checkpoints_to_be_scored(u
     for stage in schedule.plan(method):
         saved = {c.images for c in checkpoint.saved(undisturbed, stage.index)}
         assert saved >= set(stage.checkpoints())
-        assert len(saved - set(stage.checkpoints())) <= checkpoint.KEPT_TO_RESUME
+        assert len(saved - set(stage.checkpoints())) <= KEPT_TO_RESUME
     first, last = (checkpoint.at(undisturbed, 1, i) for i in schedule.plan(method)[1].checkpoints())
     for part in ("generator", "average", "critic"):
         before, after = first.tensors(part), last.tensors(part)

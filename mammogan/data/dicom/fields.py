@@ -11,7 +11,7 @@ from pydicom.datadict import keyword_dict
 from pydicom.dataset import Dataset as Dicom
 from pydicom.multival import MultiValue
 
-from mammogan.config.label_fields import VIEWS
+from mammogan.config.label_fields import LABEL_FIELDS, VIEWS, LabelField
 from mammogan.config.settings import nearest
 from mammogan.config.source_settings import Source
 from mammogan.data.dicom import vocabulary
@@ -60,21 +60,19 @@ class Origins:
         found = self.first(self._source.patient)
         return searched(pattern, found) if pattern else found
 
-    def age_band(self) -> str:
-        """Give the decade of the first origin that names a sensible age."""
-        ages = (vocabulary.age_band(self.text(origin)) for origin in self._source.age)
-        return next(filter(None, ages), "")
-
-    def density(self) -> str:
-        """Give the BI-RADS density, a to d, of the first origin that names one."""
-        densities = (vocabulary.density(self.text(origin)) for origin in self._source.density)
-        return next(filter(None, densities), "")
+    def labels(self) -> dict[str, str]:
+        """Return every label of `LABEL_FIELDS`, each from its first origin that says something."""
+        return {name: self._label(name, field) for name, field in LABEL_FIELDS.items()}
 
     def key(self, origin: str) -> str:
         """Give what a column of a table must equal: a fact, or the text at `origin`."""
         if origin == "view":
             return self.view()[0].view
         return self.laterality()[0] if origin == "laterality" else self.text(origin)
+
+    def _label(self, name: str, field: LabelField) -> str:
+        said = (field.parse(self.text(origin)) for origin in self._source.label_origins(name))
+        return next(filter(None, said), field.missing)
 
     def _view(self, origin: str) -> Said:
         if origin == "ViewCodeSequence":

@@ -21,7 +21,6 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag, Tag
 
-from mammogan.config.label_fields import VENDORS
 from mammogan.data.dicom import vocabulary
 from mammogan.data.dicom.fields import Origins, items, number, text, texts
 
@@ -39,8 +38,8 @@ MOST_ELEMENTS = 1 << 16
 class Header:
     """The facts that screening decides on; absent values are empty, 0 or False.
 
-    What may identify somebody is kept out of its printed form. Of these facts only view, laterality, vendor,
-    age band, density and flags may ever leave.
+    What may identify somebody is kept out of its printed form. Of these facts only view, laterality, labels
+    and flags may ever leave.
     """
 
     sop_instance_uid: str = field(repr=False)
@@ -52,9 +51,7 @@ class Header:
     laterality: str
     modifiers: tuple[str, ...]
     patient: str = field(repr=False)
-    age_band: str
-    density: str
-    vendor: str
+    labels: dict[str, str]
     model: str = field(repr=False)
     rows: int
     columns: int
@@ -200,9 +197,7 @@ def facts(dicom: Dicom, origins: Origins, *, has_pixels: bool) -> Header:
         laterality=laterality,
         modifiers=tuple(dict.fromkeys((*_modifiers(dicom), *view.modifiers))),
         patient=origins.patient(),
-        age_band=origins.age_band(),
-        density=origins.density(),
-        vendor=_vendor(text(dicom, "Manufacturer")),
+        labels=origins.labels(),
         model=text(dicom, "ManufacturerModelName").lower(),
         rows=int(number(dicom, "Rows")),
         columns=int(number(dicom, "Columns")),
@@ -237,12 +232,3 @@ def _modifiers(dicom: Dicom) -> Iterator[str]:
     for path in (("ViewModifierCodeSequence",), ("ViewCodeSequence", "ViewModifierCodeSequence")):
         for item in items(dicom, *path):
             yield vocabulary.MODIFIER_CODES.get(text(item, "CodeValue"), "other")
-
-
-def _vendor(manufacturer: str) -> str:
-    """Name the vendor by a word of Manufacturer (0008,0070): all of it that ever reaches a shard."""
-    words = re.findall(r"[a-z]+", manufacturer.lower())
-    found = (
-        name for name in VENDORS if any(word.startswith(name) and len(word) < len(name) + 5 for word in words)
-    )
-    return next(found, "other" if words else "unknown")

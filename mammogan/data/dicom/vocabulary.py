@@ -1,12 +1,10 @@
-"""What codes, positions, free text and tables call views, sides, ages and densities."""
+"""What codes, positions, free text and tables call views and sides."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-from mammogan.config.label_fields import AGE_BANDS
 
 SCHEMES = ("SCT", "SRT", "SNM3")
 """SNOMED in the spellings that vendors write; a code of another scheme says nothing."""
@@ -55,7 +53,6 @@ _COMPACT = (
     re.compile(rf"(?P<side>LEFT|RIGHT|L|R)[ _-]?(?P<view>{_VIEWS})(?P<letters>([ _-]?({_LETTERS}))*)"),
     re.compile(rf"(?P<view>{_VIEWS})(?P<letters>)[ _-](?P<side>LEFT|RIGHT|L|R)"),
 )
-AGE_UNITS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25, "": 1.0}
 
 
 @dataclass(frozen=True)
@@ -109,23 +106,3 @@ def plain(text: str) -> str:
     """Strip a value of a table to what it means: blanks around it, and the ``.0`` of a whole number."""
     text = text.strip()
     return re.sub(r"^(-?\d+)\.0+$", r"\1", text) if text.endswith(".0") else text
-
-
-def age_band(text: str) -> str:
-    """Put an Age String (VR AS) or a number of years into its decade; empty if it makes no sense.
-
-    ``000Y`` is what anonymisers write for unknown, and children have no mammograms.
-    """
-    found = re.fullmatch(r"(\d{1,4}(?:\.\d+)?)\s*([YMWD]?)", text.strip().upper())
-    years = float(found[1]) * AGE_UNITS[found[2]] if found else 0
-    if not 10 <= years < 120:
-        return ""
-    return AGE_BANDS[min(max(int(years // 10) - 3, 0), len(AGE_BANDS) - 1)]
-
-
-def density(text: str) -> str:
-    """Name a BI-RADS density a to d, from A to D or 1 to 4, perhaps with words before it; else empty."""
-    words = re.findall(r"[A-Z]+|\d+", plain(text).upper())
-    return {"A": "a", "B": "b", "C": "c", "D": "d", "1": "a", "2": "b", "3": "c", "4": "d"}.get(
-        words[-1] if words else "", ""
-    )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
 from mammogan.data.phantom import tissue_texture
 from mammogan.data.phantom.anatomy import Array, Shape, Woman
@@ -39,9 +40,8 @@ def lay_grid(shape: Shape, field_mm: tuple[float, float], pitch_mm: float) -> Gr
     columns = min(columns, int(np.ceil(shape.outline_mm[:, 0].max() / pitch_mm)) + 4)  # air needs no grid
     margin = MARGIN
     inside = _fill(shape.outline_mm, rows, columns, pitch_mm)
-    inwards, outwards = (
-        cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) for mask in (inside, 1 - inside)
-    )
+    # Not OpenCV's: held to one thread, it takes roots whose last bit depends on where they lie in memory.
+    inwards, outwards = (distance_transform_edt(mask).astype(np.float32) for mask in (inside, 1 - inside))
     # The pixel steps of the mask would show in the skin line: level them.
     to_skin = cv2.GaussianBlur((inwards - outwards) * np.float32(pitch_mm), (0, 0), 1.3)[margin:-margin, :]
     muscle = np.zeros_like(to_skin)

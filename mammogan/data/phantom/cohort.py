@@ -68,6 +68,9 @@ def make_cohort(
 ) -> Cohort:
     """Write the cohort; the files depend on seed, patients, defects and frame_scale alone.
 
+    That is so on one kind of processor: on others NumPy and OpenCV take other instructions, which round about
+    one pixel in a thousand to the next level.
+
     Parameters
     ----------
     workers

@@ -18,7 +18,8 @@ from mammogan.config.pixel_settings import Pixels
 from mammogan.data.breast_mask import Image, Mask, background, find_breast
 from mammogan.data.dicom.decode import decode
 from mammogan.data.preprocess.voi_lut import WHITE, grey_table, quantised
-from mammogan.data.screening.pixel_rules import Measures, measure
+from mammogan.data.screening import pixel_rules
+from mammogan.data.screening.pixel_rules import Measures
 
 Levels = NDArray[np.uint16]
 
@@ -73,7 +74,7 @@ def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple
     frame, mask = frame[:, trim_px:], mask[:, trim_px:]
     if not windowed and pixels.fallback == "breast-range":
         frame = _stretch(frame, mask, pixels.white_percentile)
-    measures = measure(stored, frame, mask, constant=constant, no_window=no_window)
+    measures = pixel_rules.measure(pixel_rules.Pixels(stored, frame, mask, constant, no_window))
     image, top, right, bottom = _pad(frame, mask, view, top_px)
     placing = Placing(round(scale / halved, 6), crop_px * halved, trim_px, top, right, bottom, mirrored)
     return Picture(image, placing, measures)

@@ -1,4 +1,4 @@
-"""Why a file is refused for what its header says: a table of named rules.
+"""Why a file is refused for what its header says: a table of rules, each with its reason.
 
 The order of the table is the order of asking; the first rule that speaks gives the file its reason. Sources:
 DICOM PS3.3 A.26, C.8.11 and C.8.31; PS3.16 CID 4014 and 4015.
@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from mammogan.config.label_fields import VIEWS
 from mammogan.config.screening_settings import Screening
 from mammogan.data.dicom.header import Header
-from mammogan.data.screening.rule_outcome import judge
+from mammogan.data.screening import judge
 
 GENERATED = "GAN_SYNTHETIC"
 """Of Image Type in our own exports, where Synthetic Data (0008,001C) was removed."""
@@ -48,70 +49,155 @@ def _small_field(header: Header, smallest_mm: tuple[float, float]) -> bool:
     return any(side < smallest for side, smallest in zip(sides, sorted(smallest_mm), strict=False))
 
 
-HEADER_RULES: dict[str, Callable[[Header, Screening], bool]] = {
-    "modality": lambda h, s: h.modality not in s.modalities,
-    "no-pixel-data": lambda h, s: not h.has_pixels,
-    "tomosynthesis": lambda h, s: (
-        h.frames > 1
-        or h.sop_class.startswith("BreastTomosynthesis")
-        or ("GENERATED_2D" not in h.image_type and _types(h, "TOMO"))
+@dataclass(frozen=True)
+class HeaderRule:
+    """One rule.
+
+    Attributes
+    ----------
+    speaks
+        Whether it holds of a header, with the recipe's ``[screening]``.
+    reason
+        Why a file is refused for it, for people.
+    keys
+        Settings of ``[screening]`` that it follows.
+    """
+
+    speaks: Callable[[Header, Screening], bool]
+    reason: str
+    keys: tuple[str, ...] = ()
+
+
+HEADER_RULES: dict[str, HeaderRule] = {
+    "modality": HeaderRule(
+        lambda h, s: h.modality not in s.modalities,
+        "no mammogram: its modality is another",
+        keys=("modalities",),
     ),
-    "synthetic-data": lambda h, _: h.synthetic or GENERATED in h.image_type,
-    "synthetic-2d": lambda h, s: (
-        not s.synthetic_2d
-        and (
-            _types(h, "GENERATED_2D")
-            or h.sop_class.startswith("BreastProjection")
-            or any(word in h.descriptions for word in SYNTHETIC)
-            or _fuji_synthetic(h)
-        )
+    "no-pixel-data": HeaderRule(
+        lambda h, s: not h.has_pixels, "a report or presentation state: it has no pixels"
     ),
-    "stereo-or-biopsy": lambda h, s: (
-        _types(h, "STEREO", "PREFIRE", "POSTFIRE") or h.detector_mode == "STEREO"
+    "tomosynthesis": HeaderRule(
+        lambda h, s: (
+            h.frames > 1
+            or h.sop_class.startswith("BreastTomosynthesis")
+            or ("GENERATED_2D" not in h.image_type and _types(h, "TOMO"))
+        ),
+        "a stack or slice of tomosynthesis",
     ),
-    "specimen": lambda h, s: h.view == "SPECIMEN",
-    "refused-word": lambda h, s: any(word in h.descriptions for word in s.refused_words),
-    "contrast": lambda h, s: (
-        _types(h, "HIGH_ENERGY", "SUBTRACTION") or (h.contrast_agent and "LOW_ENERGY" not in h.image_type)
+    "synthetic-data": HeaderRule(
+        lambda h, _: h.synthetic or GENERATED in h.image_type, "drawn by a generator"
     ),
-    "quality-control": lambda h, s: h.quality_control,
-    "phantom-or-qc": lambda h, s: _has_word(h.names, s.qc_words),
-    "for-processing": lambda h, s: (
-        "FOR PROCESSING" not in s.intents
-        and (h.intent == "FOR PROCESSING" or h.sop_class.endswith("ForProcessing"))
+    "synthetic-2d": HeaderRule(
+        lambda h, s: (
+            not s.synthetic_2d
+            and (
+                _types(h, "GENERATED_2D")
+                or h.sop_class.startswith("BreastProjection")
+                or any(word in h.descriptions for word in SYNTHETIC)
+                or _fuji_synthetic(h)
+            )
+        ),
+        "a two-dimensional image computed from tomosynthesis",
+        keys=("synthetic_2d",),
     ),
-    "secondary-capture": lambda h, s: "SecondaryCapture" in h.sop_class and h.sop_class not in s.sop_classes,
-    "sop-class": lambda h, s: h.sop_class not in s.sop_classes,
-    "intent": lambda h, s: h.intent not in s.intents,
-    "colour": lambda h, s: h.samples_per_pixel != 1,
-    "view-unknown": lambda h, s: not h.view,
-    "view-other": lambda h, s: h.view not in VIEWS,
-    "view-conflict": lambda h, s: "view-conflict" in h.flags,
-    "laterality-unknown": lambda h, s: h.laterality not in ("L", "R"),
-    "laterality-conflict": lambda h, s: "laterality-conflict" in h.flags,
-    "spot-or-magnification": lambda h, s: (
-        h.magnification > s.max_magnification
-        or any(word in h.paddle for word in CLOSE_UP)
-        or not CLOSE_UP_WORDS.isdisjoint(h.series_words)
-        or not {"magnification", "spot-compression"}.isdisjoint({*h.modifiers} - {*s.view_modifiers})
+    "stereo-or-biopsy": HeaderRule(
+        lambda h, s: _types(h, "STEREO", "PREFIRE", "POSTFIRE") or h.detector_mode == "STEREO",
+        "a stereotactic or biopsy frame",
     ),
-    "small-field": lambda h, s: _small_field(h, s.smallest_field_mm),
-    "view-modifier": lambda h, s: not {*h.modifiers} <= {*s.view_modifiers},
-    "partial-view": lambda h, s: h.partial_view,
-    "implant": lambda h, s: h.implant,
-    "burned-in": lambda h, s: h.burned_in,
-    "frame-size": lambda h, s: (
-        not s.smallest_px[0] <= h.rows <= s.largest_px[0]
-        or not s.smallest_px[1] <= h.columns <= s.largest_px[1]
+    "specimen": HeaderRule(lambda h, s: h.view == "SPECIMEN", "tissue on a plate"),
+    "refused-word": HeaderRule(
+        lambda h, s: any(word in h.descriptions for word in s.refused_words),
+        "its descriptions hold a refused word",
+        keys=("refused_words",),
     ),
-    "patient-unknown": lambda h, s: not h.patient,
-    "no-instance-uid": lambda h, s: not h.sop_instance_uid,
+    "contrast": HeaderRule(
+        lambda h, s: (
+            _types(h, "HIGH_ENERGY", "SUBTRACTION") or (h.contrast_agent and "LOW_ENERGY" not in h.image_type)
+        ),
+        "high energy, subtraction or contrast agent",
+    ),
+    "quality-control": HeaderRule(lambda h, s: h.quality_control, "a test of the machine"),
+    "phantom-or-qc": HeaderRule(
+        lambda h, s: _has_word(h.names, s.qc_words),
+        "a phantom or test, by patient name, ID or study description",
+        keys=("qc_words",),
+    ),
+    "for-processing": HeaderRule(
+        lambda h, s: (
+            "FOR PROCESSING" not in s.intents
+            and (h.intent == "FOR PROCESSING" or h.sop_class.endswith("ForProcessing"))
+        ),
+        "raw, FOR PROCESSING",
+        keys=("intents",),
+    ),
+    "secondary-capture": HeaderRule(
+        lambda h, s: "SecondaryCapture" in h.sop_class and h.sop_class not in s.sop_classes,
+        "a screen shot or scan",
+        keys=("sop_classes",),
+    ),
+    "sop-class": HeaderRule(
+        lambda h, s: h.sop_class not in s.sop_classes, "of another SOP class", keys=("sop_classes",)
+    ),
+    "intent": HeaderRule(
+        lambda h, s: h.intent not in s.intents, "of another presentation intent", keys=("intents",)
+    ),
+    "colour": HeaderRule(lambda h, s: h.samples_per_pixel != 1, "in colour"),
+    "view-unknown": HeaderRule(lambda h, s: not h.view, "no origin names its view"),
+    "view-other": HeaderRule(lambda h, s: h.view not in VIEWS, "a view other than CC and MLO"),
+    "view-conflict": HeaderRule(lambda h, s: "view-conflict" in h.flags, "two origins name different views"),
+    "laterality-unknown": HeaderRule(
+        lambda h, s: h.laterality not in ("L", "R"), "no origin names its side, or it is both"
+    ),
+    "laterality-conflict": HeaderRule(
+        lambda h, s: "laterality-conflict" in h.flags, "two origins name different sides"
+    ),
+    "spot-or-magnification": HeaderRule(
+        lambda h, s: (
+            h.magnification > s.max_magnification
+            or any(word in h.paddle for word in CLOSE_UP)
+            or not CLOSE_UP_WORDS.isdisjoint(h.series_words)
+            or not {"magnification", "spot-compression"}.isdisjoint({*h.modifiers} - {*s.view_modifiers})
+        ),
+        "a spot or magnification view",
+        keys=("max_magnification",),
+    ),
+    "small-field": HeaderRule(
+        lambda h, s: _small_field(h, s.smallest_field_mm),
+        "a field of view too small for a whole breast",
+        keys=("smallest_field_mm",),
+    ),
+    "view-modifier": HeaderRule(
+        lambda h, s: not {*h.modifiers} <= {*s.view_modifiers},
+        "rolled, tangential, implant displaced or otherwise modified",
+        keys=("view_modifiers",),
+    ),
+    "partial-view": HeaderRule(lambda h, s: h.partial_view, "a part of a large breast"),
+    "implant": HeaderRule(lambda h, s: h.implant, "a breast with an implant"),
+    "burned-in": HeaderRule(lambda h, s: h.burned_in, "text burned into the pixels"),
+    "frame-size": HeaderRule(
+        lambda h, s: (
+            not s.smallest_px[0] <= h.rows <= s.largest_px[0]
+            or not s.smallest_px[1] <= h.columns <= s.largest_px[1]
+        ),
+        "more or fewer pixels than asked for",
+        keys=(
+            "smallest_px",
+            "largest_px",
+        ),
+    ),
+    "patient-unknown": HeaderRule(
+        lambda h, s: not h.patient, "no origin names the patient, so it can't be split safely"
+    ),
+    "no-instance-uid": HeaderRule(
+        lambda h, s: not h.sop_instance_uid, "it has no SOP Instance UID, so it can't be told from copies"
+    ),
 }
 
 
 def screen_header(header: Header, screening: Screening) -> tuple[str, tuple[str, ...]]:
     """Ask the lists, the rules, then the tables: the reason of a refusal (empty for none), and flags."""
     strange = [reason for reason in header.refused if reason in MEMBERSHIP]
-    said = [name for name, rule in HEADER_RULES.items() if rule(header, screening)]
+    said = [name for name, rule in HEADER_RULES.items() if rule.speaks(header, screening)]
     reason, flags = judge([*strange, *said, *header.refused], screening.only_flag)
     return reason, tuple(dict.fromkeys((*flags, *(f for f in header.flags if f not in HEADER_RULES))))

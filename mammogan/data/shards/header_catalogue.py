@@ -140,9 +140,7 @@ def _found(line: Line, of: sources.Sources, archive: Archive, key: bytes) -> Fou
         recipe=index,
         view=facts.view,
         laterality=facts.laterality,
-        vendor=facts.vendor,
-        age_band=facts.age_band,
-        density=facts.density,
+        **facts.labels,
         flags=flags,
     )
     patient, said = pseudonym(key, "patient", facts.patient), sample.model_dump(mode="json")

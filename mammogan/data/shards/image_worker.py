@@ -88,7 +88,7 @@ def _rungs(sample: Sample, recipe: Dataset, picture: Picture, spacing: float, fl
     contents = tuple(encode_image(image) for image in images)
     pixels_sha256 = hashlib.sha256(contents[-1]).hexdigest()  # equal pictures are equal bytes
     about: dict[str, Any] = {
-        **sample.model_dump(mode="json", exclude={"recipe"}),
+        **{name: value for name, value in sample.model_dump(mode="json").items() if name != "recipe"},
         "flags": flags,
         "dataset": recipe.dataset.name,
         "placing": {"in_px": taken_px, **asdict(picture.placing)},

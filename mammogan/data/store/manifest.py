@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
-from typing import Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
-from pydantic import ValidationError, model_validator
+from pydantic import Field, ValidationError, model_serializer, model_validator
 
 from mammogan.config.dataset import Dataset
+from mammogan.config.label_fields import LABEL_FIELDS
 from mammogan.config.settings import Settings, canonical_json
 from mammogan.errors import DataError
 
@@ -17,7 +18,6 @@ SCHEMA_VERSION: Literal[2] = 2
 """Counts up whenever the same files and recipes would give other bytes."""
 
 PLAN, MANIFEST = "plan.json", "manifest.json"
-LABELS = ("view", "laterality", "vendor", "age_band", "density")
 Record = TypeVar("Record", bound=Settings)
 PowerSums = tuple[int, int, int, int, int]
 """Of grey levels 0..4095: their number, and the sums of their first to fourth powers."""
@@ -42,23 +42,34 @@ class Tally(Settings):
 class Sample(Settings):
     """An image that passed the screening of its header; `recipe` is its place in the plan's list.
 
-    These are all the facts of a DICOM header that ever leave it; `age_band` and `density` are empty if
-    unknown.
+    These are all the facts of a DICOM header that ever leave it. Beside the named ones it has one for each
+    field of `mammogan.config.label_fields.LABEL_FIELDS`, empty if unknown, and is written flat.
     """
 
     key: str
     recipe: int
     view: str
     laterality: str
-    vendor: str
-    age_band: str = ""
-    density: str = ""
+    label_values: dict[str, str] = Field(default={})
     flags: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_labels(cls, tree: object) -> object:
+        if not isinstance(tree, dict) or "label_values" in tree:
+            return tree
+        labels = {name: tree.get(name, "") for name in LABEL_FIELDS}
+        return {name: value for name, value in tree.items() if name not in labels} | {"label_values": labels}
+
+    @model_serializer
+    def _flat(self) -> dict[str, Any]:
+        own = {"key": self.key, "recipe": self.recipe}
+        return {**own, **self.labels, "flags": self.flags}
 
     @property
     def labels(self) -> dict[str, str]:
-        """What a model may be conditioned on."""
-        return self.model_dump(include=set(LABELS))
+        """What a model may be conditioned on, and the side."""
+        return {"view": self.view, "laterality": self.laterality, **self.label_values}
 
 
 class PlannedShard(Settings):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mammogan.config.method import Assessment
+from mammogan.config.scoring_settings import Assessment
 from mammogan.metrics import bootstrap
 from mammogan.metrics.comparison.measure import Interval, Measure
 from mammogan.metrics.image_features import QUANTITIES

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
+from mammogan import __version__
 from mammogan.errors import ConfigError, DataError
 from mammogan.files import replacing_folder, write
 from mammogan.study.reader import answer_tables
@@ -114,7 +115,9 @@ def merge(folder: Path, store: AnswerStore, packs: Iterable[Path]) -> int:
 def _write_app(out: Path) -> None:
     """Copy this program beside the study, and list what it needs at the versions that are installed."""
     source = Path(__file__).parents[2]
-    shutil.copytree(source, out / "app" / "mammogan", ignore=shutil.ignore_patterns("__pycache__"))
+    app = out / "app" / "mammogan"
+    shutil.copytree(source, app, ignore=shutil.ignore_patterns("__pycache__"))
+    write(app / "_version.py", f'__version__ = "{__version__}"\n')  # its answers say which program took them
     pins = [f"{name}=={metadata.version(name)}" for name in NEEDS]
     write(out / "requirements.txt", "\n".join([*pins, ""]))
     write(out / "run.sh", RUN, 0o755)

@@ -1,8 +1,9 @@
 import pytest
 
+from mammogan.config.label_fields import age_band, density
 from mammogan.config.source_settings import Source
 from mammogan.data.dicom.fields import check
-from mammogan.data.dicom.vocabulary import Said, age_band, density, free_text, position
+from mammogan.data.dicom.vocabulary import Said, free_text, position
 from mammogan.data.shards.archive import Archive
 from mammogan.errors import ConfigError
 
@@ -103,7 +104,7 @@ def test_age_density_and_partial_views_are_read(tmp_path, saved, dicom):
     made = dicom(PatientAge="063Y", PatientComments="DENSITY C")
     source = Source(density=("PatientComments",))
     found = Archive(source, tmp_path, None).header(saved(made, tmp_path / "a.dcm"))
-    assert (found.age_band, found.density) == ("60-69", "c")
+    assert (found.labels["age_band"], found.labels["density"]) == ("60-69", "c")
 
 
 def test_a_printed_header_names_nobody(tmp_path, saved, dicom):

@@ -84,7 +84,7 @@ def test_modifiers_are_found_inside_the_view_and_beside_it(tmp_path, saved, dico
     ],
 )
 def test_only_a_class_of_vendor_is_kept(tmp_path, saved, dicom, manufacturer, vendor):
-    assert read(tmp_path, saved, dicom(Manufacturer=manufacturer)).vendor == vendor
+    assert read(tmp_path, saved, dicom(Manufacturer=manufacturer)).labels["vendor"] == vendor
 
 
 @pytest.mark.parametrize(

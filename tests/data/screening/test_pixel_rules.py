@@ -9,46 +9,53 @@ from mammogan.config.dataset import load_recipe
 from mammogan.config.screening_settings import PixelFlag, Screening
 from mammogan.data.phantom.defects import DEFECTS, make_defect
 from mammogan.data.preprocess.preprocess import take
-from mammogan.data.screening.pixel_rules import PIXEL_RULES, Measures, screen_pixels
+from mammogan.data.screening.pixel_rules import PIXEL_RULES, PixelRule, screen_pixels
 from tests.bench import rules
 from tests.data.conftest import half_disc
 
 STRICT = Screening(smallest_px=(320, 256), only_flag=())
-GOOD = Measures(
-    constant=False,
-    no_window=False,
-    row_break=0.03,
-    repeated_rows=0.0,
-    breast=0.3,
-    inner=10.0,
-    outer=1.0,
-    smooth_bright=0.03,
-    metal_body=0.0,
-    straight_edge=0.18,
-    thin_metal=0.0,
-)
+GOOD = {
+    "no-window": (0.0,),
+    "constant-image": (0.0,),
+    "half-decoded": (0.03, 0.0),
+    "breast-area": (0.3,),
+    "orientation": (-9.5,),
+    "paddle": (0.18,),
+    "implant-like": (0.03,),
+    "foreign-body": (0.0,),
+    "metal": (0.0,),
+}
 
 
 @pytest.mark.parametrize(
-    ("reason", "change"),
+    ("reason", "measured"),
     [
-        ("no-window", {"no_window": True}),
-        ("constant-image", {"constant": True}),
-        ("half-decoded", {"row_break": 0.4}),
-        ("half-decoded", {"repeated_rows": 0.1}),
-        ("breast-area", {"breast": 0.01}),
-        ("breast-area", {"breast": 0.95}),
-        ("orientation", {"inner": 1.0, "outer": 10.0}),
-        ("implant-like", {"smooth_bright": 0.2}),
-        ("foreign-body", {"metal_body": 0.05}),
-        ("paddle", {"straight_edge": 0.4}),
-        ("metal", {"thin_metal": 0.03}),
+        ("no-window", (1.0,)),
+        ("constant-image", (1.0,)),
+        ("half-decoded", (0.4, 0.0)),
+        ("half-decoded", (0.0, 0.1)),
+        ("breast-area", (0.01,)),
+        ("breast-area", (0.95,)),
+        ("orientation", (9.5,)),
+        ("implant-like", (0.2,)),
+        ("foreign-body", (0.05,)),
+        ("paddle", (0.4,)),
+        ("metal", (0.03,)),
     ],
 )
-def test_a_rule_of_the_pixels_refuses_its_example(reason, change):
-    assert reason in PIXEL_RULES
-    assert screen_pixels(Measures(**{**vars(GOOD), **change}), STRICT)[0] == reason
+def test_a_rule_of_the_pixels_refuses_its_example(reason, measured):
+    assert screen_pixels({**GOOD, reason: measured}, STRICT)[0] == reason
     assert screen_pixels(GOOD, STRICT) == ("", ())
+
+
+def test_a_rule_is_one_row_of_the_table(monkeypatch, dicom):
+    """Measured, compared with its threshold, named as the reason, and only a flag where a recipe says so."""
+    row = PixelRule(lambda p: (float(p.frame_HW.mean()),), "mean grey", "too bright", ("paddle_length",))
+    monkeypatch.setitem(PIXEL_RULES, "throw-away", row)
+    made = take(dicom(half_disc()), "CC", "L", load_recipe("phantom").pixels, (160, 128))
+    assert screen_pixels(made.measures, STRICT)[0] == "throw-away"
+    only_flag = STRICT.model_copy(update={"only_flag": ("throw-away",)})
+    assert screen_pixels(made.measures, only_flag) == ("", ("throw-away",))
 
 
 def test_pictures_without_breast_or_the_wrong_way_round_are_refused(dicom):
@@ -101,7 +108,7 @@ def test_a_row_that_repeats_to_the_end_is_told_from_an_even_one(dicom, stuck):
     if stuck:
         pixels[260:] = pixels[260]
     measures = take(dicom(pixels), "CC", "L", load_recipe("phantom").pixels, (320, 256)).measures
-    assert (measures.repeated_rows > 0.4) is stuck
+    assert (measures["half-decoded"][1] > 0.4) is stuck
 
 
 def test_what_lies_outside_the_breast_is_no_metal(dicom):
@@ -111,7 +118,7 @@ def test_what_lies_outside_the_breast_is_no_metal(dicom):
     clip = pixels.copy()
     clip[600:604, 200:230] = 4095
     found = [
-        take(dicom(picture), "CC", "L", load_recipe("phantom").pixels, (1280, 1024)).measures.thin_metal
+        take(dicom(picture), "CC", "L", load_recipe("phantom").pixels, (1280, 1024)).measures["metal"][0]
         for picture in (pixels, lead, clip)
     ]
     assert found[:2] == [0, 0]
@@ -124,17 +131,18 @@ def test_a_straight_edge_counts_along_the_frame_and_not_aslant(dicom, turn_deg):
     y, x = np.mgrid[:640, :500]
     beyond = (y - 330) * np.cos(np.deg2rad(turn_deg)) - (x - 100) * np.sin(np.deg2rad(turn_deg)) > 0
     pixels[beyond] += 700
-    found = take(dicom(pixels), "CC", "L", load_recipe("phantom").pixels, (640, 512)).measures.straight_edge
+    found = take(dicom(pixels), "CC", "L", load_recipe("phantom").pixels, (640, 512)).measures["paddle"][0]
     assert (found > 0.5) is (turn_deg < 5)
 
 
-def test_every_rule_of_the_pixels_is_measured_and_explained_and_can_be_asked_to_flag_only():
+def test_every_rule_of_the_pixels_is_explained_has_its_thresholds_and_can_be_asked_to_flag_only():
     asked = set(PIXEL_RULES) - {"no-window"}  # that one is a choice of [pixels] fallback
-    assert set(rules.KEYS) == asked
     assert asked == set(get_args(PixelFlag))
     page = rules.PAGE.read_text(encoding="utf-8")
-    for rule in PIXEL_RULES:
-        assert f"| `{rule}` |" in page
+    for name, rule in PIXEL_RULES.items():
+        assert f"| `{name}` |" in page
+        assert rule.reason and rule.unit
+        assert set(rule.thresholds) <= set(Screening.model_fields)
 
 
 def test_the_interval_of_a_share_is_wilsons():

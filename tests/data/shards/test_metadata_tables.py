@@ -84,7 +84,7 @@ def test_facts_come_from_columns_and_one_table_leads_to_the_next(headers):
         "persons.csv": "id,side,density\n17,R,4\n17,L,\n17,L,2.0\n",
     }
     found = headers(source, tables, {}, {}, {})
-    assert [(header.patient, header.density, header.refused) for header in found] == [
+    assert [(header.patient, header.labels["density"], header.refused) for header in found] == [
         ("17", "b", ()),
         ("18", "", ()),
         ("", "", ("not-in-table",)),

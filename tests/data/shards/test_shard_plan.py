@@ -373,7 +373,7 @@ def test_a_file_that_kills_its_reader_costs_no_other_file(tmp_path, recipe, save
         return read(chunk)
 
     monkeypatch.setattr(header_catalogue, "_read", fragile)
-    monkeypatch.setattr(header_catalogue.pool, "ordered", lambda f, tasks, *_: map(f, tasks))
+    monkeypatch.setattr(header_catalogue.process_pool, "ordered", lambda f, tasks, *_: map(f, tasks))
     made = plan(tmp_path / "set", [(recipe, tmp_path / "files")], workers=0)
     assert made.tallies[0].unreadable == {"decoder-crashed": 1}
     assert made.tallies[0].accepted == 3

@@ -66,8 +66,13 @@ def outcome(archive, path, recipe):
         return str(error)
     reason, flags = screen_header(header, recipe.screening)
     return reason or (
-        header.view, header.laterality, header.patient, header.age_band, header.density, *flags
-    )  # fmt: skip
+        header.view,
+        header.laterality,
+        header.patient,
+        header.labels["age_band"],
+        header.labels["density"],
+        *flags,
+    )
 
 
 def test_inbreast(screened):

@@ -1,0 +1,76 @@
+"""How checkpoints are scored and chosen, and what is drawn and measured of the chosen one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mammogan.config.settings import NonNegative, Positive, Settings
+
+
+class Scoring(Settings):
+    """Sliced Wasserstein distance: how many images (half of each view) and checkpoints, how it is drawn."""
+
+    images: Positive = Field(
+        default=16384, description="Images that are compared for one score, half of each view."
+    )
+    checkpoints: Annotated[int, Field(ge=1)] = Field(
+        default=4, description="Checkpoints of each stage that are scored."
+    )
+    checkpoints_per_task: Positive = Field(default=1, description="Checkpoints that one array task scores.")
+    patches_per_image: Positive = Field(
+        default=128, description="Patches that are taken from each image and level."
+    )
+    directions: Positive = Field(default=128, description="Random directions of one projection.")
+    repeats: Positive = Field(default=4, description="Projections of each set of patches.")
+    seeds: Positive = Field(
+        default=5,
+        description="Independent draws of patches and directions; their spread is the score's deviation.",
+    )
+    kept: Annotated[int, Field(ge=1)] = Field(
+        default=3, description="Best checkpoints of each stage that are kept after the selection."
+    )
+
+
+class Selection(Settings):
+    """Which scored checkpoint of the last stage is chosen.
+
+    ``lowest-swd``: the lowest SWD above the floor, in the mean over levels and both views; whoever is within
+    `tie_sd` deviations from seed to seed of it ties with it, and of a tie the latest is chosen.
+    """
+
+    rule: Literal["lowest-swd"] = Field(default="lowest-swd", description="The rule of the selection.")
+    tie_sd: NonNegative = Field(
+        default=2.0,
+        description="Checkpoints within so many deviations of the lowest score tie with it; of a tie the "
+        "latest is chosen.",
+    )
+
+
+class Sampling(Settings):
+    """The pool that a finished run draws from its chosen checkpoint."""
+
+    images_per_view: Positive = Field(default=1000, description="Images of each view in the pool.")
+    images_per_task: Positive = Field(default=500, description="Images that one array task draws.")
+
+
+class Assessment(Settings):
+    """What the report's measures are taken from, and how closely: at most so many images of each view.
+
+    As many synthetics, held-out reals and training reals are looked at; `pairs` are compared for diversity.
+    Intervals come of `bootstraps`, and what reals are to each other of `splits` into halves of the patients.
+    """
+
+    images_per_view: Positive = Field(
+        default=5000, description="Most images of each view and source that are measured."
+    )
+    images_per_task: Positive = Field(default=1000, description="Images that one array task measures.")
+    pairs: Positive = Field(default=2000, description="Pairs of images that are compared for diversity.")
+    bootstraps: Annotated[int, Field(ge=20)] = Field(
+        default=2000, description="Resamples behind each 95 % interval."
+    )
+    splits: Annotated[int, Field(ge=5)] = Field(
+        default=200,
+        description="Random halvings of the real patients, from which reals beside reals are measured.",
+    )
