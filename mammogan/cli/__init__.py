@@ -11,7 +11,7 @@ from mammogan import __version__
 from mammogan.cli import review_command, shards_command, study_command
 from mammogan.cli.cost_command import cost
 from mammogan.cli.doctor_command import doctor
-from mammogan.cli.draw_command import draw, film
+from mammogan.cli.draw_command import draw, film, video
 from mammogan.cli.graph_command import graph
 from mammogan.cli.launch_command import launch
 from mammogan.cli.outlier_command import outlier
@@ -37,9 +37,10 @@ app.add_typer(shards_command.app, name="shards")
 app.add_typer(study_command.app, name="study")
 app.add_typer(review_command.app, name="review")
 RUNS = (doctor, launch, status, logs, cancel, retry, graph, cost, step, report, sync)
-MODELS = (draw, film, sample, screen, project, outlier)
+MODELS = (draw, video, sample, screen, project, outlier)
 for command in (*RUNS, *MODELS):
     app.command()(command)
+app.command("film", hidden=True)(film)
 
 
 def _version(wanted: bool) -> None:

@@ -1,11 +1,12 @@
-"""`mammogan draw` and `film`: images, pairs of views and films of a model."""
+"""`mammogan draw` and `video`: images, pairs of views and latent-space videos of a model."""
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -78,10 +79,10 @@ def draw(
     typer.echo(f"{out}: {count * len(shown)} images of {' and '.join(name for name, _ in shown)}; sheet.png")
 
 
-def film(
+def video(
     source: Annotated[Path, typer.Argument(metavar="MODEL", help="A run, or the folder of its model.")],
     out: Annotated[
-        Path, typer.Argument(metavar="OUT", help="The film: a name in .mp4, .gif, or .png (animated).")
+        Path, typer.Argument(metavar="OUT", help="The video: a name in .mp4, .gif, or .png (animated).")
     ],
     training: Annotated[
         bool, typer.Option("--training", help="Show how the run has learned, from fixed latents.")
@@ -97,7 +98,7 @@ def film(
     smoothing: Annotated[
         float | None,
         typer.Option(
-            min=0, max=3600, help="Seconds over which images keep their looks; 1, less in short films."
+            min=0, max=3600, help="Seconds over which images keep their looks; 1, less in short videos."
         ),
     ] = None,
     seed: Seed = None,
@@ -107,21 +108,21 @@ def film(
     columns: Annotated[int | None, typer.Option(min=1, help="Latents side by side; 1 without it.")] = None,
     height: Annotated[
         int | None,
-        typer.Option(min=16, help="Largest height of an image in the film, pixels doubled or halved."),
+        typer.Option(min=16, help="Largest height of an image in the video, pixels doubled or halved."),
     ] = None,
 ) -> None:
-    """Film a walk through the latents, each as CC and MLO, that ends where it began; or a run's training."""
+    """Render a latent-space video, each latent as CC and MLO, that ends where it began; or of a training."""
     from mammogan.files import write
-    from mammogan.report import video as films
+    from mammogan.report import video as videos
 
     fps = fps or (TRAINING_FPS if training else FPS)
-    films.check(out, fps)
+    videos.check(out, fps)
     if training:
         own = {"view": view, "seed": seed, "truncation": truncation, "label": label, "rows": rows}
         own |= {"columns": columns, "smoothing": smoothing}
         if given := [f"--{name}" for name, value in own.items() if value not in (None, [])]:
             raise ConfigError(f"--training shows the sheets that the run's ticks left: leave out {given[0]}.")
-        total, frames, terms = _training_frames(source, height or films.HEIGHT_PX, seconds, fps)
+        total, frames, terms = _training_frames(source, height or videos.HEIGHT_PX, seconds, fps)
     else:
         check_truncation(truncation := 1.0 if truncation is None else truncation)
         model, terms, _ = open_model(source)
@@ -134,11 +135,18 @@ def film(
         numbers = range(paths.shape[1])
         labels = [model.labels(seed, numbers, number, others) for _, number in shown]
         views = [model.follow(paths, labels_NF, truncation) for labels_NF in labels]
-        frames = films.side_by_side(views, columns or 1, height)
+        frames = videos.side_by_side(views, columns or 1, height)
     with progress("frames", total) as advance:
-        films.write_film(out, _told(frames, advance), fps)
+        videos.write_video(out, _counted(frames, advance), fps)
     write(out.with_suffix(".TERMS.txt"), terms)
     typer.echo(f"{out}: {total} frames, {total / fps:.1f} s, {out.stat().st_size / 1e6:.1f} MB")
+
+
+@functools.wraps(video)
+def film(*arguments: Any, **options: Any) -> None:
+    """Render a video, under the name that the command had in version 0.1.0."""
+    typer.echo("`mammogan film` is now `mammogan video`; the old name still works.", err=True)
+    video(*arguments, **options)
 
 
 def _training_frames(
@@ -180,16 +188,16 @@ def _sheet(tiles: list[list[NDArray[np.uint16]]], pairs: bool) -> NDArray[np.uin
     """Lay out a row a latent if `pairs`, else whole rows of one view after another."""
     import numpy as np
 
-    from mammogan.pages.image_sheet import PAPER, sheet
+    from mammogan.pages.image_sheet import WHITE, sheet
 
     if pairs:
         return sheet([tile for latent in zip(*tiles, strict=True) for tile in latent], len(tiles))
     columns = min(SHEET_COLUMNS, len(tiles[0]))
-    blank = [np.full_like(tiles[0][0], PAPER)] * (-len(tiles[0]) % columns)
+    blank = [np.full_like(tiles[0][0], WHITE)] * (-len(tiles[0]) % columns)
     return sheet([tile for view in tiles for tile in (*view, *blank)], columns)
 
 
-def _told(frames: Iterator[NDArray[np.uint8]], advance: Callable[[], None]) -> Iterator[NDArray[np.uint8]]:
+def _counted(frames: Iterator[NDArray[np.uint8]], advance: Callable[[], None]) -> Iterator[NDArray[np.uint8]]:
     for frame in frames:
         yield frame
         advance()

@@ -48,7 +48,7 @@ def open_model(source: Path) -> tuple[Model, str, dict[str, Any]]:
         if not folder.exists():
             raise DataError(
                 f"The run '{source}' has no model yet: it exports one once it has chosen a checkpoint. "
-                f"`mammogan status {source}` tells how far it is, `mammogan film --training` shows it."
+                f"`mammogan status {source}` tells how far it is, `mammogan video --training` shows it."
             )
     accelerator.prepare(device := accelerator.local_device())
     model = load(folder)

@@ -68,13 +68,13 @@ def _summary(measures: list[dict[str, Any]]) -> Table:
     """Give the page's summary, in its words."""
     from rich.table import Table
 
-    from mammogan.report.measure_labels import headlines, lexicon
+    from mammogan.report.measure_labels import headlines, load_labels
     from mammogan.report.quality_section import row
 
-    words = lexicon()
+    labels = load_labels()
     table = Table("measure", "view", "value", "95 %", "as few", "real beside real")
     for measure in headlines(measures):
-        told = row(measure, words)
-        name = f"{told['name']} ({told['of']})" if told["of"] else told["name"]
-        table.add_row(name, *(told[key] for key in ("view", "value", "interval", "matched", "null")))
+        cells = row(measure, labels)
+        name = f"{cells['name']} ({cells['of']})" if cells["of"] else cells["name"]
+        table.add_row(name, *(cells[key] for key in ("view", "value", "interval", "matched", "null")))
     return table

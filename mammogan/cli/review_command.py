@@ -67,21 +67,21 @@ def new(
 @app.command()
 def serve(review: Folder, host: Host = "127.0.0.1", port: Port = 8502, root_path: RootPath = "") -> None:
     """Serve a review until Ctrl-C; killed at any moment, it goes on where it was when served again."""
-    from mammogan.study.review.review_service import Desk
+    from mammogan.study.review.review_service import ReviewService
     from mammogan.study.review.review_site import ADMIN, make
     from mammogan.study.web.web_server import listening, run
 
     with listening(host, port) as (listener, address):
-        desk = Desk(review)
+        service = ReviewService(review)
         try:
             links = {
-                f"Reviewer {number} ({desk.review.reviewers[number - 1]})": (f"as-{number}", token)
-                for number, token in enumerate(desk.secret.reviewers, 1)
+                f"Reviewer {number} ({service.review.reviewers[number - 1]})": (f"as-{number}", token)
+                for number, token in enumerate(service.secret.reviewers, 1)
             }
-            tell_links(address, {**links, "Yourself": (ADMIN, desk.secret.admin)}, root_path)
-            run(make(desk, root_path), listener)
+            tell_links(address, {**links, "Yourself": (ADMIN, service.secret.admin)}, root_path)
+            run(make(service, root_path), listener)
         finally:
-            desk.store.close()
+            service.store.close()
 
 
 @app.command()
@@ -109,10 +109,10 @@ def report(
     from rich.console import Console
 
     from mammogan.study.review.review_page import PAGE, PRINT, write_folder
-    from mammogan.study.web.image_store import Bank
+    from mammogan.study.web.image_store import ImageStore
 
     found = _unblinded(review, early)
-    write_folder(found, Bank(review), out)
+    write_folder(found, ImageStore(review), out)
     Console().print(_summary(found))
     typer.echo(f"{out / PAGE} shows everything, {out / PRINT} is to print.")
 
@@ -169,7 +169,7 @@ def _unblinded(review: Path, early: bool) -> Results:
         open_ones = [str(number) for number, one in enumerate(found.reviewers, 1) if not one.is_finished]
         raise ConfigError(
             f"Reviewer {', '.join(open_ones)} of '{review}' has not ended the session, and nobody who still "
-            "looks should know what was found. --early tells it nevertheless."
+            "looks should know what was found. --early shows it nevertheless."
         )
     return found
 
@@ -203,6 +203,6 @@ def _summary(found: Results) -> Table:
             (percent(rate.value), between(*rate.interval)) if rate.of else ("", "")
             for rate in (row.synthetic, row.real)
         ]
-        told = f"{100 * more.value:+.1f} ({100 * more.low:+.1f} to {100 * more.high:+.1f})" if more else ""
-        table.add_row(row.name, *cells[0], *cells[1], told)
+        excess = f"{100 * more.value:+.1f} ({100 * more.low:+.1f} to {100 * more.high:+.1f})" if more else ""
+        table.add_row(row.name, *cells[0], *cells[1], excess)
     return table

@@ -12,7 +12,7 @@ import typer
 from mammogan.errors import ConfigError
 
 if TYPE_CHECKING:
-    from mammogan.study.web.answer_store import Store
+    from mammogan.study.web.answer_store import AnswerStore
     from mammogan.study.web.web_server import Address
 
 Folder = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of the study.")]
@@ -75,18 +75,18 @@ def serve(
     ] = False,
 ) -> None:
     """Serve a study until Ctrl-C; killed at any moment, it goes on where it was when served again."""
-    from mammogan.study.reader.study_service import Desk
+    from mammogan.study.reader.study_service import StudyService
     from mammogan.study.reader.study_site import make
     from mammogan.study.web.web_server import listening, run
 
     with listening(host, port) as (listener, address):
-        desk = Desk(study, kiosk=kiosk)
+        service = StudyService(study, kiosk=kiosk)
         try:
-            links = {"Participants": ("", desk.secret.reader), "Yourself": ("admin", desk.secret.admin)}
+            links = {"Participants": ("", service.secret.reader), "Yourself": ("admin", service.secret.admin)}
             tell_links(address, links, root_path)
-            run(make(desk, root_path), listener)
+            run(make(service, root_path), listener)
         finally:
-            desk.store.close()
+            service.store.close()
 
 
 def status(study: Folder) -> None:
@@ -111,11 +111,11 @@ def status(study: Folder) -> None:
 
 
 def lock(study: Folder) -> None:
-    """Take no more answers, for good: only then does an export tell what was right."""
+    """Take no more answers, for good: only then does an export show what was right."""
     from mammogan.study.reader.study_service import lock as close
 
-    with _opened(study) as store, store.turn() as turn:
-        now = close(turn)
+    with _opened(study) as store, store.transaction() as transaction:
+        now = close(transaction)
     typer.echo(f"{study}: {'locked' if now else 'was locked before'}")
     typer.echo(f"Next: mammogan study export {study} {study / 'export'}")
 
@@ -132,11 +132,11 @@ def export(
     fixed, view = load_study(study), peek(study, answer_tables.TABLES)
     locked = answer_tables.is_locked(view)
     if locked:
-        with _opened(study) as store, store.turn() as turn:
-            turn.add(answer_tables.UNBLINDED, where="export")
+        with _opened(study) as store, store.transaction() as transaction:
+            transaction.add(answer_tables.UNBLINDED, where="export")
     write_tables(study, out, fixed, view)
-    told = "with what was right" if locked else "without what was right: the study is not locked"
-    typer.echo(f"{out}: trials.csv, participants.csv, codebook.md, {told}")
+    answers = "with what was right" if locked else "without what was right: the study is not locked"
+    typer.echo(f"{out}: trials.csv, participants.csv, codebook.md, {answers}")
     if locked:
         typer.echo(f"Next: mammogan study analyse {out} --out {out}-analysis")
 
@@ -174,7 +174,7 @@ def erase(
 
     with _opened(study) as store:
         if not take_out(store, load_secret(study), code):
-            raise ConfigError(f"The code '{code}' is nobody's here: it may have been erased before.")
+            raise ConfigError(f"The code '{code}' is nobody's in this study: it may have been erased before.")
     typer.echo(f"{study}: erased. Copies, packs and exports made before are yours to delete.")
 
 
@@ -182,13 +182,13 @@ COMMANDS = (new, serve, status, lock, export, pack, merge, erase)
 
 
 @contextmanager
-def _opened(study: Path) -> Iterator[Store]:
+def _opened(study: Path) -> Iterator[AnswerStore]:
     from mammogan.study.reader.answer_tables import TABLES
     from mammogan.study.reader.study_folder import load_study
-    from mammogan.study.web.answer_store import Store
+    from mammogan.study.web.answer_store import AnswerStore
 
     load_study(study)
-    store = Store(study, TABLES)
+    store = AnswerStore(study, TABLES)
     try:
         yield store
     finally:

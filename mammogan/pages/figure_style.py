@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 INK, MUTED, LINE = "#1b2a3a", "#8a97a5", "#cfd6dd"
 COLOURS = ("#0b6e8f", "#c8553d", "#5b8e3e", "#8e5ba6", "#d4a017", "#4a4a8a", "#7a5c3e")
 REAL, SYNTHETIC = "#c0392b", "#1f5fa8"
-"""Red and blue, as in the papers' moments plots; lightness tells them apart as well."""
+"""Red and blue, as in the papers' moments plots; they differ in lightness as well."""
 
 
-def dress(axes: Axes, title: str = "", x: str = "", y: str = "") -> None:
-    """Give axes the pages' look, and say what is on them."""
+def style_axes(axes: Axes, title: str = "", x: str = "", y: str = "") -> None:
+    """Style axes as all pages have them, with title and labels."""
     axes.set_title(title, fontsize=10, color=INK, loc="left")
     axes.set_xlabel(x, fontsize=8, color=MUTED)
     axes.set_ylabel(y, fontsize=8, color=MUTED)

@@ -1,4 +1,4 @@
-"""What the pages of results share: numbers in words, tables as CSV, and a look on screen and on A4."""
+"""What all pages share: templates, numbers as text, tables as CSV, and a look on screen and on A4."""
 
 from __future__ import annotations
 
@@ -25,6 +25,16 @@ class Reading:
     not_shown: str
 
 
+@dataclass(frozen=True)
+class Section:
+    """A part of a page: heading, HTML, and what leads to it from the top; no `link` leaves it out there."""
+
+    anchor: str
+    title: str
+    html: str
+    link: str = ""
+
+
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
@@ -39,23 +49,28 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def render(template: str, printed: bool, **values: Any) -> str:
-    """Fill in a page of results that needs nothing else; `printed` lays it out for A4."""
-    return _environment().get_template(template).render(printed=printed, **values)
+def render(template: str, **values: Any) -> str:
+    """Return a page; one of results needs nothing else, and has a value `printed` that lays it out for A4."""
+    return _environment().get_template(template).render(**values)
+
+
+def render_macro(template: str, macro: str, **values: Any) -> str:
+    """Return what a macro of a template makes of values."""
+    return str(getattr(_environment().get_template(template).module, macro)(**values))
 
 
 def percent(value: float, digits: int = 1) -> str:
-    """Write a share for people."""
+    """Return a share as text."""
     return f"{100 * value:.{digits}f} %"
 
 
 def between(low: float, high: float, digits: int = 1) -> str:
-    """Write a range of shares for people."""
+    """Return a range of shares as text."""
     return f"{100 * low:.{digits}f} to {100 * high:.{digits}f} %"
 
 
 def p_value(p: float | None) -> str:
-    """Write a p for people."""
+    """Return a p as text."""
     if p is None:
         return "–"
     if p < 0.001:
@@ -64,9 +79,9 @@ def p_value(p: float | None) -> str:
 
 
 def p_is(p: float | None) -> str:
-    """Write a p for people as a statement."""
-    said = p_value(p)
-    return f"p {said}" if said[0] in "<>" else f"p = {said}"
+    """Return a p as a statement."""
+    text = p_value(p)
+    return f"p {text}" if text[0] in "<>" else f"p = {text}"
 
 
 def table(columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> str:

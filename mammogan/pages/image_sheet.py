@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 
 Image = NDArray[np.uint16]
 GAP_PX = 2
-PAPER = 0xFFFF
+WHITE = 0xFFFF
 
 
 def sheet(images: Sequence[Image], columns: int, enlarge: int = 1) -> Image:
     """Lay out images of one size row by row, pixels repeated `enlarge` times, white lines between."""
     height, width = (side * enlarge for side in images[0].shape)
     rows = -(-len(images) // columns)
-    paper = np.full(
-        (rows * (height + GAP_PX) - GAP_PX, columns * (width + GAP_PX) - GAP_PX), PAPER, dtype=np.uint16
+    canvas = np.full(
+        (rows * (height + GAP_PX) - GAP_PX, columns * (width + GAP_PX) - GAP_PX), WHITE, dtype=np.uint16
     )
     for number, image_HW in enumerate(images):
         top, left = (number // columns) * (height + GAP_PX), (number % columns) * (width + GAP_PX)
-        paper[top : top + height, left : left + width] = image_HW.repeat(enlarge, 0).repeat(enlarge, 1)
-    return paper
+        canvas[top : top + height, left : left + width] = image_HW.repeat(enlarge, 0).repeat(enlarge, 1)
+    return canvas
 
 
 def png(image_HW: Image) -> bytes:

@@ -1,4 +1,4 @@
-"""A measure as a strip: where it lies, how sure that is, and where reals beside reals would lie."""
+"""A measure as a plot of one line: its value, its interval, and the range of reals beside reals."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ WIDTH_PX, HEIGHT_PX, MARGIN_PX = 180, 22, 8
 NULL = "#e3b7b1"
 
 
-def strip(measure: Mapping[str, Any]) -> str:
+def interval_plot(measure: Mapping[str, Any]) -> str:
     """Draw a measure as an SVG of one line.
 
     The red band is what halves of the reals give, the blue line the value's interval, the diamond the value,
-    the ring the value of as few images as a half has (which is what to hold against the band), and the tick
+    the ring the value of as few images as a half has (which is what to compare with the band), and the tick
     what equal distributions have.
     """
     null, interval = measure["null"], measure["ci"]
@@ -51,11 +51,13 @@ def strip(measure: Mapping[str, Any]) -> str:
         at = x(measure["value"])
         marks.append(f'<path d="M{at} {middle - 4.5}l4.5 4.5l-4.5 4.5l-4.5 -4.5z" fill="{SYNTHETIC}"/>')
     size = f'width="{WIDTH_PX}" height="{HEIGHT_PX}" viewBox="0 0 {WIDTH_PX} {HEIGHT_PX}"'
-    return f'<svg class="strip" {size} role="img" aria-label="{described(measure)}">{"".join(marks)}</svg>'
+    return (
+        f'<svg class="interval" {size} role="img" aria-label="{description(measure)}">{"".join(marks)}</svg>'
+    )
 
 
 def verdict(measure: Mapping[str, Any]) -> str:
-    """Say how a measure lies to what halves of the reals give, for as few images; empty if that is unknown.
+    """Return how a measure lies to what halves of the reals give, for as few images; empty if unknown.
 
     ``like`` is inside their range, ``closer`` beyond it on the side of equal distributions, as copies of the
     very reals would be, and ``unlike`` anywhere else.
@@ -70,17 +72,19 @@ def verdict(measure: Mapping[str, Any]) -> str:
     return "closer" if ideal is not None and abs(value - ideal) < abs(edge - ideal) else "unlike"
 
 
-def described(measure: Mapping[str, Any]) -> str:
-    """Tell in words what the strip shows."""
-    parts = [f"value {spelled(measure['value'])}"]
+def description(measure: Mapping[str, Any]) -> str:
+    """Return what the plot shows in words."""
+    parts = [f"value {format_number(measure['value'])}"]
     for name, key in (("95 % interval", "ci"), ("reals beside reals", "null")):
         if measure[key]:
-            parts.append(f"{name} {spelled(measure[key]['low'])} to {spelled(measure[key]['high'])}")
+            parts.append(
+                f"{name} {format_number(measure[key]['low'])} to {format_number(measure[key]['high'])}"
+            )
     return ", ".join(parts)
 
 
-def spelled(number: float | None, digits: int = 3) -> str:
-    """Write a number with so many digits that count."""
+def format_number(number: float | None, digits: int = 3) -> str:
+    """Return a number with so many significant digits."""
     if number is None:
         return "unknown"
     return f"{number:.{digits}g}" if abs(number) < 1000 else f"{number:,.0f}"

@@ -1,4 +1,4 @@
-"""The report's measures in words, from ``measure_labels.toml``: what each is called and what it tells."""
+"""The report's measures in words, from ``measure_labels.toml``: what each is called and what it means."""
 
 from __future__ import annotations
 
@@ -28,34 +28,38 @@ HEADLINES = (
 
 
 @dataclass(frozen=True)
-class Words:
-    """A measure's name on the page, and what it tells in a sentence."""
+class MeasureLabel:
+    """A measure's name on the page, and what it means in a sentence."""
 
     name: str
-    tells: str
+    meaning: str = ""
 
 
 @dataclass(frozen=True)
-class Lexicon:
-    """All that the page says: image quantities by name, measures by group and name, texts of groups."""
+class ReportLabels:
+    """All texts: image quantities by name, measures by group and name, and what groups show and don't."""
 
     quantities: dict[str, str]
-    measures: dict[str, dict[str, Words]]
+    measures: dict[str, dict[str, MeasureLabel]]
     groups: dict[str, dict[str, str]]
+
+    def of(self, measure: Mapping[str, Any]) -> MeasureLabel:
+        """Return a measure's label; one without a label keeps its own name."""
+        return self.measures.get(measure["group"], {}).get(measure["name"], MeasureLabel(measure["name"]))
 
 
 def headlines(measures: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Give the measures of the summary, in its order, those of one row for each view."""
+    """Yield the measures of the summary, in its order, those of one row for each view."""
     for wanted in HEADLINES:
         yield from (m for m in measures if (m["group"], m["name"], m["of"]) == wanted)
 
 
-def lexicon() -> Lexicon:
+def load_labels() -> ReportLabels:
     """Read ``measure_labels.toml``."""
     text = (resources.files("mammogan.report") / "measure_labels.toml").read_text(encoding="utf-8")
     tree = tomllib.loads(text)
     measures = {
-        group: {name: Words(**words) for name, words in named.items()}
+        group: {name: MeasureLabel(**label) for name, label in named.items()}
         for group, named in tree["measures"].items()
     }
-    return Lexicon(tree["quantities"], measures, tree["groups"])
+    return ReportLabels(tree["quantities"], measures, tree["groups"])

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mammogan.pages.figure_style import INK, REAL, SYNTHETIC, dress, png, svg
+from mammogan.pages.figure_style import INK, REAL, SYNTHETIC, png, style_axes, svg
 
 Values = NDArray[np.float64]
 BINS = 40
@@ -39,7 +39,7 @@ def pairs(real_NM: Values, synthetic_NM: Values, names: Sequence[str]) -> bytes:
     order_N = np.random.default_rng(0).permutation(len(points_NM))
     for row, axes_row in enumerate(grid):
         for column, axes in enumerate(axes_row):
-            dress(axes)
+            style_axes(axes)
             axes.set_xlim(limits[column])
             if row == column:
                 histogram(axes, real_NM[:, row], synthetic_NM[:, row], limits[row])
@@ -69,7 +69,7 @@ def histograms(panels: Sequence[tuple[str, Values, Values]]) -> str:
         both_N = np.concatenate([real_N, synthetic_N])
         if len(both_N):
             histogram(axes, real_N, synthetic_N, _range(both_N))
-        dress(axes, x=name)
+        style_axes(axes, x=name)
         axes.set_yticks([])
     return svg(figure)
 

@@ -1,18 +1,19 @@
-"""The report's part on quality: what was measured of a run, in the words and pictures of its page."""
+"""The report's sections on quality: what was measured of a run, as tables and figures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mammogan.pages.figure_style import inlined
+from mammogan.pages.html_helpers import Section, render_macro
 from mammogan.pages.image_sheet import Image, png, sheet
-from mammogan.report.interval_plot import spelled, strip, verdict
-from mammogan.report.measure_labels import MOMENTS, Lexicon, Words, headlines, lexicon
+from mammogan.report.interval_plot import format_number, interval_plot, verdict
+from mammogan.report.measure_labels import MOMENTS, ReportLabels, headlines, load_labels
 from mammogan.report.moments_plots import histograms, pairs
 from mammogan.report.spectrum_plots import spectra
 
@@ -45,64 +46,103 @@ class Quality:
     @property
     def views(self) -> tuple[str, ...]:
         """Views that something was measured of."""
-        told = [measure["view"] for measure in self.tree["measures"]]
-        return tuple(dict.fromkeys(told))
+        return tuple(dict.fromkeys(measure["view"] for measure in self.tree["measures"]))
 
 
-def sections(quality: Quality) -> dict[str, Any]:
-    """Give all that the page's template asks for: texts, tables with strips, and figures."""
-    words, short = lexicon(), list(headlines(quality.tree["measures"]))
+def summary(quality: Quality) -> Iterator[Section]:
+    """Yield the rows that a reader looks at first, view by view, and what could not be measured."""
+    labels, short = load_labels(), list(headlines(quality.tree["measures"]))
+    tables = [(view, [row(m, labels) for m in short if m["view"] == view]) for view in quality.views]
+    yield _section("summary", "short", "In short", "In short", tree=quality.tree, headlines=tables)
+
+
+def moments(quality: Quality) -> Iterator[Section]:
+    """Yield the moments plots of each view and region."""
+    plots = [
+        (view, title, inlined(_moments(quality, view, domain)))
+        for view in quality.views
+        for domain, title in DOMAINS.items()
+    ]
+    yield _section("moments", "moments", "Moments", "Moments", tree=quality.tree, plots=plots)
+
+
+def distributions(quality: Quality) -> Iterator[Section]:
+    """Yield a table for each view: image quantities down, comparisons of distributions across."""
+    labels = load_labels()
+    tables = [(view, list(_distributions(quality, view, labels))) for view in quality.views]
+    shown = labels.measures["distribution"]
+    yield _section(
+        "distributions", "distributions", "One quantity at a time", "Quantities", labels=shown, tables=tables
+    )
+
+
+def tissue(quality: Quality) -> Iterator[Section]:
+    """Yield histograms of breast area, density and clipping."""
+    labels = load_labels()
+    figures = [(view, _tissue(quality, view, labels)) for view in quality.views]
+    yield _section("tissue", "tissue", "Breast and tissue", "Tissue", figures=figures)
+
+
+def power_spectra(quality: Quality) -> Iterator[Section]:
+    """Yield the power spectrum of each view."""
+    figures = [(view, spectra(curves)) for view, curves in quality.tree["spectra"].items()]
+    title = "Power spectrum of tissue"
+    yield _section("spectra", "spectra", title, "Spectrum", tree=quality.tree, figures=figures)
+
+
+def groups(quality: Quality) -> Iterator[Section]:
+    """Yield a table for each group of measures; one without a text is called by its name."""
+    labels = load_labels()
+    known = [*labels.groups, *(measure["group"] for measure in quality.tree["measures"])]
+    for key in dict.fromkeys(known):
+        rows = [row(measure, labels) for view in quality.views for measure in _found(quality, key, view)]
+        if rows and key != "distribution":
+            texts = labels.groups.get(key)
+            meanings = {each["name"]: each["meaning"] for each in rows if each["meaning"]}
+            title = texts["title"] if texts else key
+            section = _section("group", key, title, title, measures=rows, meanings=meanings, texts=texts)
+            gallery = _galleries(quality) if key == "copies" else ""
+            yield replace(section, html=section.html + gallery)
+
+
+def row(measure: Mapping[str, Any], labels: ReportLabels, digits: int = 3) -> dict[str, Any]:
+    """Return a measure as texts for a row of a table; what has no label keeps its own name."""
+    null, label = measure["null"], labels.of(measure)
     return {
-        "tree": quality.tree,
-        "headlines": [(view, [row(m, words) for m in short if m["view"] == view]) for view in quality.views],
-        "moments": [
-            (view, title, inlined(_moments(quality, view, domain)))
-            for view in quality.views
-            for domain, title in DOMAINS.items()
-        ],
-        "comparisons": words.measures["distribution"],
-        "distributions": [(view, list(_distributions(quality, view, words))) for view in quality.views],
-        "tissue": [(view, _tissue(quality, view, words)) for view in quality.views],
-        "spectra": [(view, spectra(curves)) for view, curves in quality.tree["spectra"].items()],
-        "groups": [group for key in words.groups if (group := _group(quality, key, words))["rows"]],
-        "closest": [_shown(*each) for each in quality.closest],
-        "duplicates": [_shown(*each) for each in quality.duplicates],
-        "skipped": quality.tree["skipped"],
-    }
-
-
-def row(measure: Mapping[str, Any], words: Lexicon, digits: int = 3) -> dict[str, Any]:
-    """Spell a measure out as a row of a table; what the lexicon doesn't know keeps its own name."""
-    null = measure["null"]
-    said = words.measures.get(measure["group"], {}).get(measure["name"], Words(measure["name"], ""))
-    return {
-        "name": said.name,
-        "tells": said.tells,
-        "of": words.quantities.get(measure["of"], measure["of"]),
+        "name": label.name,
+        "meaning": label.meaning,
+        "of": labels.quantities.get(measure["of"], measure["of"]),
         "view": measure["view"],
-        "value": spelled(measure["value"], digits),
+        "value": format_number(measure["value"], digits),
         "interval": _range(measure["ci"], digits),
-        "null": _range(null, digits) or _spelled(null["mean"] if null else None, digits),
-        **{name: _spelled(measure[name], digits) for name in ("matched", "real", "train")},
-        "strip": strip(measure),
+        "null": _range(null, digits) or _known(null["mean"] if null else None, digits),
+        **{name: _known(measure[name], digits) for name in ("matched", "real", "train")},
+        "plot": interval_plot(measure),
         "verdict": verdict(measure),
         "note": measure["note"],
     }
 
 
-def _group(quality: Quality, key: str, words: Lexicon) -> dict[str, Any]:
-    rows = [row(measure, words) for view in quality.views for measure in _found(quality, key, view)]
-    told = {each["name"]: each["tells"] for each in rows if each["tells"]}
-    return {**words.groups[key], "key": key, "rows": rows, "told": told}
+def _section(macro: str, anchor: str, title: str, link: str, **values: Any) -> Section:
+    return Section(anchor, title, render_macro("report_sections.html", macro, **values), link)
+
+
+def _galleries(quality: Quality) -> str:
+    pairs_of = {"closest": quality.closest, "duplicates": quality.duplicates}
+    shown = {name: [_shown(*each) for each in pairs] for name, pairs in pairs_of.items()}
+    return render_macro("report_sections.html", "galleries", **shown)
 
 
 def _distributions(
-    quality: Quality, view: str, words: Lexicon
+    quality: Quality, view: str, labels: ReportLabels
 ) -> Iterator[tuple[str, list[dict[str, Any] | None]]]:
-    """Give a line for each image quantity, with a cell for each comparison; None where it was not made."""
-    found = {(m["of"], m["name"]): row(m, words, digits=2) for m in _found(quality, "distribution", view)}
+    """Yield a line for each image quantity, with a cell for each comparison; None where it was not made."""
+    found = {(m["of"], m["name"]): row(m, labels, digits=2) for m in _found(quality, "distribution", view)}
     for of in dict.fromkeys(of for of, _ in found):
-        yield words.quantities.get(of, of), [found.get((of, name)) for name in words.measures["distribution"]]
+        yield (
+            labels.quantities.get(of, of),
+            [found.get((of, name)) for name in labels.measures["distribution"]],
+        )
 
 
 def _found(quality: Quality, group: str, view: str) -> list[Mapping[str, Any]]:
@@ -116,9 +156,9 @@ def _moments(quality: Quality, view: str, domain: str) -> bytes:
     return pairs(real_NM, synthetic_NM, MOMENTS)
 
 
-def _tissue(quality: Quality, view: str, words: Lexicon) -> str:
+def _tissue(quality: Quality, view: str, labels: ReportLabels) -> str:
     real, synthetic = (quality.images[source, view] for source in SOURCES)
-    return histograms([(words.quantities[name], real[name], synthetic[name]) for name in TISSUE])
+    return histograms([(labels.quantities[name], real[name], synthetic[name]) for name in TISSUE])
 
 
 def _shown(pair: Mapping[str, Any], synthetic_HW: Image, other_HW: Image) -> dict[str, Any]:
@@ -132,8 +172,8 @@ def _shown(pair: Mapping[str, Any], synthetic_HW: Image, other_HW: Image) -> dic
 def _range(interval: Mapping[str, Any] | None, digits: int) -> str:
     if not interval or interval["low"] is None or interval["high"] is None:
         return ""
-    return f"{spelled(interval['low'], digits)} to {spelled(interval['high'], digits)}"
+    return f"{format_number(interval['low'], digits)} to {format_number(interval['high'], digits)}"
 
 
-def _spelled(number: float | None, digits: int) -> str:
-    return "" if number is None else spelled(number, digits)
+def _known(number: float | None, digits: int) -> str:
+    return "" if number is None else format_number(number, digits)

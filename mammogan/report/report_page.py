@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mammogan.pages.figure_style import inlined
-from mammogan.pages.html_helpers import render
+from mammogan.pages.html_helpers import Section, render, render_macro
 from mammogan.pages.image_sheet import Image, png, sheet
-from mammogan.report.quality_section import Quality, sections
+from mammogan.report import quality_section
+from mammogan.report.quality_section import Quality
 from mammogan.report.training_curves import loss_curves, swd_curves
 from mammogan.run_records import Choice, Score
 
@@ -53,25 +54,63 @@ class Findings:
     quality: Quality | None = None
 
 
+def sheets(findings: Findings) -> Iterator[Section]:
+    """Yield real and synthetic images of each view beside each other."""
+    shown = [
+        (view, _sheets(real, synthetic))
+        for view, real, synthetic in zip(findings.views, findings.real, findings.synthetic, strict=True)
+    ]
+    html = render_macro("report_sections.html", "sheets", sheets=shown)
+    yield Section("sheets", "Real and synthetic, side by side", html, "Images")
+
+
+def pool(findings: Findings) -> Iterator[Section]:
+    """Yield the first images of the pool, view by view."""
+    pools = [
+        (view, len(images), inlined(contact(images, 2 * SHEET_COLUMNS)))
+        for view, images in zip(findings.views, findings.synthetic, strict=True)
+        if images
+    ]
+    yield Section("pool", "The pool", render_macro("report_sections.html", "pool", pools=pools))
+
+
+def checkpoints(findings: Findings) -> Iterator[Section]:
+    """Yield the scores of all checkpoints, stage by stage, and which was chosen."""
+    stages = [(scores[0], swd_curves(scores), scores) for scores in findings.scores if scores]
+    html = render_macro("report_sections.html", "checkpoints", choice=findings.choice, stages=stages)
+    yield Section("checkpoints", "Sliced Wasserstein distance of each checkpoint", html, link="Checkpoints")
+
+
+def training(findings: Findings) -> Iterator[Section]:
+    """Yield the curves of training."""
+    html = render_macro("report_sections.html", "training", curves=loss_curves(findings.losses))
+    yield Section("training", "Training", html, "Training")
+
+
+def _measured(section: Callable[[Quality], Iterator[Section]]) -> Callable[[Findings], Iterator[Section]]:
+    """Leave a section out of the report of a run of which nothing was measured."""
+    return lambda findings: section(findings.quality) if findings.quality else iter(())
+
+
+REPORT_SECTIONS: dict[str, Callable[[Findings], Iterable[Section]]] = {
+    "summary": _measured(quality_section.summary),
+    "sheets": sheets,
+    "pool": pool,
+    "moments": _measured(quality_section.moments),
+    "distributions": _measured(quality_section.distributions),
+    "tissue": _measured(quality_section.tissue),
+    "spectra": _measured(quality_section.power_spectra),
+    "groups": _measured(quality_section.groups),
+    "checkpoints": checkpoints,
+    "training": training,
+}
+"""The sections of the report in their order; each function yields one, several, or none."""
+
+
 def page(findings: Findings) -> str:
-    """Write the report as HTML."""
-    return render(
-        "report.html",
-        printed=False,
-        findings=findings,
-        quality=sections(findings.quality) if findings.quality else None,
-        sheets=[
-            (view, _sheets(real, synthetic))
-            for view, real, synthetic in zip(findings.views, findings.real, findings.synthetic, strict=True)
-        ],
-        pools=[
-            (view, len(images), inlined(contact(images, 2 * SHEET_COLUMNS)))
-            for view, images in zip(findings.views, findings.synthetic, strict=True)
-            if images
-        ],
-        losses=loss_curves(findings.losses),
-        swd=[(scores[0], swd_curves(scores), scores) for scores in findings.scores if scores],
-    )
+    """Return the report as HTML."""
+    sections = [section for make in REPORT_SECTIONS.values() for section in make(findings)]
+    return render("report.html", printed=False, findings=findings, sections=sections)
 
 
 def contact(images: Sequence[Image], columns: int = SHEET_COLUMNS) -> bytes:

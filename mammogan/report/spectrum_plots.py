@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from mammogan.pages.figure_style import MUTED, REAL, SYNTHETIC, dress, svg
+from mammogan.pages.figure_style import MUTED, REAL, SYNTHETIC, style_axes, svg
 
 
 def spectra(curves: Mapping[str, Any]) -> str:
@@ -37,5 +37,5 @@ def spectra(curves: Mapping[str, Any]) -> str:
         axes.set_xscale("log")
         axes.axvspan(*(scale * edge for edge in curves["band_px"]), color=MUTED, alpha=0.12, linewidth=0)
         axes.set_xlim(cycles_R[0] * 0.95, cycles_R[-1] * 1.05)
-        dress(axes, title, unit)
+        style_axes(axes, title, unit)
     return svg(figure)

@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from mammogan.pages.figure_style import COLOURS, INK, MUTED, dress, svg
+from mammogan.pages.figure_style import COLOURS, INK, MUTED, style_axes, svg
 from mammogan.run_records import Score
 
 SHOWN = "thousand real images shown"
@@ -19,7 +19,7 @@ def loss_curves(stages: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> st
         ("Critic: Wasserstein estimate", {"estimate": ("critic/wasserstein", -1)}),
         ("Gradient penalty", {"penalty": ("critic/penalty", 1)}),
         (
-            "View told wrong (cross-entropy)",
+            "Classification of the view (cross-entropy)",
             {"real": ("critic/label_real", 1), "synthetic": ("generator/label", 1)},
         ),
     )
@@ -32,7 +32,7 @@ def loss_curves(stages: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> st
         for _, points in stages[1:]:
             if points:
                 axes.axvline(points[0]["kimg"], color=MUTED, linewidth=0.6, linestyle=":")
-        dress(axes, title, SHOWN)
+        style_axes(axes, title, SHOWN)
         if len(lines) > 1:
             axes.legend(frameon=False, fontsize=8)
     return svg(figure)
@@ -62,6 +62,6 @@ def swd_curves(scores: Sequence[Score]) -> str:
         means = [score.views[view].swd for score in scores]
         axes.plot(x, means, color=INK, linewidth=1.2, linestyle=style, label=view)
     axes.set_ylim(bottom=0)
-    dress(axes, "Sliced Wasserstein distance x 1000 (dashed: real against real)", SHOWN)
+    style_axes(axes, "Sliced Wasserstein distance x 1000 (dashed: real against real)", SHOWN)
     axes.legend(frameon=False, fontsize=8, ncols=2)
     return svg(figure)

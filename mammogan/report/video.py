@@ -1,4 +1,4 @@
-"""Films: frames into MP4, GIF or animated PNG, and what a frame may need on the way there.
+"""Videos: frames into MP4, GIF or animated PNG, and what a frame may need on the way there.
 
 Shape suffixes: H x W pixels.
 """
@@ -38,12 +38,12 @@ def _ffmpeg() -> str:
         import imageio_ffmpeg
 
         return str(imageio_ffmpeg.get_ffmpeg_exe())
-    except (ImportError, RuntimeError):  # it is not here, or came without its program
+    except (ImportError, RuntimeError):  # it is not installed, or came without its program
         found = shutil.which("ffmpeg")
     if not found:
         raise ConfigError(
-            "MP4 films need ffmpeg, which is not here: `pip install imageio-ffmpeg` brings one. Or end the "
-            "film's name in .gif or .png."
+            "MP4 videos need ffmpeg, which is not installed: `pip install imageio-ffmpeg` brings one. Or end "
+            "the video's name in .gif or .png."
         )
     return found
 
@@ -56,18 +56,18 @@ def _write_mp4(stream: BinaryIO, frames: Iterator[Frame], fps: float) -> None:
     source = ("-f", "rawvideo", "-pix_fmt", "gray", *size, "-i", "-")
     wanted = ("-c:v", "libx264", "-crf", str(LOSS), "-pix_fmt", "yuv420p", "-movflags", "+faststart")
     with TemporaryDirectory() as folder:  # ffmpeg goes back to the beginning of its file, and wants a name
-        film, said = Path(folder) / "film.mp4", Path(folder) / "said"
-        with said.open("wb") as errors:
-            command = [ffmpeg, "-v", "error", *source, *wanted, str(film)]
+        video, log = Path(folder) / "video.mp4", Path(folder) / "log"
+        with log.open("wb") as errors:
+            command = [ffmpeg, "-v", "error", *source, *wanted, str(video)]
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=errors)
         assert process.stdin
         with suppress(BrokenPipeError), process, process.stdin:
             for frame_HW in chain([first], map(even, frames)):
                 process.stdin.write(np.ascontiguousarray(frame_HW).data)
         if process.returncode:
-            why = said.read_text(errors="replace").strip() or f"it ended with code {process.returncode}"
-            raise RunFailedError(f"'{ffmpeg}' could not make the film: {why}")
-        with film.open("rb") as made:
+            why = log.read_text(errors="replace").strip() or f"it ended with code {process.returncode}"
+            raise RunFailedError(f"'{ffmpeg}' could not make the video: {why}")
+        with video.open("rb") as made:
             shutil.copyfileobj(made, stream)
 
 
@@ -81,34 +81,34 @@ def _write_pillow(kind: str) -> Callable[[BinaryIO, Iterator[Frame], float], Non
     return write
 
 
-FILMS: dict[str, Callable[[BinaryIO, Iterator[Frame], float], None]] = {
+WRITERS: dict[str, Callable[[BinaryIO, Iterator[Frame], float], None]] = {
     ".mp4": _write_mp4,
     ".gif": _write_pillow("GIF"),
     ".png": _write_pillow("PNG"),
     ".apng": _write_pillow("PNG"),
 }
-"""How the kinds of films are written, by the ending of the file's name; the last three play for ever."""
+"""How the kinds of videos are written, by the ending of the file's name; the last three play for ever."""
 
 
 def check(path: Path, fps: float) -> None:
-    """See that a film of this name can be written, before hours are spent on its frames.
+    """See that a video of this name can be written, before hours are spent on its frames.
 
     Raises
     ------
     ConfigError
-        If the name ends in none of `FILMS`, the kind can't be so fast, or there is no ffmpeg for it.
+        If the name ends in none of `WRITERS`, the kind can't be so fast, or there is no ffmpeg for it.
     """
     kind = path.suffix.lower()
-    if kind not in FILMS:
-        raise ConfigError(f"'{path}': there are no films of the kind '{kind}'. Valid: {', '.join(FILMS)}.")
+    if kind not in WRITERS:
+        raise ConfigError(f"'{path}': there are no videos of the kind '{kind}'. Valid: {', '.join(WRITERS)}.")
     if kind == ".gif" and fps > MAX_GIF_FPS:
         raise ConfigError(f"--fps '{fps:g}': a GIF shows at most {MAX_GIF_FPS} frames a second.")
     if kind == ".mp4":
         _ffmpeg()
 
 
-def write_film(path: Path, frames: Iterable[Frame], fps: float) -> None:
-    """Write frames of one size, uint8 (H, W), as a film; its kind follows from the name.
+def write_video(path: Path, frames: Iterable[Frame], fps: float) -> None:
+    """Write frames of one size, uint8 (H, W), as a video; its kind follows from the name.
 
     MP4 streams and loses a little, and wants even sides: the last row or column is repeated for that. GIF and
     PNG keep every grey, and hold all frames in memory meanwhile.
@@ -122,7 +122,7 @@ def write_film(path: Path, frames: Iterable[Frame], fps: float) -> None:
     """
     check(path, fps)
     with replacing(path) as stream:
-        FILMS[path.suffix.lower()](stream, iter(frames), fps)
+        WRITERS[path.suffix.lower()](stream, iter(frames), fps)
 
 
 def even(frame_HW: Frame) -> Frame:
@@ -154,7 +154,7 @@ def rescaled(image_HW: NDArray[Pixel], count: int) -> NDArray[Pixel]:
 def side_by_side(
     views: Sequence[Iterable[NDArray[np.uint16]]], columns: int, height_px: int | None
 ) -> Iterator[Frame]:
-    """Lay out the frames (N, H, W) of films that run together, N cells with one image of each film.
+    """Lay out the frames (N, H, W) of videos that run together, N cells with one image of each.
 
     Images are brought to the largest height up to `height_px` by doublings or halvings; without it, those of
     less than `HEIGHT_PX` are enlarged.
@@ -162,18 +162,18 @@ def side_by_side(
     for moment in zip(*views, strict=True):
         images = [image_HW for cell in zip(*moment, strict=True) for image_HW in cell]
         count = doublings(len(images[0]), height_px or max(HEIGHT_PX, len(images[0])))
-        paper = sheet([rescaled(image_HW, count) for image_HW in images], columns * len(views))
-        yield (paper >> 8).astype(np.uint8)
+        frame_HW = sheet([rescaled(image_HW, count) for image_HW in images], columns * len(views))
+        yield (frame_HW >> 8).astype(np.uint8)
 
 
 def captioned(frame_HW: Frame, text: str) -> Frame:
     """Add a line of text below a frame."""
     from PIL import Image, ImageDraw, ImageFont
 
-    strip = Image.new("L", (frame_HW.shape[1], CAPTION_PX), CARD)
+    caption = Image.new("L", (frame_HW.shape[1], CAPTION_PX), CARD)
     font = ImageFont.load_default(size=CAPTION_PX * 0.6)
-    ImageDraw.Draw(strip).text((8, CAPTION_PX / 2), text, fill=INK, font=font, anchor="lm")
-    return np.concatenate([frame_HW, np.asarray(strip)])
+    ImageDraw.Draw(caption).text((8, CAPTION_PX / 2), text, fill=INK, font=font, anchor="lm")
+    return np.concatenate([frame_HW, np.asarray(caption)])
 
 
 def read_frame(path: Path) -> Frame:
@@ -192,5 +192,5 @@ def read_frame(path: Path) -> Frame:
     except (OSError, SyntaxError) as error:  # Pillow's word for a broken PNG
         raise DataError(
             f"The picture '{path}' is missing or damaged: {error}. Remove its line from the journal beside "
-            "the folder 'pictures' to leave it out of the film."
+            "the folder 'pictures' to leave it out of the video."
         ) from None

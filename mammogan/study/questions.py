@@ -2,7 +2,7 @@
 
 Form, store, export, codebook, simulated readers and analysis all follow `QUESTIONS`, when they are used and
 not when they are imported. A new question is a new row, in this file alone; to studies of before it was not
-put, and all of their participants count as not having said.
+put, and all of their participants count as not having answered.
 """
 
 from __future__ import annotations
@@ -113,12 +113,12 @@ class Question:
 
     @property
     def allowed(self) -> str:
-        """Say in words what an answer may be."""
+        """Return in words what an answer may be."""
         return ", ".join(self.options) if self.options else f"a number from {self.low:g}"
 
     @property
     def column(self) -> str:
-        """Say in words what the column holds."""
+        """Return in words what the column holds."""
         listed = f": {' or '.join(self.options)}" if self.options else ""
         return f"{self.meaning}{listed}; empty: not said."
 

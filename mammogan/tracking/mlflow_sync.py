@@ -145,7 +145,7 @@ class _Server:
         self.note(f"entries {source}", len(entries))
 
     def log_provenance(self, run_id: str, source: str, entries: Sequence[dict[str, Any]]) -> None:
-        """Say in tags which jobs, which code and which image have made the entries."""
+        """Return in tags which jobs, which code and which image have made the entries."""
         for name, tags in PROVENANCE.items():
             values = ",".join(dict.fromkeys(entry[name] for entry in entries if name in entry))
             if values != self.synced.get(f"{name} {source}", ""):

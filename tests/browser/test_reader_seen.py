@@ -65,8 +65,8 @@ def begin_scored(page):
 
 
 def answers_of(folder, number):
-    view = peek(folder, TABLES)
-    rows = view.rows(
+    snapshot = peek(folder, TABLES)
+    rows = snapshot.rows(
         "SELECT a.* FROM answers a JOIN participants p USING (participant) WHERE p.number = ? ORDER BY trial",
         number,
     )
@@ -331,7 +331,7 @@ def test_the_room_can_be_dark_or_light_whatever_the_device_says(tablet, server):
 
 
 def test_what_is_shown_is_the_picture_grey_by_grey(tablet, made, server):
-    from mammogan.study.reader.study_service import Desk
+    from mammogan.study.reader.study_service import StudyService
 
     page = tablet("Desktop Chrome")
     come(page, server)
@@ -344,11 +344,11 @@ def test_what_is_shown_is_the_picture_grey_by_grey(tablet, made, server):
         }"""
     )
     server.stop()
-    desk = Desk(made)
-    with desk.store.turn() as turn:
-        who = turn.value("SELECT participant FROM participants ORDER BY number DESC")
-    pair = desk.standing(who).plan.pairs[0]
-    records = {picture.key: number for number, picture in enumerate(desk.bank.pictures)}
-    assert bytes(painted) == desk.bank.read(records[pair.shown("left")])
-    desk.store.close()
+    service = StudyService(made)
+    with service.store.transaction() as transaction:
+        who = transaction.value("SELECT participant FROM participants ORDER BY number DESC")
+    pair = service.state(who).plan.pairs[0]
+    records = {picture.key: number for number, picture in enumerate(service.image_store.pictures)}
+    assert bytes(painted) == service.image_store.read(records[pair.shown("left")])
+    service.store.close()
     server.start()

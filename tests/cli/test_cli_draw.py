@@ -1,6 +1,7 @@
-"""`mammogan draw` and `mammogan film` on a run whose networks are real, though nobody has trained them."""
+"""`mammogan draw` and `mammogan video` on a run whose networks are real, though nobody has trained them."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -32,10 +33,10 @@ def dense(tmp_path_factory):
 
 
 def frames_of(path):
-    with Image.open(path) as film:
-        for number in range(film.n_frames):
-            film.seek(number)
-            yield np.asarray(film.convert("L"))
+    with Image.open(path) as video:
+        for number in range(video.n_frames):
+            video.seek(number)
+            yield np.asarray(video.convert("L"))
 
 
 def test_drawn_images_are_the_pools_byte_for_byte(ended, tmp_path):
@@ -164,9 +165,9 @@ def test_a_model_of_one_view_says_so(tmp_path):
         (["--label", "view=CC"], "the view has an option of its own, --view"),
     ],
 )
-@pytest.mark.parametrize("verb", ["draw", "film"])
+@pytest.mark.parametrize("verb", ["draw", "video"])
 def test_what_a_model_cannot_draw_is_refused(dense, tmp_path, verb, options, told):
-    out = tmp_path / ("out" if verb == "draw" else "film.gif")
+    out = tmp_path / ("out" if verb == "draw" else "video.gif")
     assert told in refused(ConfigError, verb, dense, out, *options)
     assert not list(tmp_path.iterdir())
 
@@ -190,9 +191,9 @@ def test_a_missing_model_is_told_with_where_one_comes_from(ended, tmp_path):
         DataError, "draw", tmp_path, tmp_path / "out"
     )
     (tmp_path / "run.json").write_bytes((ended / "run.json").read_bytes())
-    told = refused(DataError, "film", tmp_path, tmp_path / "film.gif")
+    told = refused(DataError, "video", tmp_path, tmp_path / "video.gif")
     assert f"The run '{tmp_path}' has no model yet" in told
-    assert "mammogan film --training" in told
+    assert "mammogan video --training" in told
 
 
 def test_a_model_without_its_terms_is_not_drawn_from(ended, tmp_path):
@@ -215,7 +216,7 @@ def test_a_drawing_that_fails_leaves_nothing(ended, tmp_path, monkeypatch):
 
 def test_a_walk_shows_each_latent_in_both_views_and_closes(ended, tmp_path):
     layout = ("--rows", 2, "--columns", 3, "--height", 80)
-    said = done("film", ended, tmp_path / "walk.png", "--seconds", 4, "--fps", 10, *layout)
+    said = done("video", ended, tmp_path / "walk.png", "--seconds", 4, "--fps", 10, *layout)
     assert "40 frames, 4.0 s" in said
     frames = np.stack(list(frames_of(tmp_path / "walk.png"))).astype(int)
     assert frames.shape == (40, 2 * 80 + GAP_PX, 6 * 64 + 5 * GAP_PX)
@@ -227,14 +228,14 @@ def test_a_walk_shows_each_latent_in_both_views_and_closes(ended, tmp_path):
 
 def test_a_walk_of_one_view_in_mp4(ended, tmp_path):
     said = done(
-        "film", ended / "model", tmp_path / "walk.mp4", "--seconds", 0.4, "--view", "CC", "--truncation", 0.5
+        "video", ended / "model", tmp_path / "walk.mp4", "--seconds", 0.4, "--view", "CC", "--truncation", 0.5
     )
     assert "10 frames, 0.4 s" in said
     assert (tmp_path / "walk.mp4").read_bytes()[4:8] == b"ftyp"
 
 
-def test_the_film_of_a_training_shows_every_tick_in_order_at_one_size(ended, tmp_path):
-    said = done("film", ended, tmp_path / "training.png", "--training", "--height", 40)
+def test_the_video_of_a_training_shows_every_tick_in_order_at_one_size(ended, tmp_path):
+    said = done("video", ended, tmp_path / "training.png", "--training", "--height", 40)
     assert "4 frames, 0.4 s" in said
     frames = list(frames_of(tmp_path / "training.png"))
     assert [frame.shape for frame in frames] == [(2 * 40 + CAPTION_PX, 8 * 32)] * 4
@@ -246,25 +247,37 @@ def test_the_film_of_a_training_shows_every_tick_in_order_at_one_size(ended, tmp
     assert (tmp_path / "training.TERMS.txt").read_text() == terms(Run.load(ended))
 
 
-def test_the_film_of_a_training_takes_as_long_as_is_asked(ended, tmp_path):
-    assert "20 frames, 2.0 s" in done("film", ended, tmp_path / "t.gif", "--training", "--seconds", 2)
+def test_the_video_of_a_training_takes_as_long_as_is_asked(ended, tmp_path):
+    assert "20 frames, 2.0 s" in done("video", ended, tmp_path / "t.gif", "--training", "--seconds", 2)
 
 
 @pytest.mark.parametrize(
     "option", [("--view", "CC"), ("--seed", "0"), ("--truncation", "0"), ("--rows", "2")]
 )
-def test_the_film_of_a_training_takes_no_options_of_a_walk(ended, tmp_path, option):
+def test_the_video_of_a_training_takes_no_options_of_a_walk(ended, tmp_path, option):
     assert f"the run's ticks left: leave out {option[0]}." in refused(
-        ConfigError, "film", ended, tmp_path / "t.gif", "--training", *option
+        ConfigError, "video", ended, tmp_path / "t.gif", "--training", *option
     )
 
 
-def test_a_run_without_ticks_and_what_is_no_run_have_no_film_of_their_training(ended, tmp_path):
-    assert "is not a run" in refused(ConfigError, "film", tmp_path, tmp_path / "t.gif", "--training")
+def test_a_run_without_ticks_and_what_is_no_run_have_no_video_of_their_training(ended, tmp_path):
+    assert "is not a run" in refused(ConfigError, "video", tmp_path, tmp_path / "t.gif", "--training")
     (tmp_path / "run.json").write_bytes((ended / "run.json").read_bytes())
-    assert "has drawn no sheets yet" in refused(DataError, "film", tmp_path, tmp_path / "t.gif", "--training")
+    assert "has drawn no sheets yet" in refused(
+        DataError, "video", tmp_path, tmp_path / "t.gif", "--training"
+    )
 
 
-def test_a_film_of_no_kind_is_refused_before_anything_is_read(tmp_path):
-    told = refused(ConfigError, "film", tmp_path / "nowhere", tmp_path / "film.avi")
-    assert "there are no films of the kind '.avi'. Valid: .mp4, .gif, .png, .apng." in told
+def test_the_earlier_name_of_the_command_works_and_says_the_new_one(tmp_path):
+    words = ("film", tmp_path / "nowhere", tmp_path / "video.avi")
+    result = run(*words)
+    assert isinstance(result.exception, ConfigError)
+    assert "`mammogan film` is now `mammogan video`" in result.stderr
+    assert str(result.exception) == refused(ConfigError, "video", *words[1:])
+    assert re.search(r"\bvideo\b", run("--help").output) and not re.search(r"\bfilm\b", run("--help").output)
+    assert run("film", "--help").output.splitlines()[3:] == run("video", "--help").output.splitlines()[3:]
+
+
+def test_a_video_of_no_kind_is_refused_before_anything_is_read(tmp_path):
+    told = refused(ConfigError, "video", tmp_path / "nowhere", tmp_path / "video.avi")
+    assert "there are no videos of the kind '.avi'. Valid: .mp4, .gif, .png, .apng." in told

@@ -1,14 +1,17 @@
 """The report's part on quality: whatever was measured stands on the page, in words and pictures."""
 
 import re
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
-from mammogan.report.interval_plot import spelled, strip, verdict
-from mammogan.report.measure_labels import HEADLINES, MOMENTS, lexicon
+from mammogan.metrics.comparison.measure import Measure
+from mammogan.report import quality_section
+from mammogan.report.interval_plot import format_number, interval_plot, verdict
+from mammogan.report.measure_labels import HEADLINES, MOMENTS, MeasureLabel, load_labels
 from mammogan.report.moments_plots import histograms, pairs
-from mammogan.report.quality_section import Quality, sections
+from mammogan.report.quality_section import Quality, groups
 from mammogan.report.report_page import page
 from tests.report.test_report_page import Elements, findings, greys
 
@@ -31,10 +34,10 @@ def curves(**more):
 
 def quality(**more):
     random = np.random.default_rng(0)
-    words = lexicon()
-    columns = [name for name in words.quantities if "_" in name or name in ("clipped", "beta")]
+    labels = load_labels()
+    columns = [name for name in labels.quantities if "_" in name or name in ("clipped", "beta")]
     measures = [measure(group, name, of, view) for view in ("CC", "MLO") for group, name, of in HEADLINES] + [
-        measure("distribution", name, "all_sd") for name in words.measures["distribution"]
+        measure("distribution", name, "all_sd") for name in labels.measures["distribution"]
     ]
     counts = {"images": 40, "patients": 20, "flat": 1}
     pair = {"view": "CC", "number": 3, "other": 9, "correlation": 0.91, "ratio": 0.4, "flipped": True}
@@ -76,28 +79,28 @@ def test_a_verdict_compares_as_few_images_with_reals_beside_reals(facts, said):
     assert verdict(measure(**facts)) == said
 
 
-def test_a_strip_puts_the_value_where_it_lies_and_tells_it_in_words():
-    drawn = strip(measure(value=0.7))
+def test_an_interval_plot_puts_the_value_where_it_lies_and_says_it_in_words():
+    drawn = interval_plot(measure(value=0.7))
     at = {float(x) for x in re.findall(r"M([\d.]+) [\d.]+l", drawn)}
     assert at == {172.0}  # the largest number of all, at the right margin
     assert 'aria-label="value 0.7, 95 % interval 0.5 to 0.7, reals beside reals 0.4 to 0.55"' in drawn
-    assert strip(measure(value=None, ci=None, null=None)) == ""
+    assert interval_plot(measure(value=None, ci=None, null=None)) == ""
 
 
 @pytest.mark.parametrize(
     ("number", "said"), [(None, "unknown"), (0.12345, "0.123"), (12345.6, "12,346"), (0, "0")]
 )
 def test_numbers_have_the_digits_that_count(number, said):
-    assert spelled(number) == said
+    assert format_number(number) == said
 
 
 def test_every_measure_stands_on_the_page_under_its_name(text):
     Elements(text)
-    words = lexicon()
+    labels = load_labels()
     for group, name, _ in HEADLINES:
-        assert words.measures[group][name].name in text.replace("&#39;", "'")
+        assert labels.measures[group][name].name in text.replace("&#39;", "'")
     for group in {group for group, _, _ in HEADLINES} - {"distribution"}:
-        assert words.groups[group]["title"] in text
+        assert labels.groups[group]["title"] in text
     assert "Not measured: MLO: there are 1 synthetic images" in text
     assert "correlation 0.910" in text and "ratio 0.40, mirrored" in text
     assert "40 held-out real\n(test split, 20 patients)" in text
@@ -111,7 +114,7 @@ def test_the_page_with_measures_needs_nothing_but_itself_and_is_the_same_again(t
     assert page(findings(quality=quality())) == text
 
 
-def test_unknown_patients_are_said_and_a_measure_without_words_keeps_its_name():
+def test_unknown_patients_are_said_and_a_measure_without_a_label_keeps_its_name():
     told = quality(patients="unknown", measures=[measure("joint", "new_thing", "odd", value=0.31)])
     text = page(findings(quality=told))
     assert "intervals are too narrow" in text
@@ -125,7 +128,8 @@ def test_a_pair_that_is_mirrored_is_shown_so():
     (pair, *_), *_ = same.closest
     turned = Quality(same.tree, same.images, [(pair, image_HW, image_HW[:, ::-1])])
     as_is = Quality(same.tree, same.images, [(pair | {"flipped": False}, image_HW, image_HW)])
-    assert sections(turned)["closest"][0]["picture"] == sections(as_is)["closest"][0]["picture"]
+    galleries = [next(s for s in groups(each) if s.anchor == "copies").html for each in (turned, as_is)]
+    assert galleries[0].replace(", mirrored", "") == galleries[1]
 
 
 def test_a_moments_plot_shows_colours_of_both_and_survives_images_without_shape():
@@ -141,8 +145,41 @@ def test_a_moments_plot_shows_colours_of_both_and_survives_images_without_shape(
     assert histograms([("same", constant, constant), ("none", constant[:0], constant[:0])]).startswith("<svg")
 
 
+class Sets:
+    """Two kinds of images, as little as a measure needs."""
+
+    view = "CC"
+
+    def measure(self, name, value, group, of, **more):
+        return Measure(group, name, of, self.view, value, **more)
+
+
+def sharpness(sets):
+    """Give a measure that no text has heard of, as a family of comparisons does."""
+    yield sets.measure("sharpness", 0.77, "sharp", "features")
+
+
+def test_a_new_measure_stands_on_the_page_with_what_its_label_says(monkeypatch):
+    labels = load_labels()
+    labels.measures["sharp"] = {"sharpness": MeasureLabel("edge sharpness", "Mean gradient by the reals'.")}
+    monkeypatch.setattr(quality_section, "load_labels", lambda: labels)
+    given = quality(measures=[asdict(found) for found in sharpness(Sets())])
+    text = page(findings(quality=given))
+    Elements(text)
+    assert '<h2 id="sharp">sharp</h2>' in text and '<a href="#sharp">sharp</a>' in text
+    assert "edge sharpness" in text and "Mean gradient by the reals&#39;." in text and "<b>0.77</b>" in text
+    labels.groups["sharp"] = {"title": "Is it sharp?", "shows": "Edges.", "not_shown": "Anything else."}
+    assert '<h2 id="sharp">Is it sharp?</h2>' in page(findings(quality=given))
+
+
+def test_a_measure_of_a_group_without_any_text_is_not_left_out():
+    given = quality(measures=[asdict(found) for found in sharpness(Sets())])
+    text = page(findings(quality=given))
+    assert '<h2 id="sharp">sharp</h2>' in text and "sharpness" in text
+
+
 def test_every_text_is_of_a_measure_or_group_that_has_a_title():
-    words = lexicon()
-    assert set(words.measures) - {"distribution"} == set(words.groups)
-    for group in words.groups.values():
+    labels = load_labels()
+    assert set(labels.measures) - {"distribution"} == set(labels.groups)
+    for group in labels.groups.values():
         assert set(group) == {"title", "shows", "not_shown"}

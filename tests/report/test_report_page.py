@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from mammogan.pages.image_sheet import GAP_PX, PAPER, png, sheet
-from mammogan.report.report_page import Findings, contact, page
+from mammogan.pages.html_helpers import Section
+from mammogan.pages.image_sheet import GAP_PX, WHITE, png, sheet
+from mammogan.report.report_page import REPORT_SECTIONS, Findings, contact, page
 from tests.steps import scored
 
 TICK = {
@@ -81,8 +82,8 @@ def test_a_sheet_lays_images_out_row_by_row_with_white_between():
     assert np.unique(paper[:20, :16]) == 100
     assert np.unique(paper[:20, 16 + GAP_PX :]) == 101
     assert np.unique(paper[20 + GAP_PX :, :16]) == 102
-    assert np.unique(paper[20 : 20 + GAP_PX]) == PAPER
-    assert np.unique(paper[20 + GAP_PX :, 16:]) == PAPER
+    assert np.unique(paper[20 : 20 + GAP_PX]) == WHITE
+    assert np.unique(paper[20 + GAP_PX :, 16:]) == WHITE
 
 
 def test_enlarging_repeats_pixels():
@@ -172,3 +173,27 @@ def test_a_view_without_reals_and_ties_are_told():
 def test_numbers_that_are_not_finite_do_not_stop_the_page():
     broken = TICK | {"critic/penalty": float("nan"), "critic/wasserstein": float("inf")}
     Elements(page(findings(losses=[("5x4", [broken])], synthetic=[greys(200), greys(1)])))
+
+
+def test_a_row_of_the_table_is_all_that_a_new_section_takes(monkeypatch):
+    def carbon(findings):
+        yield Section("carbon", "Carbon & heat", f"<p>{len(findings.losses)} stages</p>", "Carbon")
+
+    monkeypatch.setitem(REPORT_SECTIONS, "carbon", carbon)
+    text = page(findings())
+    Elements(text)
+    assert '<a href="#carbon">Carbon</a></nav>' in text
+    assert '<h2 id="carbon">Carbon &amp; heat</h2>\n<p>2 stages</p>' in text
+    assert text.index('id="training"') < text.index('id="carbon"')
+
+
+def test_a_section_that_leaves_the_table_leaves_the_page(monkeypatch):
+    monkeypatch.delitem(REPORT_SECTIONS, "pool")
+    text = page(findings())
+    assert "The pool" not in text and 'id="training"' in text
+
+
+def test_the_top_links_to_the_sections_that_are_there(text):
+    links = re.findall(r'<a href="#(\w+)">', text[text.index("<nav>") : text.index("</nav>")])
+    assert links == ["sheets", "checkpoints", "training"]
+    assert all(f'<h2 id="{link}">' in text for link in links)

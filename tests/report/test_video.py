@@ -1,4 +1,4 @@
-"""Films are what their frames were: read back with Pillow and with ffmpeg."""
+"""Videos are what their frames were: read back with Pillow and with ffmpeg."""
 
 import re
 import subprocess
@@ -35,10 +35,10 @@ def decoded(path, size):
     return np.frombuffer(raw, np.uint8).reshape(-1, *size)
 
 
-@pytest.mark.parametrize("name", ["film.gif", "film.png", "film.APNG"])
+@pytest.mark.parametrize("name", ["video.gif", "video.png", "video.APNG"])
 def test_gif_and_png_keep_every_grey_and_the_time_and_loop(tmp_path, name):
     frames = moving()
-    video.write_film(tmp_path / name, iter(frames), FPS)
+    video.write_video(tmp_path / name, iter(frames), FPS)
     with Image.open(tmp_path / name) as picture:
         assert picture.info["loop"] == 0
         for number, frame_HW in enumerate(frames):
@@ -51,15 +51,15 @@ def test_gif_and_png_keep_every_grey_and_the_time_and_loop(tmp_path, name):
 @pytest.mark.parametrize("size", [(40, 32), (41, 33)])
 def test_mp4_keeps_frames_time_and_greys_and_makes_sides_even(tmp_path, size):
     frames = moving(*size)
-    video.write_film(tmp_path / "film.mp4", frames, FPS)
-    shown = decoded(tmp_path / "film.mp4", (size[0] + size[0] % 2, size[1] + size[1] % 2))
+    video.write_video(tmp_path / "video.mp4", frames, FPS)
+    shown = decoded(tmp_path / "video.mp4", (size[0] + size[0] % 2, size[1] + size[1] % 2))
     wanted = np.stack([video.even(frame_HW) for frame_HW in frames])
     assert shown.shape == wanted.shape
     off = np.abs(shown.astype(int) - wanted)
     assert off.mean() < 2 and off.max() < 30  # black would be 16 off and white 20, were the range mistaken
     assert shown.min() < 4 and shown.max() > 251
     said = subprocess.run(
-        [imageio_ffmpeg.get_ffmpeg_exe(), "-i", str(tmp_path / "film.mp4")],
+        [imageio_ffmpeg.get_ffmpeg_exe(), "-i", str(tmp_path / "video.mp4")],
         capture_output=True,
         text=True,
         check=False,
@@ -70,33 +70,33 @@ def test_mp4_keeps_frames_time_and_greys_and_makes_sides_even(tmp_path, size):
 def test_the_same_frames_give_the_same_bytes(tmp_path):
     for kind in (".mp4", ".gif", ".png"):
         for name in ("one", "two"):
-            video.write_film(tmp_path / f"{name}{kind}", moving(), FPS)
+            video.write_video(tmp_path / f"{name}{kind}", moving(), FPS)
         assert (tmp_path / f"one{kind}").read_bytes() == (tmp_path / f"two{kind}").read_bytes()
 
 
 @pytest.mark.parametrize("kind", [".mp4", ".gif", ".png"])
-def test_frames_that_fail_leave_the_old_film_and_nothing_else(tmp_path, kind):
+def test_frames_that_fail_leave_the_old_video_and_nothing_else(tmp_path, kind):
     def frames():
         yield from moving(count=2)
         raise RuntimeError("out of frames")
 
-    path = tmp_path / f"film{kind}"
+    path = tmp_path / f"video{kind}"
     path.write_text("old")
     with pytest.raises(RuntimeError, match="out of frames"):
-        video.write_film(path, frames(), FPS)
+        video.write_video(path, frames(), FPS)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_unknown_kinds_are_refused_with_the_known(tmp_path):
-    with pytest.raises(ConfigError, match=r"no films of the kind '.avi'. Valid: .mp4, .gif, .png, .apng\."):
-        video.check(tmp_path / "film.avi", FPS)
+    with pytest.raises(ConfigError, match=r"no videos of the kind '.avi'. Valid: .mp4, .gif, .png, .apng\."):
+        video.check(tmp_path / "video.avi", FPS)
 
 
 def test_a_gif_that_browsers_would_slow_down_is_refused(tmp_path):
-    video.check(tmp_path / "film.gif", 50)
+    video.check(tmp_path / "video.gif", 50)
     with pytest.raises(ConfigError, match="--fps '60': a GIF shows at most 50 frames a second"):
-        video.check(tmp_path / "film.gif", 60)
+        video.check(tmp_path / "video.gif", 60)
 
 
 def test_without_ffmpeg_mp4_is_refused_with_the_way_out_and_the_others_work(tmp_path, monkeypatch):
@@ -105,17 +105,17 @@ def test_without_ffmpeg_mp4_is_refused_with_the_way_out_and_the_others_work(tmp_
     with pytest.raises(
         ConfigError, match=r"`pip install imageio-ffmpeg` brings one. Or end .* in .gif or .png"
     ):
-        video.check(tmp_path / "film.mp4", FPS)
-    video.write_film(tmp_path / "film.gif", moving(), FPS)
+        video.check(tmp_path / "video.mp4", FPS)
+    video.write_video(tmp_path / "video.gif", moving(), FPS)
 
 
 def test_without_the_package_the_machines_own_ffmpeg_serves(tmp_path, monkeypatch):
     (tmp_path / "ffmpeg").symlink_to(imageio_ffmpeg.get_ffmpeg_exe())
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     monkeypatch.setenv("PATH", str(tmp_path))
-    video.write_film(tmp_path / "film.mp4", moving(), FPS)
+    video.write_video(tmp_path / "video.mp4", moving(), FPS)
     monkeypatch.undo()
-    assert len(decoded(tmp_path / "film.mp4", (40, 32))) == 7
+    assert len(decoded(tmp_path / "video.mp4", (40, 32))) == 7
 
 
 @pytest.mark.parametrize(
@@ -126,9 +126,9 @@ def test_an_ffmpeg_that_fails_is_told_with_its_own_words(tmp_path, monkeypatch, 
     broken.write_text(f"#!/bin/sh\n{does}\n")
     broken.chmod(0o755)
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(broken))
-    with pytest.raises(RunFailedError, match=f"broken' could not make the film: {why}"):
-        video.write_film(tmp_path / "film.mp4", moving(640, 512, count=20), FPS)
-    assert not (tmp_path / "film.mp4").exists()
+    with pytest.raises(RunFailedError, match=f"broken' could not make the video: {why}"):
+        video.write_video(tmp_path / "video.mp4", moving(640, 512, count=20), FPS)
+    assert not (tmp_path / "video.mp4").exists()
 
 
 @pytest.mark.parametrize("most_px", [16, 160, video.HEIGHT_PX])
@@ -157,7 +157,7 @@ def test_doubling_repeats_pixels_and_halving_takes_their_mean():
     assert video.rescaled(image_HW, -1).dtype == np.uint16
 
 
-def test_films_run_side_by_side_cell_by_cell():
+def test_videos_run_side_by_side_cell_by_cell():
     cc, mlo = (np.full((2, 3, 16, 8), grey << 8, np.uint16) for grey in (50, 90))  # 2 frames of 3 latents
     cc[:, 2], mlo[:, 2] = 150 << 8, 190 << 8
     frames = list(video.side_by_side([cc, mlo], columns=2, height_px=32))
@@ -195,7 +195,7 @@ def test_a_damaged_or_missing_picture_is_told_with_the_way_out(tmp_path):
     path = tmp_path / "picture.png"
     with pytest.raises(DataError, match=r"picture.png' is missing or damaged: .*Remove its line"):
         video.read_frame(path)
-    video.write_film(path, moving(count=1), FPS)
+    video.write_video(path, moving(count=1), FPS)
     content = bytearray(path.read_bytes())
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(DataError, match=r"picture.png' is missing or damaged: .*Remove its line"):

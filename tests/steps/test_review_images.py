@@ -18,7 +18,7 @@ from mammogan.files import write
 from mammogan.steps.licence_notice import TERMS
 from mammogan.steps.review_images import export_accepted, new_review
 from mammogan.steps.study_images import Sources, read_accepted
-from mammogan.study.review.review_service import Desk
+from mammogan.study.review.review_service import ReviewService
 from mammogan.study.review.review_settings import ReviewFile
 from tests.study.made_study import SIZE, VIEWS, breast
 from tests.study.review.made_review import go_through
@@ -70,10 +70,10 @@ def judged(sources, tmp_path):
     """Review all images; every picture with an even number in its pool's name has a seam."""
     settings = ReviewFile.model_validate({"review": {"overlap": 4}})
     new_review(tmp_path / "review", settings, sources)
-    desk = Desk(tmp_path / "review")
-    origins = {picture.key: picture.origin for picture in desk.bank.pictures}
-    go_through(desk, lambda who, key: ["seam"] if int(origins[key][-1]) % 2 == 0 else [])
-    desk.store.close()
+    service = ReviewService(tmp_path / "review")
+    origins = {picture.key: picture.origin for picture in service.image_store.pictures}
+    go_through(service, lambda who, key: ["seam"] if int(origins[key][-1]) % 2 == 0 else [])
+    service.store.close()
     return tmp_path / "review"
 
 
@@ -85,15 +85,15 @@ def test_a_review_has_as_many_of_both_sources_and_tells_whence(sources, tmp_path
     steps = []
     settings = ReviewFile.model_validate({"review": {"images_per_view": 3}})
     made = new_review(tmp_path / "review", settings, sources, lambda done, total: steps.append((done, total)))
-    desk = Desk(tmp_path / "review")
-    kinds = [(picture.source, picture.view) for picture in desk.bank.pictures]
+    service = ReviewService(tmp_path / "review")
+    kinds = [(picture.source, picture.view) for picture in service.image_store.pictures]
     assert {kind: kinds.count(kind) for kind in kinds} == {
         (source, view): 3 for source in ("real", "synthetic") for view in VIEWS
     }
     assert (made.model_id, made.split) == (CHECKPOINT[:12], "test")
     assert steps == [(n, 12) for n in range(1, 13)]
     assert (tmp_path / "review").stat().st_mode & 0o077 == 0
-    desk.store.close()
+    service.store.close()
 
 
 def test_the_accepted_list_is_what_a_study_takes(judged, tmp_path):

@@ -23,7 +23,7 @@ from mammogan.steps.study_images import (
 )
 from mammogan.study.reader.study_folder import SUMS, load_study
 from mammogan.study.reader.study_settings import StudyFile
-from mammogan.study.web.image_store import Bank, load_index
+from mammogan.study.web.image_store import ImageStore, load_index
 from tests.cli.made import make_run
 from tests.steps.test_review_images import CHECKPOINT, make_pool, rung_of
 from tests.study.made_study import SIZE, VIEWS
@@ -46,8 +46,8 @@ def sources(pools):
 def test_a_study_has_the_same_number_of_each_source_and_view(sources, tmp_path):
     told = []
     made = new_study(tmp_path / "study", FILE, sources, None, lambda done, total: told.append((done, total)))
-    bank = Bank(tmp_path / "study")
-    assert Counter((p.source, p.view) for p in bank.pictures) == {
+    image_store = ImageStore(tmp_path / "study")
+    assert Counter((p.source, p.view) for p in image_store.pictures) == {
         (source, view): 7 for source in ("real", "synthetic") for view in VIEWS
     }
     assert told == [(number, 28) for number in range(1, 29)]
@@ -57,11 +57,11 @@ def test_a_study_has_the_same_number_of_each_source_and_view(sources, tmp_path):
     assert (tmp_path / "study").stat().st_mode & 0o077 == 0
     lines = (tmp_path / "study" / SUMS).read_text().splitlines()
     assert len(lines) == 28
-    for number, picture in enumerate(bank.pictures):
+    for number, picture in enumerate(image_store.pictures):
         assert f"{picture.sha256}  {picture.key}" in lines
         assert picture.key[0] == picture.source[0]
         assert picture.view.lower() in picture.origin
-        assert len(set(bank.read(number))) > 20
+        assert len(set(image_store.read(number))) > 20
 
 
 def test_the_seed_decides_which_images_are_taken(sources):

@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 from mammogan.cli import app
 from mammogan.study.questions import QUESTIONS
 from mammogan.study.reader.answer_tables import TABLES
-from mammogan.study.reader.study_service import Desk
+from mammogan.study.reader.study_service import StudyService
 from mammogan.study.reader.study_site import make
-from mammogan.study.review.review_service import Desk as ReviewDesk
+from mammogan.study.review.review_service import ReviewService
 from mammogan.study.review.verdicts import TABLES as VERDICTS
 from mammogan.study.review.verdicts import verdicts
 from mammogan.study.web.answer_store import peek
@@ -60,10 +60,10 @@ def table(path):
 def test_an_old_study_is_served_locked_exported_and_analysed(study, tmp_path, with_database):
     if not with_database:
         (study / "answers.db").unlink()
-    desk = Desk(study)
-    browser = Browser(make(desk))
-    finish(browser, enter(browser, desk.secret.reader).text)
-    desk.store.close()
+    service = StudyService(study)
+    browser = Browser(make(service))
+    finish(browser, enter(browser, service.secret.reader).text)
+    service.store.close()
     assert "7 │ 6 │" in run("study", "status", study)
     assert "locked" in run("study", "lock", study)
     before = table(study / "export" / "trials.csv")
@@ -96,8 +96,8 @@ def test_an_old_export_is_analysed_and_what_its_table_lacks_counts_as_unsaid(stu
 
 def test_a_question_that_an_old_journal_does_not_know_was_not_answered(study, monkeypatch):
     monkeypatch.setitem(QUESTIONS, HAND.name, HAND)
-    desk = Desk(study)
-    desk.store.close()
+    service = StudyService(study)
+    service.store.close()
     rows = peek(study, TABLES).rows("SELECT role, hand FROM participants WHERE described IS NOT NULL")
     assert len(rows) == 6
     assert {row["hand"] for row in rows} == {""}
@@ -106,22 +106,22 @@ def test_a_question_that_an_old_journal_does_not_know_was_not_answered(study, mo
 
 def test_a_question_that_is_asked_no_more_leaves_old_journals_readable(study, monkeypatch):
     monkeypatch.delitem(QUESTIONS, "volume")
-    desk = Desk(study)
-    desk.store.close()
+    service = StudyService(study)
+    service.store.close()
     columns = {row["name"] for row in peek(study, TABLES).rows("PRAGMA table_info(participants)")}
     assert columns >= {"role", "years"} and "volume" not in columns
 
 
 def test_an_old_review_goes_on_where_it_was_and_is_analysed(review, tmp_path):
     kept = verdicts(peek(review, VERDICTS))
-    desk = ReviewDesk(review)
-    assert [desk.state(reviewer)["position"] for reviewer in (0, 1)] == [len(desk.plan.series[0]), 1]
-    assert (desk.state(0)["finished"], desk.state(1)["undone"]) == (True, 1)
-    go_through(desk, lambda reviewer, key: (), reviewers=[1])
-    desk.store.close()
+    service = ReviewService(review)
+    assert [service.state(reviewer)["position"] for reviewer in (0, 1)] == [len(service.plan.series[0]), 1]
+    assert (service.state(0)["finished"], service.state(1)["undone"]) == (True, 1)
+    go_through(service, lambda reviewer, key: (), reviewers=[1])
+    service.store.close()
     found = verdicts(peek(review, VERDICTS))
     assert found[: len(kept)] == kept
-    assert len(found) == sum(map(len, desk.plan.series))
+    assert len(found) == sum(map(len, service.plan.series))
     run("review", "report", review, "--out", tmp_path / "out")
     tree = json.loads((tmp_path / "out" / "review.json").read_text())
     assert tree["complete"]

@@ -17,7 +17,7 @@ from mammogan.study.analysis.write_trials import write_trials
 from mammogan.study.questions import QUESTIONS, RADIOLOGIST, ROLE, TAKEN, Groups, Question, Slope
 from mammogan.study.reader.answer_tables import TABLES
 from mammogan.study.reader.study_export import participant_columns
-from mammogan.study.reader.study_service import Desk
+from mammogan.study.reader.study_service import StudyService
 from mammogan.study.reader.study_site import make
 from mammogan.study.web.answer_store import JOURNAL, peek
 from mammogan.study.web.event_journal import whole_lines
@@ -52,9 +52,9 @@ def table(path):
         return list(csv.DictReader(stream))
 
 
-def take_part(site, desk, about, side):
+def take_part(site, service, about, side):
     browser = Browser(site)
-    consent = browser.get(f"?token={desk.secret.reader}")
+    consent = browser.get(f"?token={service.secret.reader}")
     form = browser.post("consent", {**form_of(consent.text), "agree": "yes"}).text
     browser.post("questions", about)
     finish(browser, browser.post("display", {"sees_dark": "yes", "sees_light": "yes"}).text, side)
@@ -71,15 +71,15 @@ def test_a_row_of_the_table_is_all_that_a_new_question_takes(tmp_path, monkeypat
         monkeypatch.setitem(QUESTIONS, question.name, question)
     study, export, out = tmp_path / "study", tmp_path / "export", tmp_path / "out"
     make_study(study)
-    desk = Desk(study)
-    site = make(desk)
+    service = StudyService(study)
+    site = make(service)
     for number in range(6):
         about = {"role": RADIOLOGIST, "hand": ("left", "right")[number % 2], "order": str(number)}
         about["country"] = ("uk", "de", "it", "", "mars", "uk")[number]
-        form = take_part(site, desk, about, lambda trial, n=number: ("left", "right")[trial * n % 3 % 2])
+        form = take_part(site, service, about, lambda trial, n=number: ("left", "right")[trial * n % 3 % 2])
     for shown in ("Which hand do you write with?", 'name="hand" value="right"', "Germany", 'max="24"'):
         assert shown in form
-    desk.store.close()
+    service.store.close()
     described = [event for event in whole_lines(study / JOURNAL)[0] if event["kind"] == "described"]
     assert [event["hand"] for event in described] == ["left", "right"] * 3
     assert described[4]["country"] == ""

@@ -18,7 +18,7 @@ from mammogan.study.analysis.codebook import trial_columns
 from mammogan.study.reader.answer_tables import TABLES
 from mammogan.study.reader.study_export import participant_columns
 from mammogan.study.reader.study_folder import load_numbers, load_secret
-from mammogan.study.reader.study_service import Desk
+from mammogan.study.reader.study_service import StudyService
 from mammogan.study.reader.study_site import make
 from mammogan.study.web.answer_store import JOURNAL, peek
 from tests.study.asgi import Browser
@@ -52,19 +52,19 @@ def refused(kind, *words):
 
 def take_part(folder, people=1, pairs=10):
     """Let people answer so many scored pairs; give their erasure codes."""
-    desk = Desk(folder)
-    site, codes = make(desk), []
+    service = StudyService(folder)
+    site, codes = make(service), []
     for number in range(people):
         browser = Browser(site)
-        text = enter(browser, desk.secret.reader).text
+        text = enter(browser, service.secret.reader).text
         for _ in range(2):
             text = answer(browser, text).text
         text = browser.post("ready").text
         while (trial := trial_of(text)) is not None and trial <= pairs:
             side = ("left", "right")[(trial + number) % 2]
             text = answer(browser, text, side, max_zoom_l="2.5", confidence="3").text
-        codes.append(desk.secret.erasure_code(desk.store.events[-1]["participant"]))
-    desk.store.close()
+        codes.append(service.secret.erasure_code(service.store.events[-1]["participant"]))
+    service.store.close()
     return codes
 
 
@@ -75,9 +75,9 @@ def table(path):
 
 def test_status_tells_how_far_it_is_while_it_is_served(folder):
     take_part(folder, people=2, pairs=3)
-    desk = Desk(folder)
+    service = StudyService(folder)
     told = " ".join(done("status", folder).split())
-    desk.store.close()
+    service.store.close()
     assert "version 1" in told
     assert "2 │ 0 │ 6 │ 0 │ │ open" in told
 
@@ -150,17 +150,17 @@ def test_nothing_of_a_participant_but_his_answers_is_exported(folder, tmp_path):
 
 def test_erasing_by_code_works_from_the_command_line(folder):
     codes = take_part(folder, people=2, pairs=1)
-    assert "nobody's here" in refused(ConfigError, "erase", folder, "AAAA-AAAA")
+    assert "nobody's in this study" in refused(ConfigError, "erase", folder, "AAAA-AAAA")
     assert "erased" in done("erase", folder, codes[0])
-    assert "nobody's here" in refused(ConfigError, "erase", folder, codes[0])
+    assert "nobody's in this study" in refused(ConfigError, "erase", folder, codes[0])
     assert "1 │ 0 │ 1 │ 1" in " ".join(done("status", folder).split())
 
 
 def test_while_a_study_is_served_only_its_server_writes(folder, tmp_path):
-    desk = Desk(folder)
+    service = StudyService(folder)
     for words in (("lock", folder), ("erase", folder, "A"), ("pack", folder, tmp_path / "p")):
         assert "is open in another process" in refused(ConfigError, *words)
-    desk.store.close()
+    service.store.close()
 
 
 def test_packs_have_participants_of_their_own_and_come_home_once(folder, tmp_path):
@@ -174,11 +174,13 @@ def test_packs_have_participants_of_their_own_and_come_home_once(folder, tmp_pat
     assert "18 new entries" in done("merge", folder, tmp_path / "one")  # two people's: 4 pages, 5 answers
     done("merge", folder, tmp_path / "one", packs[1])
     assert "0 new entries" in done("merge", folder, *packs)
-    view = peek(folder, TABLES)
-    assert [row["number"] for row in view.rows("SELECT number FROM participants ORDER BY number")] == [
+    snapshot = peek(folder, TABLES)
+    assert [row["number"] for row in snapshot.rows("SELECT number FROM participants ORDER BY number")] == [
         0, 1000, 1001, 2000, 2001,
     ]  # fmt: skip
-    counted = view.rows("SELECT participant, trial, count(*) AS n FROM answers GROUP BY participant, trial")
+    counted = snapshot.rows(
+        "SELECT participant, trial, count(*) AS n FROM answers GROUP BY participant, trial"
+    )
     assert {row["n"] for row in counted} == {1}
     assert len(counted) == 4 + 4 * 5
     take_part(folder)

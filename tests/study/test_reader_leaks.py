@@ -18,7 +18,7 @@ from mammogan.study.reader.reading_plan import Plan
 from mammogan.study.reader.study_folder import create
 from mammogan.study.reader.study_settings import StudyFile
 from mammogan.study.web.answer_store import peek
-from mammogan.study.web.image_store import Bank, Picture, Window, fill
+from mammogan.study.web.image_store import ImageStore, Picture, Window, fill
 from tests.study.made_study import VIEWS, breast
 from tests.study.people import Person
 from tests.study.served import Served
@@ -159,7 +159,7 @@ def test_the_rim_of_both_arms_is_cut_alike(seed):
 
 def test_a_background_left_as_the_generator_drew_it_is_found(tmp_path, fair):
     make(tmp_path / "leaky", whole)
-    bank, kept = Bank(tmp_path / "leaky"), {each[4]: each for each in fair}
-    records = {picture.key: bank.read(number) for number, picture in enumerate(bank.pictures)}
+    image_store, kept = ImageStore(tmp_path / "leaky"), {each[4]: each for each in fair}
+    records = {picture.key: image_store.read(number) for number, picture in enumerate(image_store.pictures)}
     leaky = [(name, records[key], *rest, key, label) for key, (name, _, *rest, _, label) in kept.items()]
     assert judged(leaky) > 0.95

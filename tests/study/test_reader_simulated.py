@@ -55,9 +55,9 @@ def test_no_answer_is_lost_and_none_is_doubled(tmp_path, people, at_once):
     make_study(folder)
     through = take_part(folder, people, at_once)
     assert sum(person.retries for person in through) >= KILLS  # the kills were felt
-    view = peek(folder, TABLES)
+    snapshot = peek(folder, TABLES)
     kept = {}
-    for row in view.rows("SELECT participant, trial, side FROM answers"):
+    for row in snapshot.rows("SELECT participant, trial, side FROM answers"):
         kept.setdefault(row["participant"], {})[row["trial"]] = row["side"]
     assert len(kept) == people
     assert sorted(map(sorted, (sides.items() for sides in kept.values()))) == sorted(
@@ -72,12 +72,12 @@ def test_no_answer_is_lost_and_none_is_doubled(tmp_path, people, at_once):
         if event["kind"] == "answered"
     )
     assert set(events.values()) == {1} and len(events) == 12 * people
-    check_numbers_and_plans(view, people)
+    check_numbers_and_plans(snapshot, people)
     check_export(folder, tmp_path / "export", people, kept)
 
 
-def check_numbers_and_plans(view, people):
-    rows = view.rows("SELECT number, plan, plan_hash FROM participants ORDER BY number")
+def check_numbers_and_plans(snapshot, people):
+    rows = snapshot.rows("SELECT number, plan, plan_hash FROM participants ORDER BY number")
     assert [row["number"] for row in rows] == list(range(people))
     plans = [Plan.model_validate_json(row["plan"]) for row in rows]
     assert [plan.sha256 for plan in plans] == [row["plan_hash"] for row in rows]

@@ -1,4 +1,4 @@
-"""From the desk to the page: what participants answered is what the analysis prints."""
+"""From the service to the page: what participants answered is what the analysis prints."""
 
 import csv
 import json
@@ -6,27 +6,27 @@ import json
 from typer.testing import CliRunner
 
 from mammogan.cli import app
-from mammogan.study.reader.study_service import Desk
+from mammogan.study.reader.study_service import StudyService
 from tests.study.made_study import make_study
 
 DESCRIBED = ({"role": "radiologist", "board": "yes", "breast": "no", "years": "12"}, {"role": "other"}, {})
 
 
-def take_part(desk, number, right, stop_after=None):
+def take_part(service, number, right, stop_after=None):
     """Enrol somebody who is right in the first `right` scored pairs; give the participant's code."""
-    who = desk.enrol(f"form-{number}", "")
-    desk.describe(who, DESCRIBED[number % len(DESCRIBED)])
-    desk.display(who, {})
+    who = service.enrol(f"form-{number}", "")
+    service.describe(who, DESCRIBED[number % len(DESCRIBED)])
+    service.display(who, {})
     scored = 0
-    for pair in desk.standing(who).plan.pairs:
+    for pair in service.state(who).plan.pairs:
         if pair.trial > 0:
-            desk.ready(who)
+            service.ready(who)
             if scored == stop_after:
                 break
             scored += 1
         hit = pair.trial < 0 or scored <= right
         side = pair.synthetic_side if hit else {"left": "right", "right": "left"}[pair.synthetic_side]
-        desk.answer(who, {"trial": str(pair.trial), "side": side, "confidence": "3", "rt_ms": "1500"})
+        service.answer(who, {"trial": str(pair.trial), "side": side, "confidence": "3", "rt_ms": "1500"})
     return who
 
 
@@ -39,12 +39,12 @@ def run(*words):
 def test_a_study_is_analysed_as_it_was_answered(tmp_path):
     study, export, out = tmp_path / "study", tmp_path / "export", tmp_path / "out"
     make_study(study, {"study": {"margin": 0.2}}, images_per_view=12)
-    desk = Desk(study)
+    service = StudyService(study)
     for number, right in enumerate((10, 7, 5, 3)):
-        take_part(desk, number, right)
-    stopped = take_part(desk, 4, 2, stop_after=6)
-    take_part(desk, 5, 0, stop_after=0)
-    desk.store.close()
+        take_part(service, number, right)
+    stopped = take_part(service, 4, 2, stop_after=6)
+    take_part(service, 5, 0, stop_after=0)
+    service.store.close()
     run("export", study, export)
     unlocked = CliRunner().invoke(app, ["study", "analyse", str(export), "--out", str(out)])
     assert "the study was not locked when this was exported" in str(unlocked.exception)

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from mammogan.pages.figure_style import COLOURS, INK, LINE, MUTED, dress, svg
+from mammogan.pages.figure_style import COLOURS, INK, LINE, MUTED, style_axes, svg
 from mammogan.study.analysis.equivalence import CHANCE
 from mammogan.study.analysis.study_statistics import Analysis
 
@@ -45,7 +45,7 @@ def histogram(found: Analysis) -> str:
     ticks = x if len(x) <= 13 else x[:: max(1, len(x) // 10)]
     names = [f"{100 * k / (len(x) - 1):.0f} %\n{shown.counts_B[k]}" for k in ticks]
     axes.set_xticks(ticks, names, linespacing=1.5)
-    dress(axes, x="success rate, and readers who had it", y="readers")
+    style_axes(axes, x="success rate, and readers who had it", y="readers")
     axes.legend(frameon=False, fontsize=8, loc="upper left")
     return svg(figure)
 
@@ -115,13 +115,13 @@ def readers(found: Analysis) -> str:
     axes.set_xlim(-1, len(x))
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set_xticks([])
-    dress(axes, x=f"{len(x)} readers, ordered by share of right answers")
+    style_axes(axes, x=f"{len(x)} readers, ordered by share of right answers")
     axes.legend(frameon=False, fontsize=8, loc="upper left")
     return svg(figure)
 
 
 def roc(found: Analysis) -> str:
-    """Draw the ROC curve of confidence; nothing where none was said."""
+    """Draw the ROC curve of confidence; nothing where none was given."""
     curve = found.roc
     if curve is None:
         return ""
@@ -130,7 +130,7 @@ def roc(found: Analysis) -> str:
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle="--")
     axes.plot(curve.false_T, curve.true_T, color=BLUE, marker="o", markersize=3.5, linewidth=1.6)
     axes.set_aspect("equal")
-    dress(axes, x="called left, synthetic on the right", y="called left, synthetic on the left")
+    style_axes(axes, x="called left, synthetic on the right", y="called left, synthetic on the left")
     return svg(figure)
 
 
@@ -153,7 +153,7 @@ def times(found: Analysis) -> str:
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
     axes.tick_params(which="minor", labelsize=8, colors=MUTED)
-    dress(axes, x="seconds to the answer", y="pairs")
+    style_axes(axes, x="seconds to the answer", y="pairs")
     axes.legend(frameon=False, fontsize=8)
     return svg(figure)
 
@@ -170,7 +170,7 @@ def _interval(axes: Axes, row: int, value: float, low: float, high: float, colou
 
 def _finished(figure: Figure, axes: Axes, names: Sequence[str], what: str) -> str:
     axes.set_ylim(len(names) - 0.4, -0.6)
-    dress(axes, x=what)
+    style_axes(axes, x=what)
     axes.set_yticks(range(len(names)), names, fontsize=8.5, color=INK)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)

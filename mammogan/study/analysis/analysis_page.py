@@ -51,7 +51,7 @@ def page(found: Analysis, printed: bool = False) -> str:
     )
     return html_helpers.render(
         "analysis.html",
-        printed,
+        printed=printed,
         a=found,
         headline=plain_language.headline(found),
         readings=plain_language.readings(found),

@@ -36,7 +36,7 @@ class Pooled:
 
 
 def binomial(trials: int) -> NDArray[np.float64]:
-    """Give the chance of each number of right answers in `trials`."""
+    """Return the chance of each number of right answers in `trials`."""
     from scipy import stats
 
     return np.asarray(stats.binom.pmf(np.arange(trials + 1), trials, CHANCE))
@@ -127,7 +127,7 @@ class MonteCarlo:
         self._null = np.sort(self._improbability(drawn))
 
     def p(self, counts_B: Histogram) -> float:
-        """Give the p of a histogram, at least 1 / (draws + 1).
+        """Return the p of a histogram, at least 1 / (draws + 1).
 
         Raises
         ------
@@ -149,7 +149,7 @@ def histogram(right_R: NDArray[np.int64], trials: int) -> NDArray[np.int64]:
 
 
 def fair_range(readers: int, trials: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Give for each number of right answers the range of counts that 95 % of fair studies lie in."""
+    """Return for each number of right answers the range of counts that 95 % of fair studies lie in."""
     from scipy import stats
 
     low, high = stats.binom.interval(0.95, readers, binomial(trials))

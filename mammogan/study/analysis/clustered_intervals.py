@@ -40,7 +40,7 @@ class Share:
     df: int
 
     def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
-        """Give Wilson's interval for the effective number of trials, by Student's t (Franco et al. 2019)."""
+        """Return Wilson's interval for the effective number of trials by Student's t (Franco et al. 2019)."""
         from scipy import stats
 
         t = float(stats.t.ppf((1 + confidence) / 2, self.df))
@@ -50,11 +50,11 @@ class Share:
         return max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
     def score(self, null: float) -> float:
-        """Give Student's t of the share against `null`: the test that the interval is the inverse of."""
+        """Return Student's t of the share against `null`: the test that the interval is the inverse of."""
         return float((self.value - null) / np.sqrt(null * (1 - null) / self.effective_n))
 
     def p_two_sided(self, null: float) -> float:
-        """Give the p of this share or one further from `null`."""
+        """Return the p of this share or one further from `null`."""
         from scipy import stats
 
         return float(2 * stats.t.sf(abs(self.score(null)), self.df))
@@ -101,7 +101,7 @@ def slope(x_N: Floats, hits_N: Floats, clusters: Clusters) -> Difference:
 
 
 def interval(value: float, influence_N: Floats, clusters: Clusters, used_N: NDArray[np.bool_]) -> Difference:
-    """Give an estimate whose error is the mean of `influence_N`; only clusters with a used trial count."""
+    """Return an estimate whose error is the mean of `influence_N`; only clusters with a used trial count."""
     from scipy import stats
 
     count = len(influence_N)
@@ -112,7 +112,7 @@ def interval(value: float, influence_N: Floats, clusters: Clusters, used_N: NDAr
 
 
 def mean_variance(influence_N: Floats, clusters: Clusters) -> tuple[float, int]:
-    """Give the variance of the mean of `influence_N`, which is centred, and its degrees of freedom.
+    """Return the variance of the mean of `influence_N`, which is centred, and its degrees of freedom.
 
     Factors with one cluster only are left out: nothing can be learned of how these differ. Trials that are
     less alike than independent ones are a freak of few clusters, and count as independent.

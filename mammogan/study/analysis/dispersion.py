@@ -53,7 +53,7 @@ def dispersion(right_R: Counts, answered_R: Counts) -> Dispersion | None:
 
 
 def _between(right_R: Counts, answered_R: Counts) -> tuple[float, float, float, float]:
-    """Give sd of readers' shares, its interval, and twice the gain of log likelihood over none."""
+    """Return sd of readers' shares, its interval, and twice the gain of log likelihood over none."""
     from scipy import optimize, stats
 
     kinds, repeats = np.unique(np.stack([right_R, answered_R]), axis=1, return_counts=True)
@@ -85,7 +85,7 @@ def _between(right_R: Counts, answered_R: Counts) -> tuple[float, float, float, 
 
 
 def _likelihood(kinds: Counts, repeats: Counts, mean: float, rho: float) -> float:
-    """Give the log likelihood of a beta-binomial, up to a constant; `rho` is 1 / (a + b + 1)."""
+    """Return the log likelihood of a beta-binomial, up to a constant; `rho` is 1 / (a + b + 1)."""
     from scipy import special
 
     right, answered = kinds

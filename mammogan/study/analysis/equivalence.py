@@ -25,7 +25,7 @@ class Equivalence:
 
 
 def check(margin: float, where: str) -> float:
-    """Refuse margins that say nothing.
+    """Refuse margins without a meaning.
 
     Raises
     ------

@@ -20,7 +20,7 @@ from mammogan.study.questions import QUESTIONS, RADIOLOGIST, Groups, Question, S
 
 Mask = NDArray[np.bool_]
 FEWEST, FEW = 2, 10
-"""Readers on a side below which nothing is computed, and below which it is said that they are few."""
+"""Readers on a side below which nothing is computed, and below which the note names how few they are."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _slope(trials: Trials, question: Question, way: Slope) -> Comparison:
 
 
 def _note(known: bool, *sides: int) -> str:
-    """Say what limits a comparison of so many readers on each side; nothing if nothing does."""
+    """Return what limits a comparison of so many readers on each side; nothing if nothing does."""
     if not known:
         return "this table has no column of it"
     against = " against ".join(map(str, sides))
@@ -160,7 +160,7 @@ def _compared(
 
 
 def _certain(name: str, readers: int, pairs: int, found: Difference | None, note: str) -> Comparison:
-    """Drop a difference without any error: all answers were alike, which tells nothing of how sure it is."""
+    """Drop a difference without any error: all answers were alike, which gives no idea of its error."""
     if found and not found.se:
         return Comparison(name, readers, pairs, None, "all answers are alike")
     return Comparison(name, readers, pairs, found, note or ("" if found else "too few pairs"))

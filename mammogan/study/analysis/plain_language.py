@@ -13,7 +13,7 @@ from mammogan.study.analysis.study_statistics import Analysis
 def headline(found: Analysis) -> str:
     """Answer the study's question in one sentence."""
     low, high = found.share.interval()
-    said = f"Readers picked out the synthetic image in {percent(found.share.value)} of pairs"
+    result = f"Readers picked out the synthetic image in {percent(found.share.value)} of pairs"
     chance_is_possible = low <= 0.5 <= high
     if found.equivalence.equivalent:
         verdict = f"equivalent to guessing within the margin {_margin(found.equivalence)}"
@@ -28,11 +28,11 @@ def headline(found: Analysis) -> str:
     rest = ""
     if found.design.filtered:
         rest = " Images with obvious artefacts were left out before: this holds for the others only."
-    return f"{said} (95 % interval {between(low, high)}): {verdict}.{rest}"
+    return f"{result} (95 % interval {between(low, high)}): {verdict}.{rest}"
 
 
 def readings(found: Analysis) -> dict[str, Reading]:
-    """Give the sentences of each section."""
+    """Return the sentences of each section."""
     return {name: write(found) for name, write in SECTIONS.items()}
 
 
@@ -63,20 +63,20 @@ def _equivalence(found: Analysis) -> Reading:
 def _histogram(found: Analysis) -> Reading:
     pooled = found.histogram.pooled
     if not found.complete_R.any():
-        said = "No reader answered every pair, so there is nothing to compare with a coin's histogram."
+        shows = "No reader answered every pair, so there is nothing to compare with a coin's histogram."
     elif pooled is None:
-        said = "Too few complete readers for a chi-square; the Monte-Carlo p stands alone."
+        shows = "Too few complete readers for a chi-square; the Monte-Carlo p stands alone."
     elif pooled.p < 0.05:
-        said = "The counts differ from those of coins: readers don't all guess."
+        shows = "The counts differ from those of coins: readers don't all guess."
     elif (found.histogram.monte_carlo_p or 0) < 0.05:
-        said = (
+        shows = (
             "The pooled counts are like those of coins, but the exact test finds a histogram this odd rare: "
             "look at the tails, which pooling merges."
         )
     else:
-        said = "The counts are like those of as many coins."
+        shows = "The counts are like those of as many coins."
     return Reading(
-        said,
+        shows,
         "A large p is no proof of guessing: 117 readers of 10 pairs who are all right in 55 % would still "
         "pass three times in ten. It looks at shape and mean at once; the tests below take them apart.",
     )
@@ -85,16 +85,16 @@ def _histogram(found: Analysis) -> Reading:
 def _dispersion(found: Analysis) -> Reading:
     spread = found.dispersion
     if spread is None:
-        said = "With one reader, or all answers alike, there is no spread to speak of."
+        shows = "With one reader, or all answers alike, there is no spread to speak of."
     elif spread.p_extra < 0.05:
-        said = (
+        shows = (
             f"Readers differ by more than chance makes them: their true shares have an sd of "
             f"{percent(spread.sd)} ({between(spread.low, spread.high)})."
         )
     else:
-        said = f"No spread beyond chance is seen; an sd up to {percent(spread.high)} remains possible."
+        shows = f"No spread beyond chance is seen; an sd up to {percent(spread.high)} remains possible."
     return Reading(
-        said,
+        shows,
         "It doesn't say who is better, and with ten pairs each it is blind to small differences.",
     )
 
@@ -103,7 +103,7 @@ def _readers(found: Analysis) -> Reading:
     tests, count = found.readers, len(found.trials.readers)
     pairs, least = found.design.pairs, least_right(found.design.pairs)
     asked = f"at least {least} of {pairs} right" if least is not None else "more right than there are pairs"
-    said = (
+    shows = (
         f"{_readers_of(tests.above)} of {count} beat a coin at 5 % ({asked}); were all guessing, "
         f"{tests.expected_above:.2f} would be expected to, and at least one with probability "
         f"{tests.chance_of_any:.2f}. After Holm's correction {tests.holm} remain, after Benjamini and "
@@ -115,7 +115,7 @@ def _readers(found: Analysis) -> Reading:
             f" With {pairs} pairs and {count} readers not even all right would survive Holm's correction, so "
             "no single reader can be certified; for that, the reader needs more pairs."
         )
-    return Reading(said, but)
+    return Reading(shows, but)
 
 
 def _sensitivity(found: Analysis) -> Reading:

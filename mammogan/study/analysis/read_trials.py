@@ -124,7 +124,7 @@ def _check_locked(path: Path, rows: Sequence[Row]) -> None:
     if not any(row["correct"] for row in rows):
         raise DataError(
             f"'{path}': the column 'correct' is empty, so the study was not locked when this was exported. "
-            "Nobody is told how well readers do while others still read: `mammogan study lock STUDY` once "
+            "How well readers do is not shown while others still read: `mammogan study lock STUDY` once "
             "all have finished, export again, then analyse."
         )
 

@@ -82,7 +82,7 @@ def against_a_coin(right_R: Counts, answered_R: Counts) -> Readers:
 
 
 def least_right(answered: int) -> int | None:
-    """Give the fewest right answers that are above chance at 5 %, one-sided; None if not even all are."""
+    """Return the fewest right answers that are above chance at 5 %, one-sided; None if not even all are."""
     from scipy import stats
 
     for right in range(answered + 1):
@@ -92,7 +92,7 @@ def least_right(answered: int) -> int | None:
 
 
 def chance_of(answered: int) -> float:
-    """Give the probability that a coin is above chance at 5 %."""
+    """Return the probability that a coin is above chance at 5 %."""
     from scipy import stats
 
     least = least_right(answered)

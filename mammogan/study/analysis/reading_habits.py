@@ -57,7 +57,7 @@ def side(trials: Trials) -> Side:
 
 
 def times(trials: Trials) -> Times | None:
-    """Give the times' quantiles; None if none is known."""
+    """Return the times' quantiles; None if none is known."""
     seconds_N = trials.rt_ms_N / 1000
     known_N = np.isfinite(seconds_N)
     if not known_N.any():
@@ -70,7 +70,7 @@ def times(trials: Trials) -> Times | None:
 
 
 def effort(trials: Trials) -> Effort:
-    """Give the shares of trials in which readers used what the page offers."""
+    """Return the shares of trials in which readers used what the page offers."""
     return Effort(
         zoomed=_share(trials.zoom_N, ZOOMED),
         windowed=_share(trials.wl_changes_N, 1),

@@ -1,7 +1,7 @@
 """What readers' confidence adds: the area under the ROC curve, and d'.
 
 Each trial gives a rating, positive for the left image called synthetic, as large as the confidence; the curve
-asks how well ratings tell trials with the synthetic image on the left from those with it on the right.
+asks how well ratings separate trials with the synthetic image on the left from those with it on the right.
 
 Shape suffixes: N trials, T thresholds.
 """
@@ -60,7 +60,7 @@ def roc(
 
 
 def d_prime(share: Share) -> tuple[float, float, float]:
-    """Give ``sqrt(2) * z(share)``, the sensitivity in a forced choice of two, with its 95 % interval."""
+    """Return ``sqrt(2) * z(share)``, the sensitivity in a forced choice of two, with its 95 % interval."""
     from scipy import special
 
     low, high = (float(np.sqrt(2) * special.ndtri(value)) for value in share.interval())

@@ -88,7 +88,7 @@ def simulate(plan: Plan, seed: int) -> Trials:
 
 
 def _answers(plan: Plan, question: Question, seed: int) -> tuple[str, ...]:
-    """Draw what readers say of themselves; of others than radiologists only their role is known.
+    """Draw what readers answer about themselves; of others than radiologists only their role is known.
 
     Each question has a generator of its own: a further one changes no other's answers.
     """

@@ -15,7 +15,7 @@ STUDY, TRIALS, EXPORT = "study.json", "trials.csv", "export"
 
 
 def find_trials(source: Path) -> Path:
-    """Give the table of trials, itself or in the folder that `source` is.
+    """Return the table of trials, itself or in the folder that `source` is.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def find_trials(source: Path) -> Path:
 
 
 def design_of(path: Path, trials: Trials, margin: float | None, pairs: int | None) -> Design:
-    """Give the design of the study whose trials `path` holds.
+    """Return the design of the study whose trials `path` holds.
 
     Its ``study.json`` lies beside the table or in the folder above; without one, what was asked for holds,
     and the page says so.
@@ -53,9 +53,9 @@ def design_of(path: Path, trials: Trials, margin: float | None, pairs: int | Non
                 f"--{key} '{asked:g}' is not the study's: {STUDY} has '{fixed[key]:g}', fixed before the "
                 "first participant. Leave it out; other margins are printed beside the result."
             )
-    said = "margin" in fixed
-    used = fixed["margin"] if said else equivalence.MARGIN if margin is None else margin
-    where = f"'{STUDY}', key 'margin'" if said else "--margin"
+    is_fixed = "margin" in fixed
+    used = fixed["margin"] if is_fixed else equivalence.MARGIN if margin is None else margin
+    where = f"'{STUDY}', key 'margin'" if is_fixed else "--margin"
     most = int(trials.answered.max())
     planned = fixed.get("pairs", pairs or most)
     if most > planned:
@@ -64,11 +64,11 @@ def design_of(path: Path, trials: Trials, margin: float | None, pairs: int | Non
             f"'{path}': participant '{reader}' has {most} trials, and the study has {planned} pairs. "
             "Practice pairs don't belong into the table: export the study again."
         )
-    return Design(equivalence.check(used, where), said, planned, fixed.get("filtered", False))
+    return Design(equivalence.check(used, where), is_fixed, planned, fixed.get("filtered", False))
 
 
 def _study(path: Path, trials: Trials) -> dict[str, Any]:
-    """Read what the study fixed: margin, pairs and filter, as far as it says them."""
+    """Read what the study fixed: margin, pairs and filter, as far as it has them."""
     places = [folder / STUDY for folder in (path.parent, path.parent.parent) if (folder / STUDY).is_file()]
     if not places:
         return {}

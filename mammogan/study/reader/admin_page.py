@@ -1,4 +1,4 @@
-"""The page of whoever runs the study: how far it is; how well people tell only once it is locked."""
+"""The page of whoever runs the study: how far it is, and how well people read only once it is locked."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from mammogan.study.reader import answer_tables
-from mammogan.study.reader.answer_tables import is_locked, standing
+from mammogan.study.reader.answer_tables import is_locked, participant_state
 from mammogan.study.reader.reading_plan import Plan
-from mammogan.study.reader.study_service import Desk, lock
-from mammogan.study.web.answer_store import View
+from mammogan.study.reader.study_service import StudyService, lock
+from mammogan.study.web.answer_store import Snapshot
 from mammogan.study.web.web_app import NOT_FOUND, Fields, RefusalError, go, page
 
 
@@ -55,38 +55,38 @@ class Status:
         return statistics.median(times) if times else None
 
 
-def status(view: View) -> Status:
+def status(snapshot: Snapshot) -> Status:
     """Count how far a study is."""
     found = []
-    for row in view.rows("SELECT participant FROM participants ORDER BY number"):
-        here = standing(view, row["participant"])
-        assert here is not None
-        scored = [pair for pair in here.plan.pairs if pair.trial > 0]
-        last = view.value("SELECT max(t) FROM answers WHERE participant = ?", row["participant"])
-        begun = here.row["enrolled"]
+    for row in snapshot.rows("SELECT participant FROM participants ORDER BY number"):
+        state = participant_state(snapshot, row["participant"])
+        assert state is not None
+        scored = [pair for pair in state.plan.pairs if pair.trial > 0]
+        last = snapshot.value("SELECT max(t) FROM answers WHERE participant = ?", row["participant"])
+        begun = state.row["enrolled"]
         found.append(
             Progress(
-                number=here.row["number"],
-                page=here.page,
-                answered=sum(trial > 0 for trial in here.answered),
+                number=state.row["number"],
+                page=state.page,
+                answered=sum(trial > 0 for trial in state.answered),
                 pairs=len(scored),
                 enrolled=begun,
-                minutes=_minutes(begun, last) if here.page == "thanks" else None,
+                minutes=_minutes(begun, last) if state.page == "thanks" else None,
             )
         )
-    marks = {row[0]: row[1] for row in view.rows("SELECT kind, min(t) FROM marks GROUP BY kind")}
-    erased = view.value("SELECT count(*) FROM erased")
+    marks = {row[0]: row[1] for row in snapshot.rows("SELECT kind, min(t) FROM marks GROUP BY kind")}
+    erased = snapshot.value("SELECT count(*) FROM erased")
     return Status(
         tuple(found), erased, marks.get(answer_tables.LOCKED, ""), marks.get(answer_tables.UNBLINDED, "")
     )
 
 
-def right(view: View) -> tuple[int, int]:
+def right(snapshot: Snapshot) -> tuple[int, int]:
     """Count right answers and all, of those that are scored; for a study that was unblinded."""
     hits = total = 0
-    for row in view.rows("SELECT participant, plan FROM participants"):
+    for row in snapshot.rows("SELECT participant, plan FROM participants"):
         plan = Plan.model_validate_json(row["plan"])
-        given = view.rows("SELECT trial, side FROM answers WHERE participant = ?", row["participant"])
+        given = snapshot.rows("SELECT trial, side FROM answers WHERE participant = ?", row["participant"])
         for answer in given:
             pair = plan.at(answer["trial"])
             if pair and pair.trial > 0:
@@ -94,17 +94,17 @@ def right(view: View) -> tuple[int, int]:
     return hits, total
 
 
-def router(desk: Desk) -> APIRouter:
-    """Give the admin's routes; they are not there for anybody else."""
+def router(service: StudyService) -> APIRouter:
+    """Return the admin's routes; they are not there for anybody else."""
     routes = APIRouter()
 
     @routes.get("/admin")
     def show(request: Request) -> Response:
         _check(request)
-        with desk.store.turn() as turn:
-            found = status(turn)
-            score = right(turn) if found.locked and found.unblinded else None
-        return page("reader_admin.html", study=desk.study, status=found, score=score, idle_s=0)
+        with service.store.transaction() as transaction:
+            found = status(transaction)
+            score = right(transaction) if found.locked and found.unblinded else None
+        return page("reader_admin.html", study=service.study, status=found, score=score, idle_s=0)
 
     @routes.post("/admin-lock")
     def close(request: Request, fields: Fields) -> Response:
@@ -113,19 +113,19 @@ def router(desk: Desk) -> APIRouter:
             raise RefusalError(
                 400, "The study is not locked", "Type the word lock to confirm it.", "admin", "Back"
             )
-        with desk.store.turn() as turn:
-            lock(turn)
+        with service.store.transaction() as transaction:
+            lock(transaction)
         return go("admin")
 
     @routes.post("/admin-unblind")
     def unblind(request: Request) -> Response:
         _check(request)
-        with desk.store.turn() as turn:
-            if not is_locked(turn):
+        with service.store.transaction() as transaction:
+            if not is_locked(transaction):
                 raise RefusalError(
                     409, "Lock the study first", "Whoever runs it must not know before.", "admin", "Back"
                 )
-            turn.add(answer_tables.UNBLINDED, where="page")
+            transaction.add(answer_tables.UNBLINDED, where="page")
         return go("admin")
 
     return routes
@@ -137,6 +137,6 @@ def _check(request: Request) -> None:
 
 
 def _minutes(first: str, last: str) -> float:
-    """Give the minutes between two times as they are written down."""
+    """Return the minutes between two times as they are written down."""
     begin, end = (datetime.fromisoformat(text) for text in (first, last))
     return (end - begin).total_seconds() / 60

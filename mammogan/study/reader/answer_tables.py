@@ -10,7 +10,7 @@ from typing import Any
 
 from mammogan.study.questions import QUESTIONS
 from mammogan.study.reader.reading_plan import Pair, Plan
-from mammogan.study.web.answer_store import Tables, View
+from mammogan.study.web.answer_store import Snapshot, Tables
 from mammogan.study.web.event_journal import ERASED, Event
 
 ENROLLED, DESCRIBED, DISPLAYED, READY, ANSWERED = "enrolled", "described", "displayed", "ready", "answered"
@@ -74,7 +74,7 @@ TABLES = Tables(_schema, _apply)
 
 
 @dataclass(frozen=True)
-class Standing:
+class ParticipantState:
     """Where a participant is: the row of the table, and what was answered, side and confidence by trial."""
 
     row: sqlite3.Row
@@ -104,27 +104,27 @@ class Standing:
         return "ready" if practised and left[0].trial > 0 and not self.row["ready"] else "pair"
 
 
-def standing(view: View, participant: str) -> Standing | None:
+def participant_state(snapshot: Snapshot, participant: str) -> ParticipantState | None:
     """Look up where a participant is; None if there is no such participant."""
-    row = view.row("SELECT * FROM participants WHERE participant = ?", participant)
+    row = snapshot.row("SELECT * FROM participants WHERE participant = ?", participant)
     if row is None:
         return None
-    rows = view.rows("SELECT trial, side, confidence FROM answers WHERE participant = ?", participant)
-    return Standing(row, {r["trial"]: (r["side"], r["confidence"]) for r in rows})
+    rows = snapshot.rows("SELECT trial, side, confidence FROM answers WHERE participant = ?", participant)
+    return ParticipantState(row, {r["trial"]: (r["side"], r["confidence"]) for r in rows})
 
 
-def is_locked(view: View) -> bool:
+def is_locked(snapshot: Snapshot) -> bool:
     """Whether the study takes no more answers."""
-    return view.value("SELECT 1 FROM marks WHERE kind = ?", LOCKED) is not None
+    return snapshot.value("SELECT 1 FROM marks WHERE kind = ?", LOCKED) is not None
 
 
-def next_number(view: View, first: int, count: int) -> int | None:
-    """Give the number of the next participant, of `count` from `first` on; that of an erased one never again.
+def next_number(snapshot: Snapshot, first: int, count: int) -> int | None:
+    """Return the next participant's number, of `count` from `first` on; that of an erased one never again.
 
     None if all were given.
     """
     used = "SELECT number FROM participants UNION SELECT number FROM erased"
     inside = "number >= ? AND number < ?"
-    most: Any = view.value(f"SELECT max(number) FROM ({used}) WHERE {inside}", first, first + count)  # noqa: S608
+    most: Any = snapshot.value(f"SELECT max(number) FROM ({used}) WHERE {inside}", first, first + count)  # noqa: S608
     number = first if most is None else int(most) + 1
     return number if number < first + count else None

@@ -24,7 +24,7 @@ from mammogan.study.reader.study_folder import (
     load_study,
 )
 from mammogan.study.reader.study_secret import Secret
-from mammogan.study.web.answer_store import JOURNAL, Store
+from mammogan.study.web.answer_store import JOURNAL, AnswerStore
 from mammogan.study.web.event_journal import ERASED, Event, whole_lines
 from mammogan.study.web.image_store import INDEX, PIXELS
 
@@ -52,7 +52,7 @@ PYTHONPATH=app exec venv/bin/python -c 'from mammogan.cli import main; main()' s
 """
 
 
-def pack(folder: Path, store: Store, out: Path) -> Numbers:
+def pack(folder: Path, store: AnswerStore, out: Path) -> Numbers:
     """Write a pack of the study in `folder` to the new folder `out`; its participants get numbers of its own.
 
     Raises
@@ -64,14 +64,14 @@ def pack(folder: Path, store: Store, out: Path) -> Numbers:
         raise ConfigError(f"'{out}' is there already: a pack may hold answers, and is never written over.")
     if (folder / PACK).exists():
         raise ConfigError(f"'{folder}' is itself a pack: make packs of the study that it came from.")
-    with store.turn() as turn:
-        if is_locked(turn):
+    with store.transaction() as transaction:
+        if is_locked(transaction):
             raise ConfigError(f"The study '{folder}' is locked: nobody can take part any more.")
-        packs = turn.value("SELECT count(*) FROM marks WHERE kind = ?", answer_tables.PACKED)
+        packs = transaction.value("SELECT count(*) FROM marks WHERE kind = ?", answer_tables.PACKED)
         own = Numbers()
         numbers = Numbers(first=own.count * (packs + 1), count=own.count)
         # First the event: numbers that were given out are never given again, whatever becomes of the folder.
-        turn.add(answer_tables.PACKED, first=numbers.first)
+        transaction.add(answer_tables.PACKED, first=numbers.first)
     with replacing_folder(out) as made:
         made.chmod(0o700)
         study = made / "study"
@@ -85,7 +85,7 @@ def pack(folder: Path, store: Store, out: Path) -> Numbers:
     return numbers
 
 
-def merge(folder: Path, store: Store, packs: Iterable[Path]) -> int:
+def merge(folder: Path, store: AnswerStore, packs: Iterable[Path]) -> int:
     """Bring the answers of packs home, each once however often; give how many events are new.
 
     Raises
@@ -95,8 +95,8 @@ def merge(folder: Path, store: Store, packs: Iterable[Path]) -> int:
     DataError
         If a folder is no pack, or of another study.
     """
-    with store.turn() as turn:
-        if is_locked(turn):
+    with store.transaction() as transaction:
+        if is_locked(transaction):
             raise ConfigError(f"The study '{folder}' is locked: merge before locking.")
         mine, found = load_study(folder), list[Event]()
         for path in packs:
@@ -113,7 +113,7 @@ def merge(folder: Path, store: Store, packs: Iterable[Path]) -> int:
 
 
 def _write_app(out: Path) -> None:
-    """Copy this program beside the study, and say what it needs at the versions that run here."""
+    """Copy this program beside the study, and list what it needs at the versions that are installed."""
     source = Path(__file__).parents[2]
     app = out / "app" / "mammogan"
     shutil.copytree(source, app, ignore=shutil.ignore_patterns("__pycache__"))

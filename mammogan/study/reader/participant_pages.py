@@ -10,9 +10,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from mammogan.study.questions import QUESTIONS
-from mammogan.study.reader.answer_tables import Standing
+from mammogan.study.reader.answer_tables import ParticipantState
 from mammogan.study.reader.study_folder import retention
-from mammogan.study.reader.study_service import CLOSED, Desk
+from mammogan.study.reader.study_service import CLOSED, StudyService
 from mammogan.study.web.auth import new_token
 from mammogan.study.web.web_app import NOT_FOUND, Fields, RefusalError, go, page
 
@@ -30,14 +30,14 @@ WRONG_CODE = RefusalError(
 
 
 class Pages:
-    """The answers to a participant's requests at `desk`."""
+    """The answers to a participant's requests at `service`."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._cookie = f"reading-{sha256(desk.study.study_id.encode()).hexdigest()[:8]}"
+    def __init__(self, service: StudyService) -> None:
+        self._service = service
+        self._cookie = f"reading-{sha256(service.study.study_id.encode()).hexdigest()[:8]}"
 
     def router(self) -> APIRouter:
-        """Give the routes."""
+        """Return the routes."""
         routes = APIRouter()
         gets: dict[str, Callable[..., Any]] = {
             "/": self.home,
@@ -68,12 +68,12 @@ class Pages:
 
     def where_one_is(self, request: Request) -> Response:
         """Show the page that is due, under no other address than its own."""
-        due, here = self._due(request)
+        due, state = self._due(request)
         if request.url.path != f"/{due}":
             return go(due)
-        if self._desk.is_locked and due != "thanks":
+        if self._service.is_locked and due != "thanks":
             raise CLOSED
-        return self._show(due, **getattr(self, f"_{due}")(here))
+        return self._show(due, **getattr(self, f"_{due}")(state))
 
     def agree(self, request: Request, fields: Fields) -> Response:
         """Enrol who has agreed."""
@@ -82,37 +82,42 @@ class Pages:
             return go(due)
         if fields.get("agree") != "yes":
             raise RefusalError(400, "Your consent is needed", "Without it we may not keep your answers.")
-        who = self._desk.enrol(fields.get("form") or new_token(), fields.get("code", ""))
+        who = self._service.enrol(fields.get("form") or new_token(), fields.get("code", ""))
         answer = go("./")
-        lifetime = None if self._desk.kiosk else DAYS_30_S
+        lifetime = None if self._service.kiosk else DAYS_30_S
         answer.set_cookie(
-            self._cookie, self._desk.secret.session(who), lifetime, httponly=True, samesite="lax", path=None
+            self._cookie,
+            self._service.secret.session(who),
+            lifetime,
+            httponly=True,
+            samesite="lax",
+            path=None,
         )
         return answer
 
     def describe(self, request: Request, fields: Fields) -> Response:
         """Take the answers to the questions about oneself."""
-        self._desk.describe(self._who(request), fields)
+        self._service.describe(self._who(request), fields)
         return go("./")
 
     def display(self, request: Request, fields: Fields) -> Response:
         """Take what is seen of the steps of grey."""
-        self._desk.display(self._who(request), fields)
+        self._service.display(self._who(request), fields)
         return go("./")
 
     def ready(self, request: Request, fields: Fields) -> Response:
         """Take that practice is over."""
-        self._desk.ready(self._who(request))
+        self._service.ready(self._who(request))
         return go("pair")
 
     def answer(self, request: Request, fields: Fields) -> Response:
         """Take the answer to a pair, and lead to the next."""
-        self._desk.answer(self._who(request), fields)
+        self._service.answer(self._who(request), fields)
         return go(self._due(request)[0])
 
     def picture(self, request: Request, name: str) -> Response:
         """Send a picture's grey bytes."""
-        content = self._desk.picture(self._who(request), name)
+        content = self._service.picture(self._who(request), name)
         if content is None:
             raise NOT_FOUND
         return Response(content, media_type="application/octet-stream")
@@ -123,12 +128,12 @@ class Pages:
 
     def erase(self, fields: Fields) -> Response:
         """Erase everything of a code."""
-        if not self._desk.erase(fields.get("code", "")):
+        if not self._service.erase(fields.get("code", "")):
             raise WRONG_CODE
         return self._left("erased")
 
     def erased(self) -> Response:
-        """Say that all is gone."""
+        """Return that all is gone."""
         return self._show("erased")
 
     def leave(self) -> Response:
@@ -136,11 +141,11 @@ class Pages:
         return self._left("./")
 
     def _who(self, request: Request) -> str:
-        return self._desk.secret.participant(request.cookies.get(self._cookie, ""))
+        return self._service.secret.participant(request.cookies.get(self._cookie, ""))
 
-    def _due(self, request: Request) -> tuple[str, Standing | None]:
-        here = self._desk.standing(self._who(request))
-        return (here.page if here else "consent"), here
+    def _due(self, request: Request) -> tuple[str, ParticipantState | None]:
+        state = self._service.state(self._who(request))
+        return (state.page if state else "consent"), state
 
     def _left(self, to: str) -> Response:
         answer = go(to)
@@ -148,39 +153,39 @@ class Pages:
         return answer
 
     def _show(self, name: str, **values: Any) -> Response:
-        kiosk = self._desk.kiosk
-        return page(f"reader_{name}.html", study=self._desk.study, idle_s=IDLE_S if kiosk else 0, **values)
+        kiosk = self._service.kiosk
+        return page(f"reader_{name}.html", study=self._service.study, idle_s=IDLE_S if kiosk else 0, **values)
 
-    def _consent(self, here: None) -> dict[str, Any]:
-        consent = self._desk.study.consent
+    def _consent(self, state: None) -> dict[str, Any]:
+        consent = self._service.study.consent
         return {
             "form": new_token(),
             "until": retention(consent.retain_until),
-            "sha256": self._desk.study.consent_sha256,
+            "sha256": self._service.study.consent_sha256,
         }
 
-    def _questions(self, here: Standing) -> dict[str, Any]:
-        return {"questions": QUESTIONS.values(), "code": self._code(here)}
+    def _questions(self, state: ParticipantState) -> dict[str, Any]:
+        return {"questions": QUESTIONS.values(), "code": self._code(state)}
 
-    def _display(self, here: Standing) -> dict[str, Any]:
+    def _display(self, state: ParticipantState) -> dict[str, Any]:
         return {"steps": [round(255 * step / 17) for step in range(18)]}
 
-    def _ready(self, here: Standing) -> dict[str, Any]:
+    def _ready(self, state: ParticipantState) -> dict[str, Any]:
         return {}
 
-    def _pair(self, here: Standing) -> dict[str, Any]:
-        """Say of the current pair what does not depend on which picture is which."""
-        who, pairs = here.row["participant"], here.pairs
+    def _pair(self, state: ParticipantState) -> dict[str, Any]:
+        """Return of the current pair what does not depend on which picture is which."""
+        who, pairs = state.row["participant"], state.pairs
         return {
             "trial": pairs[0].trial,
-            "practice": sum(pair.trial < 0 for pair in here.plan.pairs),
-            "now": self._desk.names(who, pairs[0]),
-            "next": self._desk.names(who, pairs[1]) if len(pairs) > 1 else {"left": "", "right": ""},
-            "size": self._desk.bank.index,
+            "practice": sum(pair.trial < 0 for pair in state.plan.pairs),
+            "now": self._service.names(who, pairs[0]),
+            "next": self._service.names(who, pairs[1]) if len(pairs) > 1 else {"left": "", "right": ""},
+            "size": self._service.image_store.index,
         }
 
-    def _thanks(self, here: Standing) -> dict[str, Any]:
-        return {"code": self._code(here)}
+    def _thanks(self, state: ParticipantState) -> dict[str, Any]:
+        return {"code": self._code(state)}
 
-    def _code(self, here: Standing) -> str:
-        return self._desk.secret.erasure_code(here.row["participant"])
+    def _code(self, state: ParticipantState) -> str:
+        return self._service.secret.erasure_code(state.row["participant"])

@@ -32,7 +32,7 @@ class Pair(Settings):
     synthetic_side: Side
 
     def shown(self, side: Side) -> str:
-        """Give the key of the picture on a side."""
+        """Return the key of the picture on a side."""
         return self.synthetic if side == self.synthetic_side else self.real
 
 
@@ -48,14 +48,14 @@ class Plan(Settings):
         return hashlib.sha256(canonical_json(self.model_dump(mode="json")).encode()).hexdigest()
 
     def at(self, trial: int) -> Pair | None:
-        """Give the pair of a trial, if it is in the plan."""
+        """Return the pair of a trial, if it is in the plan."""
         return next((pair for pair in self.pairs if pair.trial == trial), None)
 
 
 def plans(
     seed: int, pictures: Iterable[Picture], pairs_per_view: int, practice_per_view: int
 ) -> Iterator[Plan]:
-    """Give the plans of participants 0, 1, 2 ... without end.
+    """Return the plans of participants 0, 1, 2 ... without end.
 
     Within a pair the view is the same, and the laterality if both pictures know theirs. No participant sees a
     picture twice. From one to the next those come first that were shown least: exposure is even to one, for

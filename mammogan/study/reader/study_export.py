@@ -15,9 +15,9 @@ from mammogan.errors import ConfigError
 from mammogan.files import write
 from mammogan.study.analysis.codebook import trial_columns
 from mammogan.study.questions import QUESTIONS
-from mammogan.study.reader.answer_tables import is_locked, standing
+from mammogan.study.reader.answer_tables import is_locked, participant_state
 from mammogan.study.reader.study_folder import STUDY, SUMS, Study
-from mammogan.study.web.answer_store import View
+from mammogan.study.web.answer_store import Snapshot
 
 Row = Mapping[str, object]
 
@@ -38,16 +38,16 @@ def participant_columns() -> dict[str, str]:
     }
 
 
-def tables(study: Study, view: View) -> dict[str, str]:
-    """Give trials.csv, participants.csv and codebook.md as texts."""
+def tables(study: Study, snapshot: Snapshot) -> dict[str, str]:
+    """Return trials.csv, participants.csv and codebook.md as texts."""
     return {
-        "trials.csv": _csv(trial_columns(), _trials(study, view)),
-        "participants.csv": _csv(participant_columns(), _participants(view)),
+        "trials.csv": _csv(trial_columns(), _trials(study, snapshot)),
+        "participants.csv": _csv(participant_columns(), _participants(snapshot)),
         "codebook.md": codebook(),
     }
 
 
-def write_tables(folder: Path, out: Path, study: Study, view: View) -> None:
+def write_tables(folder: Path, out: Path, study: Study, snapshot: Snapshot) -> None:
     """Write the tables into `out`, with the study's own file and checksums beside them.
 
     Raises
@@ -55,7 +55,7 @@ def write_tables(folder: Path, out: Path, study: Study, view: View) -> None:
     ConfigError
         If `out` holds something else than an earlier export.
     """
-    made = tables(study, view)
+    made = tables(study, snapshot)
     others = {path.name for path in out.iterdir()} - {*made, STUDY, SUMS} if out.exists() else set()
     if others:
         raise ConfigError(f"'{out}' holds '{min(others)}', which no export wrote: give another folder.")
@@ -66,22 +66,24 @@ def write_tables(folder: Path, out: Path, study: Study, view: View) -> None:
 
 
 def codebook() -> str:
-    """Say what every column means, as Markdown."""
-    parts = ["# Codebook", "", "An empty cell is unknown, or not told before the study is locked."]
+    """Return what every column means, as Markdown."""
+    parts = ["# Codebook", "", "An empty cell is unknown, or not exported before the study is locked."]
     for name, columns in {"trials.csv": trial_columns(), "participants.csv": participant_columns()}.items():
         parts += ["", f"## {name}", "", "| column | meaning |", "|---|---|"]
         parts += [f"| `{column}` | {meaning} |" for column, meaning in columns.items()]
     return "\n".join([*parts, ""])
 
 
-def _trials(study: Study, view: View) -> Iterator[Row]:
-    told, columns = is_locked(view), trial_columns()
-    for row in view.rows("SELECT participant FROM participants ORDER BY number, participant"):
-        here = standing(view, row["participant"])
-        assert here is not None
-        given = view.rows("SELECT * FROM answers WHERE participant = ? ORDER BY trial", row["participant"])
+def _trials(study: Study, snapshot: Snapshot) -> Iterator[Row]:
+    unblinded, columns = is_locked(snapshot), trial_columns()
+    for row in snapshot.rows("SELECT participant FROM participants ORDER BY number, participant"):
+        state = participant_state(snapshot, row["participant"])
+        assert state is not None
+        given = snapshot.rows(
+            "SELECT * FROM answers WHERE participant = ? ORDER BY trial", row["participant"]
+        )
         for answer in given:
-            pair = here.plan.at(answer["trial"])
+            pair = state.plan.at(answer["trial"])
             if pair is None or pair.trial < 0:
                 continue
             hidden = {
@@ -93,24 +95,25 @@ def _trials(study: Study, view: View) -> Iterator[Row]:
             }
             yield {
                 **{name: answer[name] for name in answer.keys() if name in columns},  # noqa: SIM118 - a Row
-                **{name: here.row[name] for name in QUESTIONS},
+                **{name: state.row[name] for name in QUESTIONS},
                 "study_id": study.study_id,
                 "study_version": study.study_version,
-                "plan_hash": here.row["plan_hash"],
+                "plan_hash": state.row["plan_hash"],
                 "view": pair.view,
                 "answer_side": answer["side"],
                 "t_utc": answer["t"],
-                **(hidden if told else {}),
+                **(hidden if unblinded else {}),
             }
 
 
-def _participants(view: View) -> Iterator[Row]:
-    for row in view.rows("SELECT participant FROM participants ORDER BY number, participant"):
-        here = standing(view, row["participant"])
-        assert here is not None
-        said = {name: here.row[name] for name in participant_columns() if name in here.row.keys()}  # noqa: SIM118 - a Row
-        answered = sum(trial > 0 for trial in here.answered)
-        yield {**said, "answered": answered, "complete": int(here.page == "thanks")}
+def _participants(snapshot: Snapshot) -> Iterator[Row]:
+    for row in snapshot.rows("SELECT participant FROM participants ORDER BY number, participant"):
+        state = participant_state(snapshot, row["participant"])
+        assert state is not None
+        columns = state.row.keys()
+        known = {name: state.row[name] for name in participant_columns() if name in columns}
+        answered = sum(trial > 0 for trial in state.answered)
+        yield {**known, "answered": answered, "complete": int(state.page == "thanks")}
 
 
 def _csv(columns: Sequence[str] | Mapping[str, str], rows: Iterator[Row]) -> str:

@@ -16,8 +16,7 @@ from mammogan.study.reader.reading_plan import Plans, plans
 from mammogan.study.reader.study_secret import Secret
 from mammogan.study.reader.study_settings import Consent, StudyFile
 from mammogan.study.web.answer_store import now
-from mammogan.study.web.frozen_record import load_record
-from mammogan.study.web.image_store import Index, checksums
+from mammogan.study.web.image_store import Index, checksums, load_record
 
 STUDY, SECRET, CODES, SUMS, PACK = (
     "study.json",
@@ -61,7 +60,7 @@ class Study(Settings):
         return hashlib.sha256(canonical_json(self.consent.model_dump(mode="json")).encode()).hexdigest()
 
     def plans(self, index: Index) -> Plans:
-        """Give the participants' plans.
+        """Return the participants' plans.
 
         Raises
         ------
@@ -152,7 +151,7 @@ def load_secret(folder: Path) -> Secret:
 
 
 def load_numbers(folder: Path) -> Numbers:
-    """Read which participants' numbers are given here: those of a pack, or the study's own.
+    """Read which participants' numbers may be given out: those of a pack, or the study's own.
 
     Raises
     ------

@@ -23,19 +23,19 @@ class Secret(Settings):
         return cls(key=key or new_token(), reader=new_token(), admin=new_token())
 
     def erasure_code(self, participant: str) -> str:
-        """Give the code by which a participant can have everything erased."""
+        """Return the code by which a participant can have everything erased."""
         return _code(self.key, "erase", participant)
 
     def invitation(self, number: int) -> str:
-        """Give the invitation code of a number."""
+        """Return the invitation code of a number."""
         return _code(self.key, "invitation", number)
 
     def session(self, participant: str) -> str:
-        """Give the cookie by which a participant's browser is known."""
+        """Return the cookie by which a participant's browser is known."""
         return f"{participant}.{sealed(self.key, 'session', participant)}"
 
     def participant(self, session: str) -> str:
-        """Give the participant of a cookie, an empty text if it was not made here."""
+        """Return the participant of a cookie, an empty text if this study did not make it."""
         who = session.partition(".")[0]
         return who if same(session, self.session(who)) else ""
 

@@ -1,4 +1,4 @@
-"""The desk that participants come to: who may do what at which moment, and what is kept of it."""
+"""The service that participants use: who may do what at which moment, and what is kept of it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from mammogan import __version__
 from mammogan.study.form_fields import number, one_of, plain_text
 from mammogan.study.questions import QUESTIONS
 from mammogan.study.reader import answer_tables
-from mammogan.study.reader.answer_tables import Standing, is_locked, next_number, standing
+from mammogan.study.reader.answer_tables import ParticipantState, is_locked, next_number, participant_state
 from mammogan.study.reader.reading_plan import SIDES, Pair
 from mammogan.study.reader.study_folder import load_numbers, load_secret, load_study
 from mammogan.study.reader.study_secret import Secret, which
-from mammogan.study.web.answer_store import Store, Turn
+from mammogan.study.web.answer_store import AnswerStore, Transaction
 from mammogan.study.web.auth import same
-from mammogan.study.web.image_store import Bank
+from mammogan.study.web.image_store import ImageStore
 from mammogan.study.web.web_app import RefusalError
 
 SEEN = ("yes", "no", "unsure")
@@ -29,7 +29,7 @@ BOUNDS = {
     "max_zoom_r": 100,
     "dpr": 20,
 }
-"""What a browser may tell at most; what is more, or no number, is dropped: no answer is lost by its log."""
+"""The most that a browser may report; what is more, or no number, is dropped: no answer is lost by it."""
 CLOSED = RefusalError(
     409,
     "The study is closed",
@@ -46,7 +46,7 @@ ANOTHER = RefusalError(
 )
 
 
-class Desk:
+class StudyService:
     """A study that is being served from `folder`.
 
     Raises
@@ -60,22 +60,22 @@ class Desk:
     def __init__(self, folder: Path, *, kiosk: bool = False) -> None:
         self.folder, self.kiosk = folder, kiosk
         self.study, self.secret, self._numbers = load_study(folder), load_secret(folder), load_numbers(folder)
-        self.bank = Bank(folder)
-        self._plans = self.study.plans(self.bank.index)
-        self._records = {picture.key: number for number, picture in enumerate(self.bank.pictures)}
+        self.image_store = ImageStore(folder)
+        self._plans = self.study.plans(self.image_store.index)
+        self._records = {picture.key: number for number, picture in enumerate(self.image_store.pictures)}
         self._invitations = [self.secret.invitation(number) for number in range(self.study.codes)]
-        self.store = Store(folder, answer_tables.TABLES)
+        self.store = AnswerStore(folder, answer_tables.TABLES)
 
-    def standing(self, participant: str) -> Standing | None:
-        """Look up where a participant is."""
-        with self.store.turn() as turn:
-            return standing(turn, participant) if participant else None
+    def state(self, participant: str) -> ParticipantState | None:
+        """Return where a participant is; None if there is no such participant."""
+        with self.store.transaction() as transaction:
+            return participant_state(transaction, participant) if participant else None
 
     @property
     def is_locked(self) -> bool:
         """Whether no more answers are taken."""
-        with self.store.turn() as turn:
-            return is_locked(turn)
+        with self.store.transaction() as transaction:
+            return is_locked(transaction)
 
     def enrol(self, form: str, code: str) -> str:
         """Enrol somebody who has agreed, or find him again by the same form or invitation code.
@@ -85,8 +85,8 @@ class Desk:
         RefusalError
             If the code is none of ours, or no place is left.
         """
-        with self.store.turn() as turn:
-            again = turn.value("SELECT participant FROM participants WHERE form = ?", form)
+        with self.store.transaction() as transaction:
+            again = transaction.value("SELECT participant FROM participants WHERE form = ?", form)
             if again:
                 return str(again)
             invitation = which(self._invitations, code) if self.study.codes else None
@@ -99,16 +99,18 @@ class Desk:
                     label="Enter it again",
                 )
             if invitation is not None:
-                again = turn.value("SELECT participant FROM participants WHERE invitation = ?", invitation)
+                again = transaction.value(
+                    "SELECT participant FROM participants WHERE invitation = ?", invitation
+                )
                 if again:
                     return str(again)
-            if is_locked(turn):
+            if is_locked(transaction):
                 raise CLOSED
-            number = next_number(turn, self._numbers.first, self._numbers.count)
+            number = next_number(transaction, self._numbers.first, self._numbers.count)
             if number is None:
                 raise FULL
             plan, participant = self._plans[number], secrets.token_hex(5)
-            turn.add(
+            transaction.add(
                 answer_tables.ENROLLED,
                 participant=participant,
                 number=number,
@@ -122,12 +124,12 @@ class Desk:
             return participant
 
     def describe(self, participant: str, fields: Mapping[str, str]) -> None:
-        """Keep what somebody tells about himself, once."""
+        """Store the answers to the questions about oneself, once."""
         answers = {q.name: q.from_form(fields.get(q.name, "")) for q in QUESTIONS.values()}
         self._step(participant, "questions", answer_tables.DESCRIBED, answers)
 
     def display(self, participant: str, fields: Mapping[str, str]) -> None:
-        """Keep whether the darkest and the lightest steps of grey are seen on this display."""
+        """Store whether the darkest and the lightest steps of grey are seen on this display."""
         seen = {name: one_of(fields.get(name, ""), SEEN) for name in ("sees_dark", "sees_light")}
         self._step(participant, "display", answer_tables.DISPLAYED, seen)
 
@@ -136,26 +138,26 @@ class Desk:
         self._step(participant, "ready", answer_tables.READY, {})
 
     def answer(self, participant: str, fields: Mapping[str, str]) -> None:
-        """Keep the answer to the current pair; the same answer once more is the retry of a browser.
+        """Store the answer to the current pair; the same answer once more is the retry of a browser.
 
         Raises
         ------
         RefusalError
             If it is no answer, to another pair than the current one, or comes after the study was locked.
         """
-        with self.store.turn() as turn:
-            here = standing(turn, participant)
+        with self.store.transaction() as transaction:
+            state = participant_state(transaction, participant)
             trial, side = fields.get("trial", ""), fields.get("side", "")
-            if here is None or side not in SIDES or not re.fullmatch(r"-?\d{1,4}", trial):
+            if state is None or side not in SIDES or not re.fullmatch(r"-?\d{1,4}", trial):
                 raise RefusalError(400, "No side was chosen", "Please choose left or right.", link="pair")
             confidence = one_of(fields.get("confidence", ""), "12345")
-            if here.answered.get(int(trial)) == (side, confidence):
+            if state.answered.get(int(trial)) == (side, confidence):
                 return
-            if is_locked(turn):
+            if is_locked(transaction):
                 raise CLOSED
-            if here.page != "pair" or here.pairs[0].trial != int(trial):
+            if state.page != "pair" or state.pairs[0].trial != int(trial):
                 raise ANOTHER
-            turn.add(
+            transaction.add(
                 answer_tables.ANSWERED,
                 participant=participant,
                 trial=int(trial),
@@ -168,16 +170,16 @@ class Desk:
             )
 
     def erase(self, code: str) -> bool:
-        """Erase everything of the participant with this erasure code; say whether there was one."""
+        """Erase everything of the participant with this erasure code; return whether there was one."""
         return erase(self.store, self.secret, code)
 
     def picture(self, participant: str, name: str) -> bytes | None:
-        """Give a picture of the participant's current pair, or of the one that follows."""
-        here = self.standing(participant)
-        for pair in here.pairs[:2] if here else []:
+        """Return a picture of the participant's current pair, or of the one that follows."""
+        state = self.state(participant)
+        for pair in state.pairs[:2] if state else []:
             for side in SIDES:
                 if same(name, self.secret.picture(participant, pair.trial, side)):
-                    return self.bank.read(self._records[pair.shown(side)])
+                    return self.image_store.read(self._records[pair.shown(side)])
         return None
 
     def names(self, participant: str, pair: Pair) -> dict[str, str]:
@@ -185,28 +187,28 @@ class Desk:
         return {side: self.secret.picture(participant, pair.trial, side) for side in SIDES}
 
     def _step(self, participant: str, page: str, kind: str, facts: Mapping[str, str]) -> None:
-        """Keep a step that is taken once; a page that is sent again, or too early, changes nothing."""
-        with self.store.turn() as turn:
-            here = standing(turn, participant)
-            if here is None or here.page != page:
+        """Store a step that is taken once; a page that is sent again, or too early, changes nothing."""
+        with self.store.transaction() as transaction:
+            state = participant_state(transaction, participant)
+            if state is None or state.page != page:
                 return
-            if is_locked(turn):
+            if is_locked(transaction):
                 raise CLOSED
-            turn.add(kind, participant=participant, **facts)
+            transaction.add(kind, participant=participant, **facts)
 
 
-def lock(turn: Turn) -> bool:
-    """Take no more answers; say whether any were taken until now."""
-    if is_locked(turn):
+def lock(transaction: Transaction) -> bool:
+    """Close the study to answers; return whether it was open until now."""
+    if is_locked(transaction):
         return False
-    turn.add(answer_tables.LOCKED, app_version=__version__)
+    transaction.add(answer_tables.LOCKED, app_version=__version__)
     return True
 
 
-def erase(store: Store, secret: Secret, code: str) -> bool:
-    """Erase everything of the participant with this erasure code; say whether there was one."""
-    with store.turn() as turn:
-        rows = turn.rows("SELECT participant, number FROM participants")
+def erase(store: AnswerStore, secret: Secret, code: str) -> bool:
+    """Erase everything of the participant with this erasure code; return whether there was one."""
+    with store.transaction() as transaction:
+        rows = transaction.rows("SELECT participant, number FROM participants")
         found = which([secret.erasure_code(row["participant"]) for row in rows], code)
         if found is None:
             return False

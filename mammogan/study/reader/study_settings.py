@@ -29,7 +29,7 @@ class About(Settings):
     """What the study is called, and its design.
 
     `margin` is of the equivalence test: readers who are right in less than half and more than half by no more
-    than this are as good as guessing. It is fixed here, before anybody has read. `seed` decides every plan.
+    than this are as good as guessing. It is fixed before anybody has read. `seed` decides every plan.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")] = "reader-study"

@@ -106,7 +106,7 @@ def agreement(first: Sequence[bool], second: Sequence[bool], seed: int = 0) -> A
 
 
 def _kappas(cells: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Give Cohen's kappa of each row of counts; NaN where both call all images alike."""
+    """Return Cohen's kappa of each row of counts; NaN where both call all images alike."""
     both, first, second, neither = (cells / cells.sum(axis=1, keepdims=True)).T
     expected = (both + first) * (both + second) + (second + neither) * (first + neither)
     with np.errstate(invalid="ignore", divide="ignore"):

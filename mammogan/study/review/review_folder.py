@@ -14,8 +14,7 @@ from mammogan.study.review.review_plan import Plan, plan
 from mammogan.study.review.review_settings import Artefact, ReviewFile
 from mammogan.study.web.answer_store import now
 from mammogan.study.web.auth import new_token, sealed
-from mammogan.study.web.frozen_record import Record, load_record
-from mammogan.study.web.image_store import Index
+from mammogan.study.web.image_store import Index, Record, load_record
 
 REVIEW, SECRET = "review.json", "secret.json"
 
@@ -46,7 +45,7 @@ class Review(Settings):
         return tuple(artefact.name for artefact in self.artefacts)
 
     def plan(self, index: Index) -> Plan:
-        """Give the reviewers' series.
+        """Return the reviewers' series.
 
         Raises
         ------

@@ -13,11 +13,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mammogan.pages import html_helpers
-from mammogan.pages.figure_style import INK, LINE, MUTED, REAL, SYNTHETIC, dress, inlined, svg
+from mammogan.pages.figure_style import INK, LINE, MUTED, REAL, SYNTHETIC, inlined, style_axes, svg
 from mammogan.pages.html_helpers import Reading
 from mammogan.pages.image_sheet import png, sheet
 from mammogan.study.review.review_results import Results, Row, as_json
-from mammogan.study.web.image_store import Bank
+from mammogan.study.web.image_store import ImageStore
 
 JSON, PAGE, PRINT, RATES = "review.json", "index.html", "print.html", "rates.csv"
 SHOWN = 6
@@ -35,7 +35,7 @@ COLUMNS = {
 }
 
 
-def write_folder(found: Results, bank: Bank, out: Path) -> list[Path]:
+def write_folder(found: Results, image_store: ImageStore, out: Path) -> list[Path]:
     """Write every file of the report into `out`, whole or not at all; an older report there is replaced.
 
     Raises
@@ -46,22 +46,22 @@ def write_folder(found: Results, bank: Bank, out: Path) -> list[Path]:
     contents = {
         JSON: as_json(found),
         RATES: html_helpers.table(COLUMNS, _rows(found)),
-        PAGE: page(found, bank),
-        PRINT: page(found, bank, printed=True),
+        PAGE: page(found, image_store),
+        PRINT: page(found, image_store, printed=True),
     }
     return html_helpers.publish(out, RATES, contents)
 
 
-def page(found: Results, bank: Bank, printed: bool = False) -> str:
+def page(found: Results, image_store: ImageStore, printed: bool = False) -> str:
     """Write the report as one HTML page that needs nothing else; `printed` lays it out for A4."""
     kinds = [row for row in found.kinds if row.synthetic.hits or row.real.hits]
     return html_helpers.render(
         "review_report.html",
-        printed,
+        printed=printed,
         r=found,
         kinds=sorted(kinds, key=lambda row: -row.synthetic.hits - row.real.hits),
         figure=forest(found.views),
-        examples=_examples(found, bank),
+        examples=_examples(found, image_store),
         readings=_readings(found),
     )
 
@@ -85,7 +85,7 @@ def forest(rows: tuple[Row, ...]) -> str:
     axes.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=8.5, color=INK)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(0, max(0.02, most * 1.06))
-    dress(axes, x="share of images with an artefact, 95 % interval")
+    style_axes(axes, x="share of images with an artefact, 95 % interval")
     axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
@@ -95,10 +95,10 @@ def forest(rows: tuple[Row, ...]) -> str:
     return svg(figure)
 
 
-def _examples(found: Results, bank: Bank) -> list[tuple[str, int, str]]:
+def _examples(found: Results, image_store: ImageStore) -> list[tuple[str, int, str]]:
     """Show some synthetic images of each kind of artefact that any has: label, how many, picture."""
-    index, shown = bank.index, []
-    records = {picture.key: number for number, picture in enumerate(bank.pictures)}
+    index, shown = image_store.index, []
+    records = {picture.key: number for number, picture in enumerate(image_store.pictures)}
     for kind in found.review.artefacts:
         keys = [
             picture.key
@@ -109,7 +109,7 @@ def _examples(found: Results, bank: Bank) -> list[tuple[str, int, str]]:
             step = max(1, -(-index.height_px // EXAMPLE_PX))
             images = []
             for key in keys[:SHOWN]:
-                grey = np.frombuffer(bank.read(records[key]), np.uint8)
+                grey = np.frombuffer(image_store.read(records[key]), np.uint8)
                 image_HW = grey.reshape(index.height_px, index.width_px)[::step, ::step]
                 images.append((image_HW.astype(np.uint16) << 8).astype(np.uint16))
             shown.append((kind.label, len(keys), inlined(png(sheet(images, len(images))))))
@@ -142,20 +142,20 @@ def _readings(found: Results) -> dict[str, Reading]:
     overall = found.views[0]
     more = overall.excess
     if more is None:
-        said = "Nothing yet: images of one source were not looked at."
+        shows = "Nothing yet: images of one source were not looked at."
     elif more.low > 0:
-        said = (
+        shows = (
             f"Synthetic images have artefacts more often than real ones, by {100 * more.low:.1f} to "
             f"{100 * more.high:.1f} points."
         )
     else:
-        said = (
+        shows = (
             "No excess over real images is shown; one of up to "
             f"{100 * more.high:.1f} points remains possible."
         )
     return {
         "rates": Reading(
-            said,
+            shows,
             "Reviewers call something an artefact on real images, too: only the excess is the generator's. "
             "A rate depends on who looks and how closely, so rates of other studies are no yardstick.",
         ),

@@ -14,7 +14,7 @@ from mammogan.study.review.artefact_rates import Agreement, Excess, Rate, agreem
 from mammogan.study.review.review_folder import Review
 from mammogan.study.review.review_plan import Plan
 from mammogan.study.review.verdicts import Verdict, is_finished, undone, verdicts
-from mammogan.study.web.answer_store import View
+from mammogan.study.web.answer_store import Snapshot
 from mammogan.study.web.image_store import Index, Picture
 
 Rule = Literal["unanimous", "majority"]
@@ -68,13 +68,16 @@ class Results:
         return all(reviewer.is_finished for reviewer in self.reviewers)
 
 
-def results(review: Review, index: Index, plan: Plan, view: View) -> Results:
+def results(review: Review, index: Index, plan: Plan, snapshot: Snapshot) -> Results:
     """Compute everything from the verdicts that stand."""
-    given = verdicts(view)
+    given = verdicts(snapshot)
     by_picture: dict[str, dict[int, Verdict]] = {}
     for verdict in given:
         by_picture.setdefault(verdict.picture, {})[verdict.reviewer] = verdict
-    judged = {key: said.get(plan.owners[key], said[min(said)]).artefacts for key, said in by_picture.items()}
+    judged = {
+        key: by_reviewer.get(plan.owners[key], by_reviewer[min(by_reviewer)]).artefacts
+        for key, by_reviewer in by_picture.items()
+    }
     seen = [picture for picture in index.pictures if picture.key in judged]
     names = sorted({picture.view for picture in index.pictures})
     views = [_row("all views", seen, judged)]
@@ -85,17 +88,17 @@ def results(review: Review, index: Index, plan: Plan, view: View) -> Results:
     for number, description in enumerate(review.reviewers):
         own = {v.picture: v.artefacts for v in given if v.reviewer == number}
         row = _row(description, [pictures[key] for key in own], own)
-        facts = undone(view, number), is_finished(view, number)
+        facts = undone(snapshot, number), is_finished(snapshot, number)
         reviewers.append(Reviewer(description, len(own), len(plan.series[number]), *facts, row))
     pairs = []
     for one, other in combinations(range(len(review.reviewers)), 2):
-        both = [said for said in by_picture.values() if one in said and other in said]
-        first, second = ([bool(said[number].artefacts) for said in both] for number in (one, other))
+        both = [of_both for of_both in by_picture.values() if one in of_both and other in of_both]
+        first, second = ([bool(of_both[number].artefacts) for of_both in both] for number in (one, other))
         pairs.append((one + 1, other + 1, agreement(first, second)))
     return Results(review, tuple(views), tuple(kinds), tuple(reviewers), tuple(pairs), judged)
 
 
-def accepted(index: Index, plan: Plan, view: View, rule: Rule = "unanimous") -> list[str]:
+def accepted(index: Index, plan: Plan, snapshot: Snapshot, rule: Rule = "unanimous") -> list[str]:
     """List the synthetic images that were looked at and found clean, by their names in the pool.
 
     ``unanimous`` takes those in which nobody saw an artefact, ``majority`` those in which fewer than half of
@@ -106,13 +109,13 @@ def accepted(index: Index, plan: Plan, view: View, rule: Rule = "unanimous") -> 
     DataError
         If there is none.
     """
-    said: dict[str, list[bool]] = {}
-    for verdict in verdicts(view):
-        said.setdefault(verdict.picture, []).append(bool(verdict.artefacts))
+    verdicts_on: dict[str, list[bool]] = {}
+    for verdict in verdicts(snapshot):
+        verdicts_on.setdefault(verdict.picture, []).append(bool(verdict.artefacts))
     reviewers = len(plan.series)
     found = []
     for picture in index.pictures:
-        objections = said.get(picture.key, [])
+        objections = verdicts_on.get(picture.key, [])
         due = reviewers if picture.key in plan.shared else 1
         clean = not any(objections) if rule == "unanimous" else 2 * sum(objections) < len(objections)
         if picture.source == "synthetic" and len(objections) >= due and clean:
@@ -120,7 +123,7 @@ def accepted(index: Index, plan: Plan, view: View, rule: Rule = "unanimous") -> 
     if not found:
         raise DataError(
             "No synthetic image was accepted: none has all its verdicts and is clean. `mammogan review "
-            "status` tells how far the reviewers are."
+            "status` shows how far the reviewers are."
         )
     return sorted(found)
 

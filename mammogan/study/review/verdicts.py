@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-from mammogan.study.web.answer_store import Tables, View
+from mammogan.study.web.answer_store import Snapshot, Tables
 from mammogan.study.web.event_journal import Event
 
 JUDGED, UNDONE, FINISHED = "judged", "undone", "finished"
@@ -44,37 +44,37 @@ TABLES = Tables(lambda: _SCHEMA, _apply)
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one reviewer said of a picture: the kinds of artefacts seen, none if it is clean."""
+    """One reviewer's verdict on a picture: the kinds of artefacts seen, none if it is clean."""
 
     reviewer: int
     picture: str
     artefacts: tuple[str, ...]
 
 
-def verdicts(view: View) -> list[Verdict]:
-    """Give all verdicts that stand, by reviewer and in their order."""
-    rows = view.rows("SELECT reviewer, picture, artefacts FROM verdicts ORDER BY reviewer, position")
+def verdicts(snapshot: Snapshot) -> list[Verdict]:
+    """Return all verdicts that stand, by reviewer and in their order."""
+    rows = snapshot.rows("SELECT reviewer, picture, artefacts FROM verdicts ORDER BY reviewer, position")
     return [Verdict(row["reviewer"], row["picture"], tuple(row["artefacts"].split())) for row in rows]
 
 
-def judged(view: View, reviewer: int) -> int:
+def judged(snapshot: Snapshot, reviewer: int) -> int:
     """Count a reviewer's verdicts that stand; it is the position of the picture that is due."""
-    return int(view.value("SELECT count(*) FROM verdicts WHERE reviewer = ?", reviewer))
+    return int(snapshot.value("SELECT count(*) FROM verdicts WHERE reviewer = ?", reviewer))
 
 
-def said(view: View, reviewer: int, position: int) -> str | None:
-    """Give the kinds of artefacts that a verdict names, apart by blanks; None if there is none."""
-    found: str | None = view.value(
+def artefacts_at(snapshot: Snapshot, reviewer: int, position: int) -> str | None:
+    """Return the kinds of artefacts that a verdict names, apart by blanks; None if there is none."""
+    found: str | None = snapshot.value(
         "SELECT artefacts FROM verdicts WHERE reviewer = ? AND position = ?", reviewer, position
     )
     return found
 
 
-def undone(view: View, reviewer: int) -> int:
+def undone(snapshot: Snapshot, reviewer: int) -> int:
     """Count the verdicts that a reviewer took back."""
-    return int(view.value("SELECT count(*) FROM undone WHERE reviewer = ?", reviewer))
+    return int(snapshot.value("SELECT count(*) FROM undone WHERE reviewer = ?", reviewer))
 
 
-def is_finished(view: View, reviewer: int) -> bool:
+def is_finished(snapshot: Snapshot, reviewer: int) -> bool:
     """Whether a reviewer has ended the session."""
-    return view.value("SELECT 1 FROM finished WHERE reviewer = ?", reviewer) is not None
+    return snapshot.value("SELECT 1 FROM finished WHERE reviewer = ?", reviewer) is not None

@@ -1,17 +1,16 @@
 // One pair after the other on one page: the next pair's pictures are fetched while the current one is looked at,
 // and an answer that finds no server is sent again until it does. The server alone decides what comes next.
-import {Pane, Tones, bindTones, bytes, keyed, link} from "./viewer.js";
+import {Pictures, RETRY_MS, by, isOver, pause, post, say} from "./resend.js";
+import {Pane, Tones, bindTones, keyed, link} from "./viewer.js";
 
-const RETRY_MS = 1500;
-const by = (id) => document.getElementById(id);
-const main = by("pair"), form = by("answer"), alertLine = by("alert");
+const main = by("pair"), form = by("answer");
 const sides = ["left", "right"];
 const size = {height: Number(main.dataset.height), width: Number(main.dataset.width)};
 const tones = new Tones();
 const boxes = Object.fromEntries(sides.map((side) => [side, main.querySelector(`.pane[data-side=${side}]`)]));
 const panes = Object.fromEntries(sides.map((side) => [side, new Pane(boxes[side].querySelector("canvas"), size, tones)]));
 const both = sides.map((side) => panes[side]);
-const fetched = new Map();
+const pictures = new Pictures(size.height * size.width);
 let linked = false, clock = null, sending = false;
 let hand = matchMedia("(pointer: coarse)").matches ? "touch" : "mouse";
 
@@ -46,45 +45,33 @@ class Clock {
   keep() { sessionStorage.setItem(this.key, JSON.stringify([this.spent, this.unseen])); }
 }
 
-const fetchOnce = (url) => {
-  if (!fetched.has(url)) {
-    const coming = bytes(url, size.height * size.width);
-    coming.catch(() => fetched.delete(url));
-    fetched.set(url, coming);
-  }
-  return fetched.get(url);
-};
-
-const say = (text) => { alertLine.textContent = text; alertLine.hidden = !text; };
-const pause = (ms) => new Promise((done) => { setTimeout(done, ms); });
-
 async function showPair() {
   const {trial, left, right, nextLeft, nextRight} = main.dataset;
   clock = null;
   choose("");
   for (const side of sides) boxes[side].querySelector(".wait").hidden = false;
   for (const button of form.querySelectorAll("[data-choose]")) button.disabled = true;
-  let pictures = null;
-  for (let tries = 0; !pictures; tries += 1) {
+  let shown = null;
+  while (!shown) {
     try {
-      pictures = await Promise.all([fetchOnce(left), fetchOnce(right)]);
+      shown = await Promise.all([pictures.get(left), pictures.get(right)]);
     } catch (error) {
       if (main.dataset.trial !== trial) return;
-      if (/\(404\)|\(403\)/.test(error.message)) { location.reload(); await pause(10 * RETRY_MS); }
+      if (isOver(error)) { location.reload(); await pause(10 * RETRY_MS); }
       say("The images have not come yet. Trying again…");
       await pause(RETRY_MS);
     }
   }
   say("");
-  pictures.forEach((grey, index) => both[index].show(grey));
+  shown.forEach((grey, index) => both[index].show(grey));
   for (const side of sides) boxes[side].querySelector(".wait").hidden = true;
   for (const button of form.querySelectorAll("[data-choose]")) button.disabled = false;
   tones.set(127.5, 255, false);
   tones.changes = 0;
   clock = new Clock(trial);
   main.dataset.shown = trial;
-  for (const url of fetched.keys()) if (![left, right, nextLeft, nextRight].includes(url)) fetched.delete(url);
-  for (const url of [nextLeft, nextRight]) if (url) fetchOnce(url).catch(() => {});
+  pictures.keepOnly([left, right, nextLeft, nextRight]);
+  pictures.prefetch([nextLeft, nextRight]);
 }
 
 function choose(side) {
@@ -124,21 +111,14 @@ async function send() {
   const submit = form.querySelector("[type=submit]"), body = fields();
   submit.disabled = true;
   try {
-    for (;;) {
-      try {
-        const answer = await fetch(form.action, {method: "POST", body, credentials: "same-origin"});
-        if (answer.status < 500) { await follow(answer); return; }
-      } catch { /* nobody answers: the same again, which is kept once whatever became of the first */ }
-      say("No connection. Your answer is sent again until it arrives; please leave this page open.");
-      await pause(RETRY_MS);
-    }
+    await follow(await post(form.action, body, "answer"));
   } finally {
     [sending, submit.disabled] = [false, false];
   }
 }
 
 async function follow(answer) {
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const page = new DOMParser().parseFromString(answer.text, "text/html");
   const next = page.getElementById("pair");
   if (!answer.ok || !next) { location.replace(answer.ok ? answer.url : "pair"); return; }
   sessionStorage.removeItem(clock.key);

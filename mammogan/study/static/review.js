@@ -1,28 +1,16 @@
 // One picture after the other on one page: the next one is fetched while the current one is looked at, and a
 // verdict that finds no server is sent again until it does. The server alone decides what is due.
-import {Pane, Tones, bindTones, bytes, keyed} from "./viewer.js";
+import {Pictures, RETRY_MS, by, isOver, pause, post, say} from "./resend.js";
+import {Pane, Tones, bindTones, keyed} from "./viewer.js";
 
-const RETRY_MS = 1500;
-const by = (id) => document.getElementById(id);
 const main = by("look"), form = by("verdict"), end = by("end"), pane = document.querySelector(".pane");
 const size = {height: Number(main.dataset.height), width: Number(main.dataset.width)};
 const tones = new Tones(), view = new Pane(pane.querySelector("canvas"), size, tones);
-const kinds = [...form.querySelectorAll(".kind")], pictures = new Map();
+const kinds = [...form.querySelectorAll(".kind")], pictures = new Pictures(size.height * size.width);
 let state = JSON.parse(main.dataset.state), shown = null, busy = false, hidden = 0, since = null;
 
-const pause = (ms) => new Promise((done) => { setTimeout(done, ms); });
-const say = (text) => { by("alert").textContent = text; by("alert").hidden = !text; };
 const isChosen = (kind) => kind.getAttribute("aria-pressed") === "true";
 const chosen = () => kinds.filter(isChosen).map((kind) => kind.dataset.kind);
-
-function picture(url) {
-  if (!pictures.has(url)) {
-    const coming = bytes(url, size.height * size.width);
-    coming.catch(() => pictures.delete(url));
-    pictures.set(url, coming);
-  }
-  return pictures.get(url);
-}
 
 /** Choose kinds, and let the large button say what it will do. */
 function choose(names) {
@@ -41,7 +29,7 @@ function enable(on) {
 
 async function show() {
   shown = null;
-  choose(state.said);
+  choose(state.artefacts);
   const over = state.position === state.total;
   [form.hidden, end.hidden] = [over, !over];
   by("count").textContent = over ? `${state.total} of ${state.total}` : `${state.position + 1} of ${state.total}`;
@@ -53,12 +41,12 @@ async function show() {
   const {position, now, next, before} = state;
   while (now) {
     try {
-      const grey = await picture(now);
+      const grey = await pictures.get(now);
       if (state.position !== position) return;
       view.show(grey);
       break;
     } catch (error) {
-      if (/\((403|404)\)/.test(error.message)) { location.reload(); return; }
+      if (isOver(error)) { location.reload(); return; }
       say("The image has not come yet. Trying again…");
       await pause(RETRY_MS);
     }
@@ -69,25 +57,18 @@ async function show() {
   [hidden, since, shown] = [0, document.hidden ? performance.now() : null, over ? null : performance.now()];
   enable(!over);
   main.dataset.shown = String(position);
-  for (const url of pictures.keys()) if (![now, next, before].includes(url)) pictures.delete(url);
-  for (const url of [next, before]) if (url) picture(url).catch(() => {});
+  pictures.keepOnly([now, next, before]);
+  pictures.prefetch([next, before]);
 }
 
-/** Post to the server until it answers; what it says is the new state. */
-async function post(where, fields) {
+/** Send a decision; the answer is the new state. */
+async function send(where, fields) {
   if (busy) return;
   busy = true;
   enable(false);
-  const body = new URLSearchParams(fields);
-  for (;;) {
-    try {
-      const answer = await fetch(`${where}-${main.dataset.number}`, {method: "POST", body, credentials: "same-origin"});
-      if (answer.ok) { state = await answer.json(); break; }
-      if (answer.status < 500) { location.reload(); return; }
-    } catch { /* nobody answers: the same again, which is kept once whatever became of the first */ }
-    say("No connection. Your verdict is sent again until it arrives; please leave this page open.");
-    await pause(RETRY_MS);
-  }
+  const answer = await post(`${where}-${main.dataset.number}`, new URLSearchParams(fields), "verdict");
+  if (!answer.ok) { location.reload(); return; }
+  state = JSON.parse(answer.text);
   busy = false;
   await show();
 }
@@ -95,13 +76,13 @@ async function post(where, fields) {
 function judge(names) {
   if (shown === null) return;
   const unseen = hidden + (since === null ? 0 : performance.now() - since);
-  post("verdict", {
+  send("verdict", {
     position: state.position, artefacts: names.join(" ") || "none", rt_ms: Math.round(performance.now() - shown),
     hidden_ms: Math.round(unseen), max_zoom: view.maxZoom.toFixed(2), wl_changes: tones.changes,
   });
 }
 
-function undo() { if (state.position) post("back", {position: state.position - 1}); }
+function undo() { if (state.position) send("back", {position: state.position - 1}); }
 
 function toggle(kind) { choose(isChosen(kind) ? chosen().filter((name) => name !== kind.dataset.kind) : [...chosen(), kind.dataset.kind]); }
 

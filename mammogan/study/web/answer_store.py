@@ -1,8 +1,8 @@
 """What people answer, kept twice: an fsynced journal of events, and an SQLite database that follows it.
 
-An event goes into the journal first, then into the database, then its sender is told. Whatever moment the
-process is killed at, the next start makes both hold the same events again: none lost that anybody was told
-of, none twice. The database can be deleted, it is written anew from the journal; and the journal from it.
+An event goes into the journal first, then into the database, then its sender gets an answer. Whatever moment
+the process is killed at, the next start makes both the same again: no event is lost that was confirmed, and
+none is there twice. The database can be deleted: it is written anew from the journal, and so is that from it.
 
 SQLite keeps its rollback journal (DELETE, synchronous FULL): the write-ahead log needs shared memory, which
 network file systems don't have. One process serves a folder; a lock file holds others off.
@@ -50,31 +50,31 @@ class Tables:
     apply: Callable[[sqlite3.Connection, Event], None]
 
 
-class View:
+class Snapshot:
     """Reading the tables."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
-        """Give all rows of a query."""
+        """Return all rows of a query."""
         return self._connection.execute(sql, values).fetchall()
 
     def row(self, sql: str, *values: Any) -> sqlite3.Row | None:
-        """Give the first row of a query, if any."""
+        """Return the first row of a query, if any."""
         found = self.rows(sql, *values)
         return found[0] if found else None
 
     def value(self, sql: str, *values: Any) -> Any:
-        """Give the first value of a query's first row, or None."""
+        """Return the first value of a query's first row, or None."""
         found = self.row(sql, *values)
         return found[0] if found else None
 
 
-class Turn(View):
-    """A turn at the store, during which nobody else changes it."""
+class Transaction(Snapshot):
+    """A transaction on the store, during which nobody else changes it."""
 
-    def __init__(self, store: Store, connection: sqlite3.Connection) -> None:
+    def __init__(self, store: AnswerStore, connection: sqlite3.Connection) -> None:
         super().__init__(connection)
         self._store = store
 
@@ -83,7 +83,7 @@ class Turn(View):
         return self._store._add({"kind": kind, "t": now(), **facts})
 
 
-class Store:
+class AnswerStore:
     """The store in `folder`, opened by the one process that serves it; both copies are reconciled here.
 
     Raises
@@ -96,7 +96,7 @@ class Store:
 
     def __init__(self, folder: Path, tables: Tables) -> None:
         self.folder, self._tables = folder, tables
-        self._turn = threading.RLock()
+        self._mutex = threading.RLock()
         self._lock = _locked(folder)
         try:
             self._journal = Journal(folder / JOURNAL)
@@ -109,12 +109,12 @@ class Store:
             raise
 
     @contextmanager
-    def turn(self) -> Iterator[Turn]:
-        """Look and write without anybody else writing meanwhile: what is decided holds when it is kept."""
-        with self._turn:
+    def transaction(self) -> Iterator[Transaction]:
+        """Read and write without anybody else writing meanwhile: what is decided holds when it is stored."""
+        with self._mutex:
             if self._behind:  # a full disk let the journal have an event that the database has not
                 self._rebuild(self._journal.events)
-            yield Turn(self, self._connection)
+            yield Transaction(self, self._connection)
 
     @property
     def events(self) -> Sequence[Event]:
@@ -123,7 +123,7 @@ class Store:
 
     def erase(self, which: Callable[[Event], bool], **facts: Any) -> int:
         """Take events out of both copies for good; only an event that counts them is left."""
-        with self._turn:
+        with self._mutex:
             gone = [event["id"] for event in self._journal.events if which(event)]
             if not gone:
                 return 0
@@ -132,8 +132,8 @@ class Store:
             return len(gone)
 
     def take_over(self, events: Iterable[Event]) -> int:
-        """Add events of another store, those that aren't here yet; what was erased there goes here, too."""
-        with self._turn:
+        """Add events of another store, those that this one lacks; what was erased there is erased in both."""
+        with self._mutex:
             merged = _merged(self._journal.events, list(events))
             new = len({event["id"] for event in merged} - {event["id"] for event in self._journal.events})
             if merged != self._journal.events:
@@ -142,7 +142,7 @@ class Store:
 
     def close(self) -> None:
         """Close both, and let others in."""
-        with self._turn:
+        with self._mutex:
             self._connection.close()
             self._journal.close()
             os.close(self._lock)
@@ -190,23 +190,23 @@ class Store:
         self._behind = False
 
 
-def peek(folder: Path, tables: Tables) -> View:
+def peek(folder: Path, tables: Tables) -> Snapshot:
     """Look at a store from its journal alone, whether it is being served or not; nothing is written."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.row_factory = sqlite3.Row
     _create(connection, tables.schema())
     for event in whole_lines(folder / JOURNAL)[0]:
         tables.apply(connection, event)
-    return View(connection)
+    return Snapshot(connection)
 
 
 def now() -> str:
-    """Give the time as it is written down: UTC, to the millisecond."""
+    """Return the time as it is written down: UTC, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _merged(first: list[Event], second: list[Event]) -> list[Event]:
-    """Join two lists of events: none twice, and none that either says was erased."""
+    """Join two lists of events: none twice, and none that either lists as erased."""
     unique = {event["id"]: event for event in (*first, *second)}
     erased = {gone for event in unique.values() if event["kind"] == ERASED for gone in event["ids"]}
     return [event for id_, event in unique.items() if id_ not in erased]

@@ -1,4 +1,4 @@
-"""Who may come in, and what every answer says: tokens, a path prefix, and headers that let nothing out."""
+"""Authentication by tokens, a path prefix, and the headers of every answer, which let nothing out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mammogan.study.web.page_templates import html
+from mammogan.pages.html_helpers import render
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -45,11 +45,11 @@ def sealed(secret: str, *parts: object) -> str:
 
 
 def same(one: str, other: str) -> bool:
-    """Compare without telling by the time it takes how far two texts agree."""
+    """Compare two texts in a time that does not depend on how far they agree."""
     return hmac.compare_digest(one.encode(), other.encode())
 
 
-class Gate:
+class TokenAuth:
     """Lets in whoever has come by a link with a token once, and remembers that in a cookie.
 
     Parameters
@@ -59,7 +59,7 @@ class Gate:
     tokens
         Role to token.
     name
-        Of the site; cookies of two sites on one machine differ by it, for browsers don't tell ports apart.
+        Of the site; cookies of two sites on one machine differ by it, for browsers ignore ports.
     prefix
         Path under which a proxy offers the site, whether it takes it off or leaves it on.
     """
@@ -75,7 +75,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
 
-        async def dressed(message: Message) -> None:
+        async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 had = [pair for pair in message["headers"] if pair[0].decode().title() not in HEADERS]
                 ours = [(key.lower().encode(), value.encode()) for key, value in HEADERS.items()]
@@ -84,18 +84,18 @@ class Gate:
 
         path = scope["path"]
         if self._prefix and path == self._prefix:  # links on the page are relative to the folder
-            await RedirectResponse(path.rpartition("/")[2] + "/", 307)(scope, receive, dressed)
+            await RedirectResponse(path.rpartition("/")[2] + "/", 307)(scope, receive, with_headers)
             return
         if self._prefix and path.startswith(self._prefix + "/"):
             path = path[len(self._prefix) :]
         cookies = self._cookies(scope)
         roles = [role for role in self._tokens if same(cookies.get(self._key(role), ""), self._seal(role))]
-        here = {**scope, "path": path, "raw_path": path.encode(), "root_path": ""}
-        here["state"] = {**scope.get("state", {}), "roles": frozenset(roles)}
-        await (self._refusal(here, path, roles) or self._app)(here, receive, dressed)
+        inner = {**scope, "path": path, "raw_path": path.encode(), "root_path": ""}
+        inner["state"] = {**scope.get("state", {}), "roles": frozenset(roles)}
+        await (self._refusal(inner, path, roles) or self._app)(inner, receive, with_headers)
 
     def _refusal(self, scope: Scope, path: str, roles: Sequence[str]) -> Response | None:
-        """Answer at the gate, if this need not go further."""
+        """Return the answer of who may not go further, or has just shown a token."""
         headers = dict(scope["headers"])
         offered = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         if offered and scope["method"] == "GET":
@@ -108,9 +108,9 @@ class Gate:
                     )
                     return answer
         if not roles and not path.startswith(OPEN):
-            return HTMLResponse(html("closed.html"), 403)
+            return HTMLResponse(render("closed.html"), 403)
         if scope["method"] == "POST" and headers.get(b"sec-fetch-site", b"") == b"cross-site":
-            return HTMLResponse(html("closed.html"), 403)
+            return HTMLResponse(render("closed.html"), 403)
         return None
 
     def _key(self, role: str) -> str:

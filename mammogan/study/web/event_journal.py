@@ -1,4 +1,4 @@
-"""A journal of events, a JSON line each, on the disk before anybody is told that something was kept."""
+"""A journal of events, a JSON line each, on the disk before anybody hears that something was stored."""
 
 from __future__ import annotations
 

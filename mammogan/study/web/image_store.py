@@ -1,4 +1,4 @@
-"""The pictures of a study, such that nothing but what is seen on them can tell where one comes from.
+"""The pictures of a study, such that nothing but what is seen on them gives away where one comes from.
 
 A picture is sent as the grey bytes of its pixels, row by row, and nothing else: no encoder, no header, no
 metadata, and one length for all. Both arms go through one window to 8 bits and lose what lies outside the
@@ -13,21 +13,21 @@ import hashlib
 import mmap
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from mammogan.config.settings import Positive, Settings
 from mammogan.errors import DataError
 from mammogan.files import replacing, write
-from mammogan.study.web.frozen_record import load_record
 
 PIXELS, INDEX = "pictures.grey", "pictures.json"
 WHITE = 65535
 Levels = NDArray[np.uint16]
 Outline = Callable[[Levels], NDArray[np.bool_]]
+Record = TypeVar("Record", bound=Settings)
 
 
 class Window(Settings):
@@ -52,7 +52,7 @@ class Window(Settings):
 class Picture(Settings):
     """A picture and what only the owner of the study may know of it.
 
-    `key` is its name here, `origin` the one that it has where it comes from, `sha256` of its grey bytes;
+    `key` is its name in the study, `origin` the one that it has in its source, `sha256` of its grey bytes;
     `laterality` is empty if unknown.
     """
 
@@ -74,7 +74,7 @@ class Index(Settings):
     pictures: tuple[Picture, ...]
 
 
-class Bank:
+class ImageStore:
     """The pictures in `folder`; number i is record i.
 
     Raises
@@ -99,7 +99,7 @@ class Bank:
         return self.index.pictures
 
     def read(self, number: int) -> bytes:
-        """Give the grey bytes of a picture, rows from the top."""
+        """Return the grey bytes of a picture, rows from the top."""
         return self._map[number * self.bytes_each : (number + 1) * self.bytes_each]
 
     def damaged(self) -> list[str]:
@@ -109,6 +109,27 @@ class Bank:
             for number, picture in enumerate(self.pictures)
             if hashlib.sha256(self.read(number)).hexdigest() != picture.sha256
         ]
+
+
+def load_record(model: type[Record], path: Path, missing: str) -> Record:
+    """Read a JSON file that was fixed once and for all; `missing` is the message if there is none.
+
+    Raises
+    ------
+    DataError
+        If it is missing or damaged.
+    """
+    if not path.exists():
+        raise DataError(missing)
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the whole file"
+        raise DataError(
+            f"'{path}' is damaged, or of another version ('{where}': {first['msg']}): copy it from where it "
+            "was made."
+        ) from None
 
 
 def load_index(folder: Path) -> Index:

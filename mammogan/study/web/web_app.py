@@ -1,4 +1,4 @@
-"""A site: routes behind the gate, static files from memory, and pages instead of bare errors."""
+"""A site: routes behind authentication, static files from memory, and pages instead of bare errors."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from mammogan.errors import MammoganError
-from mammogan.study.web.auth import Gate
-from mammogan.study.web.page_templates import html
+from mammogan.pages.html_helpers import render
+from mammogan.study.web.auth import TokenAuth
 
 log = logging.getLogger(__name__)
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -58,7 +58,7 @@ Fields = Annotated[dict[str, str], Depends(_fields)]
 
 def page(template: str, http_status: int = 200, **values: Any) -> HTMLResponse:
     """Answer with a template filled in."""
-    return HTMLResponse(html(template, **values), http_status)
+    return HTMLResponse(render(template, **values), http_status)
 
 
 def go(to: str) -> RedirectResponse:
@@ -66,8 +66,8 @@ def go(to: str) -> RedirectResponse:
     return RedirectResponse(to, 303)
 
 
-def make_site(routes: APIRouter, tokens: Mapping[str, str], name: str, prefix: str = "") -> Gate:
-    """Put a gate before routes; `tokens`, `name` and `prefix` as for `Gate`.
+def make_site(routes: APIRouter, tokens: Mapping[str, str], name: str, prefix: str = "") -> TokenAuth:
+    """Put authentication before routes; `tokens`, `name` and `prefix` as for `TokenAuth`.
 
     Routes lie flat, none has a slash in it but those of pictures: all links are relative to one folder.
     """
@@ -89,7 +89,7 @@ def make_site(routes: APIRouter, tokens: Mapping[str, str], name: str, prefix: s
 
     for kind in (RefusalError, HTTPException, RequestValidationError, MammoganError, Exception):
         app.add_exception_handler(kind, refused)
-    return Gate(app, tokens, name, prefix)
+    return TokenAuth(app, tokens, name, prefix)
 
 
 def _refusal_of(error: Exception) -> RefusalError:

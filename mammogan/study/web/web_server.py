@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from mammogan.errors import ConfigError
 
 if TYPE_CHECKING:
-    from mammogan.study.web.auth import Gate
+    from mammogan.study.web.auth import TokenAuth
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - only if asked for
@@ -28,13 +28,13 @@ class Address:
     port: int
 
     def link(self, token: str, page: str = "") -> str:
-        """Give the address that lets in: from this network if it is open to it, else from this machine."""
+        """Return the address that lets in: from this network if it is open to it, else from this machine."""
         host = outward() if self.host in EVERYWHERE else "127.0.0.1" if not self.is_open else self.host
         return f"http://{host}:{self.port}/{page}?{urlencode({'token': token})}"
 
     @property
     def tunnel(self) -> str:
-        """Give the line that makes the site reachable on another machine, typed there."""
+        """Return the line that makes the site reachable on another machine, typed there."""
         return f"ssh -N -L {self.port}:127.0.0.1:{self.port} {getpass.getuser()}@{socket.getfqdn()}"
 
     @property
@@ -44,7 +44,7 @@ class Address:
 
 
 def outward() -> str:
-    """Give this machine's address in its network, or its name where it is in none."""
+    """Return this machine's address in its network, or its name where it is in none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))  # nothing is sent: it only chooses the interface
@@ -55,7 +55,7 @@ def outward() -> str:
 
 @contextmanager
 def listening(host: str, port: int) -> Iterator[tuple[socket.socket, Address]]:
-    """Take a port, 0 any that is free, before anything is said about it.
+    """Take a port, 0 any that is free, before anything is printed about it.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def listening(host: str, port: int) -> Iterator[tuple[socket.socket, Address]]:
         yield listener, Address(host, listener.getsockname()[1])
 
 
-def run(site: Gate, listener: socket.socket) -> None:
+def run(site: TokenAuth, listener: socket.socket) -> None:
     """Serve until Ctrl-C or SIGTERM; answers name neither the server nor the time."""
     import uvicorn
 

@@ -29,11 +29,11 @@ def judge(browser, number, position, *kinds, **more):
     return browser.post(f"verdict-{number}", fields)
 
 
-def go_through(desk, verdict, reviewers=None):
+def go_through(service, verdict, reviewers=None):
     """Let reviewers judge all that is left to them, and end; `verdict` gives kinds for each picture."""
-    for reviewer in reviewers if reviewers is not None else range(len(desk.review.reviewers)):
-        series = desk.plan.series[reviewer]
-        for position in range(desk.state(reviewer)["position"], len(series)):
+    for reviewer in reviewers if reviewers is not None else range(len(service.review.reviewers)):
+        series = service.plan.series[reviewer]
+        for position in range(service.state(reviewer)["position"], len(series)):
             kinds = verdict(reviewer, series[position])
-            desk.judge(reviewer, {"position": str(position), "artefacts": " ".join(kinds) or "none"})
-        desk.finish(reviewer)
+            service.judge(reviewer, {"position": str(position), "artefacts": " ".join(kinds) or "none"})
+        service.finish(reviewer)

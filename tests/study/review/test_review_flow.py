@@ -7,7 +7,7 @@ import pytest
 
 from mammogan.errors import ConfigError, DataError
 from mammogan.study.review.review_folder import load_review
-from mammogan.study.review.review_service import Desk
+from mammogan.study.review.review_service import ReviewService
 from mammogan.study.review.review_site import make
 from mammogan.study.review.verdicts import TABLES, verdicts
 from mammogan.study.web.answer_store import JOURNAL, peek
@@ -23,25 +23,25 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def desk(folder):
-    opened = Desk(folder)
+def service(folder):
+    opened = ReviewService(folder)
     yield opened
     opened.store.close()
 
 
 @pytest.fixture
-def browsers(desk):
+def browsers(service):
     """Give each reviewer's browser, the link opened."""
-    site, found = make(desk), []
-    for number, token in enumerate(desk.secret.reviewers, 1):
+    site, found = make(service), []
+    for number, token in enumerate(service.secret.reviewers, 1):
         browser = Browser(site)
         assert browser.get(f"as-{number}?token={token}").status == 200
         found.append(browser)
     return found
 
 
-def test_a_whole_session(desk, browsers):
-    browser, series = browsers[0], desk.plan.series[0]
+def test_a_whole_session(service, browsers):
+    browser, series = browsers[0], service.plan.series[0]
     assert len(series) == 8 + 4  # all see the overlap, half of the other eight are the first reviewer's
     assert f"{len(series)} in all" in browser.get("as-1").text
     state = state_of(browser.get("look-1").text)
@@ -53,26 +53,26 @@ def test_a_whole_session(desk, browsers):
     page = browser.post("finish-1")
     assert "Thank you" in page.text
     assert "Thank you" in browser.get("look-1").text
-    found = [v for v in verdicts(peek(desk.folder, TABLES)) if v.reviewer == 0]
+    found = [v for v in verdicts(peek(service.folder, TABLES)) if v.reviewer == 0]
     assert [v.picture for v in found] == list(series)
     # Kinds are kept in the order of the taxonomy, whatever the order of fingers.
     assert {v.artefacts for v in found} == {(), ("checkerboard", "seam")}
 
 
-def test_pictures_are_those_of_the_series_and_nobody_elses(desk, browsers):
+def test_pictures_are_those_of_the_series_and_nobody_elses(service, browsers):
     state = state_of(browsers[0].get("look-1").text)
-    numbers = {picture.key: number for number, picture in enumerate(desk.bank.pictures)}
+    numbers = {picture.key: number for number, picture in enumerate(service.image_store.pictures)}
     for name, position in (("now", 0), ("next", 1)):
         sent = browsers[0].get(state[name])
-        assert sent.body == desk.bank.read(numbers[desk.plan.series[0][position]])
+        assert sent.body == service.image_store.read(numbers[service.plan.series[0][position]])
         assert browsers[1].get(state[name]).status == 404
-    assert browsers[0].get(f"p/{desk.secret.picture(0, 2)}").status == 404
+    assert browsers[0].get(f"p/{service.secret.picture(0, 2)}").status == 404
     assert browsers[0].get("p/x").status == 404
 
 
-def test_nothing_tells_the_source(desk, browsers):
-    secrets = {picture.key for picture in desk.bank.pictures}
-    secrets |= {picture.origin for picture in desk.bank.pictures}
+def test_nothing_tells_the_source(service, browsers):
+    secrets = {picture.key for picture in service.image_store.pictures}
+    secrets |= {picture.origin for picture in service.image_store.pictures}
     for position in range(4):
         for path in ("look-1", "as-1"):
             answer = browsers[0].get(path)
@@ -83,52 +83,52 @@ def test_nothing_tells_the_source(desk, browsers):
         assert not re.search("real|synth", answer.text, re.IGNORECASE)
         picture = browsers[0].get(state_of(browsers[0].get("look-1").text)["now"])
         assert {key for key, _ in picture.headers} == {key for key, _ in browsers[1].get("p/x").headers}
-        assert len(picture.body) == desk.bank.bytes_each
+        assert len(picture.body) == service.image_store.bytes_each
 
 
-def test_a_verdict_sent_twice_is_kept_once(desk, browsers):
+def test_a_verdict_sent_twice_is_kept_once(service, browsers):
     first = judge(browsers[0], 1, 0, "seam")
     again = judge(browsers[0], 1, 0, "seam", rt_ms="9999")
     assert first.text == again.text
-    assert len(whole_lines(desk.folder / JOURNAL)[0]) == 1
+    assert len(whole_lines(service.folder / JOURNAL)[0]) == 1
 
 
-def test_another_image_than_the_one_that_is_due_is_refused(desk, browsers):
+def test_another_image_than_the_one_that_is_due_is_refused(service, browsers):
     judge(browsers[0], 1, 0)
     for position in (0, 2, 99, "x", ""):
         answer = judge(browsers[0], 1, position, "seam")
         assert answer.status == 409
         assert "This image is not due" in answer.text
-    assert desk.state(0)["position"] == 1
+    assert service.state(0)["position"] == 1
 
 
 @pytest.mark.parametrize("said", ["", "nonsense", "none seam", "seam nonsense"])
-def test_what_is_no_verdict_is_refused(desk, browsers, said):
+def test_what_is_no_verdict_is_refused(service, browsers, said):
     answer = browsers[0].post("verdict-1", {"position": 0, "artefacts": said})
     assert answer.status == 400
     assert "Nothing was chosen" in answer.text
-    assert desk.state(0)["position"] == 0
+    assert service.state(0)["position"] == 0
 
 
-def test_verdicts_can_be_taken_back_one_after_the_other_and_are_shown_again(desk, browsers):
+def test_verdicts_can_be_taken_back_one_after_the_other_and_are_shown_again(service, browsers):
     browser = browsers[0]
     for position, kinds in enumerate([("seam",), (), ("other", "truncation")]):
         judge(browser, 1, position, *kinds)
     state = json.loads(browser.post("back-1", {"position": 2}).text)
-    assert (state["position"], state["said"], state["undone"]) == (2, ["truncation", "other"], 1)
+    assert (state["position"], state["artefacts"], state["undone"]) == (2, ["truncation", "other"], 1)
     assert browser.post("back-1", {"position": 0}).status == 409
     for _ in range(2):  # the second is a browser's retry
         state = json.loads(browser.post("back-1", {"position": 1}).text)
     assert (state["position"], state["undone"]) == (1, 2)
     assert state["before"] and browser.get(state["before"]).status == 200
     judge(browser, 1, 1, "seam")
-    found = verdicts(peek(desk.folder, TABLES))
+    found = verdicts(peek(service.folder, TABLES))
     assert [v.artefacts for v in found] == [("seam",), ("seam",)]
     assert browser.post("back-1", {"position": 5}).status == 409
 
 
-def test_nothing_changes_once_the_session_has_ended(desk, browsers):
-    total = len(desk.plan.series[0])
+def test_nothing_changes_once_the_session_has_ended(service, browsers):
+    total = len(service.plan.series[0])
     early = browsers[0].post("finish-1")
     assert early.status == 409
     assert f"{total} images have no verdict yet" in early.text
@@ -142,58 +142,58 @@ def test_nothing_changes_once_the_session_has_ended(desk, browsers):
     ):
         assert answer.status == 409
         assert "This session is over" in answer.text
-    assert [e["kind"] for e in whole_lines(desk.folder / JOURNAL)[0]].count("finished") == 1
+    assert [e["kind"] for e in whole_lines(service.folder / JOURNAL)[0]].count("finished") == 1
 
 
-def test_reviewers_have_each_their_own_pages(desk, browsers):
+def test_reviewers_have_each_their_own_pages(service, browsers):
     for path in ("as-2", "look-2", "as-3", "as-0", "admin"):
         assert browsers[0].get(path).status == 404
     assert judge(browsers[0], 2, 0).status == 404
-    assert desk.state(1)["position"] == 0
+    assert service.state(1)["position"] == 0
     assert browsers[0].get("").url.endswith("as-1")
 
 
-def test_a_browser_with_two_links_asks_who_is_looking(desk):
-    shared = Browser(make(desk))
-    for number, token in enumerate(desk.secret.reviewers, 1):
+def test_a_browser_with_two_links_asks_who_is_looking(service):
+    shared = Browser(make(service))
+    for number, token in enumerate(service.secret.reviewers, 1):
         shared.get(f"as-{number}?token={token}")
     assert "Who is looking?" in shared.get("").text
     judge(shared, 2, 0, "seam")
-    assert (desk.state(0)["position"], desk.state(1)["position"]) == (0, 1)
+    assert (service.state(0)["position"], service.state(1)["position"]) == (0, 1)
 
 
-def test_the_owner_sees_how_far_they_are_and_nothing_else(desk, browsers):
+def test_the_owner_sees_how_far_they_are_and_nothing_else(service, browsers):
     judge(browsers[0], 1, 0, "seam")
-    owner = Browser(make(desk))
-    page = owner.get(f"?token={desk.secret.admin}").text
+    owner = Browser(make(service))
+    page = owner.get(f"?token={service.secret.admin}").text
     assert re.search(r"1, first reviewer</td><td>12</td><td>1</td><td>0</td>", page)
     assert "seam" not in page
     assert owner.get("look-1").status == 404
 
 
-def test_strangers_stay_outside(desk):
-    stranger = Browser(make(desk))
+def test_strangers_stay_outside(service):
+    stranger = Browser(make(service))
     for path in ("", "as-1", "look-1", "admin", "p/x"):
         assert stranger.get(path).status == 403
 
 
-def test_logs_of_browsers_are_bounded(desk, browsers):
+def test_logs_of_browsers_are_bounded(service, browsers):
     judge(browsers[0], 1, 0, rt_ms="1e9", max_zoom="3.456", wl_changes="-1", hidden_ms="<b>")
-    row = peek(desk.folder, TABLES).row("SELECT * FROM verdicts")
+    row = peek(service.folder, TABLES).row("SELECT * FROM verdicts")
     assert [row[name] for name in ("rt_ms", "max_zoom", "wl_changes", "hidden_ms")] == ["", "3.46", "", ""]
 
 
 def test_all_is_there_after_a_kill_whichever_copy_was_behind(folder):
-    desk = Desk(folder)
+    service = ReviewService(folder)
     for position in range(5):
-        desk.judge(0, {"position": str(position), "artefacts": "seam" if position % 2 else "none"})
-    desk.take_back(0, {"position": "4"})
-    desk.store.close()
+        service.judge(0, {"position": str(position), "artefacts": "seam" if position % 2 else "none"})
+    service.take_back(0, {"position": "4"})
+    service.store.close()
     before = verdicts(peek(folder, TABLES))
     (folder / "answers.db").unlink()
     with (folder / JOURNAL).open("ab") as journal:
         journal.write(b'{"id": "torn')
-    again = Desk(folder)
+    again = ReviewService(folder)
     assert verdicts(peek(folder, TABLES)) == before
     assert again.state(0)["position"] == 4
     again.store.close()
@@ -203,7 +203,7 @@ def test_a_folder_that_is_no_review_and_a_damaged_one_are_refused(folder, tmp_pa
     with pytest.raises(
         DataError, match=r"is no artefact review: it has no review.json. `mammogan review new`"
     ):
-        Desk(tmp_path)
+        ReviewService(tmp_path)
     path = folder / "review.json"
     text = path.read_text()
     for broken, told in (
@@ -216,12 +216,12 @@ def test_a_folder_that_is_no_review_and_a_damaged_one_are_refused(folder, tmp_pa
             load_review(folder)
     path.write_text(text.replace('"seed": 1', '"seed": 2'))
     with pytest.raises(DataError, match=r"are not those that the review 'artefact-review-.*' was made with"):
-        Desk(folder)
+        ReviewService(folder)
 
 
-def test_two_processes_do_not_serve_one_review(desk, folder):
+def test_two_processes_do_not_serve_one_review(service, folder):
     with pytest.raises(ConfigError, match="is open in another process"):
-        Desk(folder)
+        ReviewService(folder)
 
 
 def test_a_review_of_one_source_is_refused(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 
 from mammogan.errors import ConfigError, DataError, RunFailedError
 from mammogan.study.web import answer_store, event_journal
-from mammogan.study.web.answer_store import DATABASE, JOURNAL, Store, Tables, peek
+from mammogan.study.web.answer_store import DATABASE, JOURNAL, AnswerStore, Tables, peek
 from mammogan.study.web.event_journal import Journal, render, whole_lines
 
 SCHEMA = "CREATE TABLE marks (who TEXT, number INTEGER, UNIQUE (who, number))"
@@ -26,20 +26,20 @@ TABLES = Tables(lambda: SCHEMA, apply)
 
 
 def mark(opened, who, number):
-    with opened.turn() as turn:
-        return turn.add("mark", who=who, number=number)
+    with opened.transaction() as transaction:
+        return transaction.add("mark", who=who, number=number)
 
 
-def marks(view):
-    return [tuple(row) for row in view.rows("SELECT who, number FROM marks ORDER BY who, number")]
+def marks(snapshot):
+    return [tuple(row) for row in snapshot.rows("SELECT who, number FROM marks ORDER BY who, number")]
 
 
 def state(folder):
     """Open, and give the marks by table, by journal and by the database's own copy of the events."""
-    opened = Store(folder, TABLES)
-    with opened.turn() as turn:
-        found = marks(turn)
-        lines = [row[0] for row in turn.rows("SELECT line FROM events ORDER BY seq")]
+    opened = AnswerStore(folder, TABLES)
+    with opened.transaction() as transaction:
+        found = marks(transaction)
+        lines = [row[0] for row in transaction.rows("SELECT line FROM events ORDER BY seq")]
     opened.close()
     events = whole_lines(folder / JOURNAL)[0]
     assert [render(event) for event in events] == lines
@@ -49,7 +49,7 @@ def state(folder):
 
 
 def test_what_was_added_is_there_after_opening_again(tmp_path):
-    opened = Store(tmp_path, TABLES)
+    opened = AnswerStore(tmp_path, TABLES)
     mark(opened, "a", 1)
     mark(opened, "b", 2)
     opened.close()
@@ -57,10 +57,10 @@ def test_what_was_added_is_there_after_opening_again(tmp_path):
 
 
 def test_the_database_keeps_a_rollback_journal_and_waits_for_the_disk(tmp_path):
-    opened = Store(tmp_path, TABLES)
-    with opened.turn() as turn:
-        assert turn.value("PRAGMA journal_mode") == "delete"
-        assert turn.value("PRAGMA synchronous") == 2
+    opened = AnswerStore(tmp_path, TABLES)
+    with opened.transaction() as transaction:
+        assert transaction.value("PRAGMA journal_mode") == "delete"
+        assert transaction.value("PRAGMA synchronous") == 2
     opened.close()
     assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {
         JOURNAL: 0o600,
@@ -115,7 +115,7 @@ def killed_at(moment, folder, work):
             killer.tear()
             for owner, name in ((os, "fsync"), (os, "ftruncate"), (answer_store.Path, "replace")):
                 killer.wrap(owner, name)
-            opened = Store(folder, TABLES)
+            opened = AnswerStore(folder, TABLES)
             opened._connection.set_trace_callback(lambda statement: killer.count())
             work(opened, lambda text: os.write(writer, f"{text}\n".encode()))
             os._exit(0)
@@ -158,7 +158,7 @@ def test_what_was_erased_stays_away_whenever_the_process_is_killed(tmp_path):
         moments += 1
         folder = tmp_path / str(moments)
         folder.mkdir()
-        opened = Store(folder, TABLES)
+        opened = AnswerStore(folder, TABLES)
         for who in ("a", "b", "a"):
             mark(opened, who, len(opened.events))
         opened.close()
@@ -171,7 +171,7 @@ def test_what_was_erased_stays_away_whenever_the_process_is_killed(tmp_path):
 
 
 def test_erasing_leaves_no_trace_in_any_file_but_a_count(tmp_path):
-    opened = Store(tmp_path, TABLES)
+    opened = AnswerStore(tmp_path, TABLES)
     for number in range(40):
         mark(opened, "jane-of-the-secret" if number % 2 else "b", number)
     assert opened.erase(lambda event: event.get("who") == "jane-of-the-secret", participants=1) == 20
@@ -185,7 +185,7 @@ def test_erasing_leaves_no_trace_in_any_file_but_a_count(tmp_path):
 
 @pytest.mark.parametrize("gone", [JOURNAL, DATABASE])
 def test_either_copy_is_written_anew_from_the_other(tmp_path, gone):
-    opened = Store(tmp_path, TABLES)
+    opened = AnswerStore(tmp_path, TABLES)
     mark(opened, "a", 1)
     opened.close()
     (tmp_path / gone).unlink()
@@ -193,7 +193,7 @@ def test_either_copy_is_written_anew_from_the_other(tmp_path, gone):
 
 
 def test_a_damaged_database_is_put_aside(tmp_path):
-    opened = Store(tmp_path, TABLES)
+    opened = AnswerStore(tmp_path, TABLES)
     mark(opened, "a", 1)
     opened.close()
     (tmp_path / DATABASE).write_bytes(b"this is no database" * 100)
@@ -202,20 +202,20 @@ def test_a_damaged_database_is_put_aside(tmp_path):
 
 
 def test_damage_in_the_middle_of_a_journal_is_told_not_mended(tmp_path):
-    opened = Store(tmp_path, TABLES)
+    opened = AnswerStore(tmp_path, TABLES)
     for number in range(3):
         mark(opened, "a", number)
     opened.close()
     lines = (tmp_path / JOURNAL).read_bytes().splitlines(keepends=True)
     (tmp_path / JOURNAL).write_bytes(lines[0] + lines[1][:20] + b"\n" + lines[2])
     with pytest.raises(DataError, match="line 2 is damaged, and whole lines follow"):
-        Store(tmp_path, TABLES)
+        AnswerStore(tmp_path, TABLES)
     (tmp_path / JOURNAL).unlink()
     assert [number for _, number in state(tmp_path)] == [0, 1, 2]
 
 
 def test_a_tail_of_zeros_after_a_power_cut_is_cut_off(tmp_path):
-    opened = Store(tmp_path, TABLES)
+    opened = AnswerStore(tmp_path, TABLES)
     mark(opened, "a", 1)
     opened.close()
     with (tmp_path / JOURNAL).open("ab") as stream:
@@ -225,26 +225,26 @@ def test_a_tail_of_zeros_after_a_power_cut_is_cut_off(tmp_path):
 
 
 def test_one_process_has_a_store_at_a_time_and_anybody_may_look(tmp_path):
-    opened = Store(tmp_path, TABLES)
+    opened = AnswerStore(tmp_path, TABLES)
     mark(opened, "a", 1)
     with pytest.raises(ConfigError, match=f"open in another process .*process {os.getpid()}"):
-        Store(tmp_path, TABLES)
+        AnswerStore(tmp_path, TABLES)
     assert marks(peek(tmp_path, TABLES)) == [("a", 1)]
     opened.close()
-    Store(tmp_path, TABLES).close()
+    AnswerStore(tmp_path, TABLES).close()
     with pytest.raises(DataError, match="There is no folder"):
-        Store(tmp_path / "elsewhere", TABLES)
+        AnswerStore(tmp_path / "elsewhere", TABLES)
 
 
 def test_a_file_system_without_locks_is_told(tmp_path, monkeypatch):
-    Store(tmp_path, TABLES).close()
+    AnswerStore(tmp_path, TABLES).close()
 
     def without(descriptor, operation):
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", without)
     with pytest.raises(ConfigError, match="can't be locked: No locks available"):
-        Store(tmp_path, TABLES)
+        AnswerStore(tmp_path, TABLES)
 
 
 def test_a_database_that_cannot_be_used_now_is_not_taken_for_damaged(tmp_path, monkeypatch):
@@ -253,12 +253,12 @@ def test_a_database_that_cannot_be_used_now_is_not_taken_for_damaged(tmp_path, m
 
     monkeypatch.setattr(sqlite3, "connect", refuse)
     with pytest.raises(ConfigError, match="can't be opened: database is locked"):
-        Store(tmp_path, TABLES)
+        AnswerStore(tmp_path, TABLES)
     assert not (tmp_path / f"{DATABASE}.damaged").exists()
 
 
 def test_a_full_disk_keeps_nothing_by_half(tmp_path, monkeypatch):
-    opened = Store(tmp_path, TABLES)
+    opened = AnswerStore(tmp_path, TABLES)
     mark(opened, "a", 1)
     real = os.fsync
 
@@ -276,20 +276,20 @@ def test_a_full_disk_keeps_nothing_by_half(tmp_path, monkeypatch):
 
 
 def test_an_event_that_only_the_journal_took_is_in_the_tables_at_the_next_turn(tmp_path, monkeypatch):
-    opened = Store(tmp_path, TABLES)
+    opened = AnswerStore(tmp_path, TABLES)
     monkeypatch.setattr(opened, "_put", lambda event: (_ for _ in ()).throw(sqlite3.OperationalError("full")))
     with pytest.raises(sqlite3.OperationalError):
         mark(opened, "a", 1)
     monkeypatch.undo()
-    with opened.turn() as turn:
-        assert marks(turn) == [("a", 1)]
+    with opened.transaction() as transaction:
+        assert marks(transaction) == [("a", 1)]
     opened.close()
 
 
 def test_stores_are_joined_once_and_what_was_erased_in_one_goes_from_both(tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-    one, two = Store(tmp_path / "one", TABLES), Store(tmp_path / "two", TABLES)
+    one, two = AnswerStore(tmp_path / "one", TABLES), AnswerStore(tmp_path / "two", TABLES)
     mark(one, "a", 1)
     mark(two, "b", 1)
     mark(two, "c", 1)

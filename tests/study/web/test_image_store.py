@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from mammogan.errors import DataError
-from mammogan.study.web.image_store import INDEX, PIXELS, Bank, Picture, Window, checksums, fill, load_index
+from mammogan.study.web.image_store import (
+    INDEX,
+    PIXELS,
+    ImageStore,
+    Picture,
+    Window,
+    checksums,
+    fill,
+    load_index,
+)
 
 SHAPE = (12, 10)
 
@@ -34,17 +43,17 @@ def filled(folder, **more):
 
 def test_a_picture_is_read_as_the_bytes_of_its_pixels_and_nothing_else(tmp_path):
     filled(tmp_path)
-    bank, made = Bank(tmp_path), {picture.key: levels() for picture, levels in pictures()}
-    assert {p.key for p in bank.pictures} == set(made)
-    for number, picture in enumerate(bank.pictures):
-        content = bank.read(number)
-        assert len(content) == SHAPE[0] * SHAPE[1] == bank.bytes_each
+    image_store, made = ImageStore(tmp_path), {picture.key: levels() for picture, levels in pictures()}
+    assert {p.key for p in image_store.pictures} == set(made)
+    for number, picture in enumerate(image_store.pictures):
+        content = image_store.read(number)
+        assert len(content) == SHAPE[0] * SHAPE[1] == image_store.bytes_each
         assert hashlib.sha256(content).hexdigest() == picture.sha256
         grey_HW = np.frombuffer(content, np.uint8).reshape(SHAPE)
         expected_HW = np.rint(made[picture.key] / 257).astype(np.uint8)
         assert (grey_HW[:, :5] == expected_HW[:, :5]).all()
         assert not grey_HW[:, 5:].any()
-    assert bank.damaged() == []
+    assert image_store.damaged() == []
 
 
 @pytest.mark.parametrize("window", [(0, 65535), (1000, 40001), (7, 8), (65534, 65535)])
@@ -76,10 +85,10 @@ def test_other_sizes_and_missing_or_damaged_files_are_told(tmp_path):
     content = bytearray((tmp_path / PIXELS).read_bytes())
     content[3] ^= 255
     (tmp_path / PIXELS).write_bytes(content)
-    assert len(Bank(tmp_path).damaged()) == 1
+    assert len(ImageStore(tmp_path).damaged()) == 1
     (tmp_path / PIXELS).write_bytes(content[:-1])
     with pytest.raises(DataError, match="missing or has not 720 bytes"):
-        Bank(tmp_path)
+        ImageStore(tmp_path)
     (tmp_path / INDEX).write_text('{"schema_version": 1}')
     with pytest.raises(DataError, match=r"is damaged, or of another version .'height_px': Field required"):
         load_index(tmp_path)
