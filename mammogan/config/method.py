@@ -28,7 +28,7 @@ class About(Settings):
     name: str = Field(description="Short name of the method, as given to --method.")
     summary: str = Field(description="One line on what the method is for.")
     seed: Annotated[int, Field(ge=0)] = Field(
-        default=1000, description="Random seed: images, latents, order and augmentation all follow from it."
+        default=1000, description="Random seed, from which everything random follows."
     )
 
 
@@ -39,7 +39,7 @@ class Ladder(Settings):
         default=(5, 4), description="Height and width of the first stage."
     )
     stages: Annotated[int, Field(ge=1, le=12)] = Field(
-        description="Number of stages; each doubles the resolution of the one before."
+        description="Number of stages; each doubles the resolution."
     )
 
 
@@ -53,64 +53,54 @@ class Network(Settings):
     channels_max: Positive = Field(default=512, description="Most channels of a layer.")
     stddev_group: Positive = Field(
         default=4,
-        description="Images that minibatch standard deviation compares; batch and micro_batch must be "
-        "multiples of it.",
+        description="Images that minibatch standard deviation compares; batches are multiples of it.",
     )
 
 
 class Loss(Settings):
     """The adversarial objective and its weights (PGGAN: penalty 10 towards norm 1, drift 0.001).
 
-    ``wgan-gp`` penalises gradients between reals and fakes whose norm is not `penalty_target`; the other two
-    penalise gradients at the reals (R1), and have no target and no drift. With `penalty_every` k the penalty
-    is taken at every k-th step, k times as heavy: less work for nearly the same training.
-
-    The other two save work as well, and change what is learned a little. With `penalty_holds_stddev`
-    minibatch standard deviation is a constant inside the penalty, which then needs no pass back through the
-    critic: 2 of a step's 18 forward passes' worth of work; the penalty's gradient changes by less than 1 %.
-    With `shared_fakes` the generator is updated on the very images that the critic was updated on: 1 more, at
-    the cost of holding the generator's activations meanwhile where a rank takes its whole share at once.
+    ``wgan-gp`` penalises gradients between real and synthetic images, the other two gradients at the real
+    ones (R1), without target and drift. The last two keys save work and change slightly what is learned:
+    with `penalty_holds_stddev` the penalty's gradient changes by less than 1 %; `shared_fakes` keeps the
+    generator's activations in memory meanwhile where a rank takes its whole share at once.
     """
 
     objective: Literal["wgan-gp", "non-saturating", "hinge"] = Field(
         default="wgan-gp",
-        description="The adversarial loss: Wasserstein with gradient penalty, or one of two with R1.",
+        description="The adversarial loss; the last two come with R1.",
     )
     penalty_every: Positive = Field(
         default=1,
-        description="The gradient penalty is computed at every k-th step, k times as heavy; 1 is every step.",
+        description="Compute the penalty at every k-th step, k times as heavy.",
     )
     penalty_weight: NonNegative = Field(default=10.0, description="Weight of the gradient penalty.")
     penalty_target: Annotated[float, Field(gt=0)] = Field(
-        default=1.0, description="Gradient norm that the penalty of wgan-gp pulls towards."
+        default=1.0, description="Gradient norm that wgan-gp aims at."
     )
     drift_weight: NonNegative = Field(
         default=0.001,
-        description="Weight of the drift term of wgan-gp, which keeps the critic's scores near 0.",
+        description="Weight of the drift term, which keeps scores near 0.",
     )
     penalty_holds_stddev: bool = Field(
         default=False,
-        description="Treat minibatch standard deviation as a constant in the penalty: saves 2 of 18 units of "
-        "work.",
+        description="Minibatch standard deviation is constant in the penalty: saves 2 of 18 units.",
     )
     shared_fakes: bool = Field(
         default=False,
-        description="Update the generator on the images that the critic just saw: saves 1 of 18 units.",
+        description="Update both networks on the same images: saves 1 of 18 units.",
     )
 
 
 class Supervision(Settings):
-    """The labels that generator and critic are told of, and how.
+    """The labels that generator and critic know, and how; an unknown label has no influence.
 
-    ``auxiliary``: the critic tells the classes too, and is judged by them with `weight` (AC-GAN, as in
-    PGGAN). ``projection``: the critic is told the classes (Miyato and Koyama 2018). `fields` are those that
-    the shards know of each image; of an image whose class is unknown nothing is told and nothing asked.
+    ``auxiliary`` is AC-GAN, as in PGGAN; ``projection`` is that of Miyato and Koyama 2018.
     """
 
     kind: Literal["auxiliary", "projection", "none"] = Field(
         default="auxiliary",
-        description="auxiliary: the critic also predicts the labels (AC-GAN); projection: it is given them; "
-        "none: no labels.",
+        description="The critic also predicts the labels, is given them, or there are none.",
     )
     fields: Annotated[tuple[Literal["view", "density", "age_band", "vendor"], ...], Field(min_length=1)] = (
         Field(default=("view",), description="The labels that both networks know.")
@@ -130,32 +120,25 @@ class Supervision(Settings):
 
 
 class Optimiser(Settings):
-    """Adam of both networks; `learning_rate` is one for all stages, or a list of one a stage."""
+    """Adam of both networks."""
 
-    learning_rate: Rates = Field(
-        description="Adam's learning rate: one number, or a list with one for each stage."
-    )
+    learning_rate: Rates = Field(description="One number, or a list with one for each stage.")
     beta1: Fraction = Field(default=0.0, description="Adam's decay of the mean of gradients.")
     beta2: Fraction = Field(default=0.99, description="Adam's decay of the mean of squared gradients.")
-    epsilon: Annotated[float, Field(gt=0)] = Field(
-        default=1e-8, description="Adam's constant that keeps the division finite."
-    )
+    epsilon: Annotated[float, Field(gt=0)] = Field(default=1e-8, description="Adam's epsilon.")
 
 
 class Schedule(Settings):
-    """How long each stage lasts, in thousands of real images shown to the critic, and its global batch.
-
-    Lists have one entry a stage; the last entry serves all later stages.
-    """
+    """How long each stage lasts; lists have one entry a stage, and the last entry serves all later stages."""
 
     fade_kimg: Annotated[tuple[NonNegative, ...], Field(min_length=1)] = Field(
-        description="Images of a stage during which its new layers fade in."
+        description="Images while new layers fade in."
     )
     stable_kimg: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = Field(
         description="Images of a stage after the fade."
     )
     batch: Annotated[tuple[Positive, ...], Field(min_length=1)] = Field(
-        description="Images of one step over all ranks together (global batch)."
+        description="Images of one step, all ranks together."
     )
     tick_kimg: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = Field(
         description="Images between two ticks: numbers are logged, a checkpoint is saved, alarms are checked."
@@ -163,22 +146,19 @@ class Schedule(Settings):
 
 
 class Ema(Settings):
-    """The averaged generator that is scored and sampled: weights decay by `decay` a critic step."""
+    """The averaged generator, which is scored and drawn with."""
 
     decay: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.999,
-        description="Decay of the exponential moving average of the generator's weights, for each step.",
+        description="Decay of the exponential moving average, for each step.",
     )
 
 
 class Engine(Settings):
     """How the arithmetic is done; lists have one entry a stage, and the last entry serves all later stages.
 
-    Convolutions run in `precision`; weights, averages, statistics, scores and losses stay fp32, and ``fp16``
-    comes with a loss scale. `micro_batch` is the most images that a rank takes at once. `recompute` holds no
-    activations of the blocks but computes them again: less memory, more work. `compile` hands the generator
-    to torch.compile, which needs a C++ compiler where the job runs; ``cuda-graphs`` and
-    `overlap_communication` (ZeRO 2) are for GPUs, and were not measured.
+    ``fp16`` comes with a loss scale. ``cuda-graphs`` and `overlap_communication` are for GPUs and were not
+    measured.
     """
 
     precision: Literal["fp32", "bf16", "fp16"] = Field(
@@ -186,15 +166,14 @@ class Engine(Settings):
     )
     zero_stage: Literal[0, 1, 2] = Field(
         default=0,
-        description="DeepSpeed ZeRO: 1 divides the optimiser's state among ranks, 2 the gradients too.",
+        description="ZeRO: 1 divides Adam's state among ranks, 2 also gradients.",
     )
     micro_batch: Annotated[tuple[Positive, ...], Field(min_length=1)] = Field(
         description="Most images that a rank processes at once; smaller needs less memory."
     )
     recompute: Annotated[tuple[bool, ...], Field(min_length=1)] = Field(
         default=(False,),
-        description="Recompute activations in the backward pass instead of storing them: less memory, more "
-        "work.",
+        description="Recompute activations in the backward pass: less memory, more work.",
     )
     compile: Literal["off", "default", "cuda-graphs"] = Field(
         default="off", description="Use torch.compile for the generator; needs a C++ compiler in the job."
@@ -215,39 +194,30 @@ class Engine(Settings):
 class Scoring(Settings):
     """Sliced Wasserstein distance: how many images (half of each view) and checkpoints, how it is drawn."""
 
-    images: Positive = Field(
-        default=16384, description="Images that are compared for one score, half of each view."
-    )
+    images: Positive = Field(default=16384, description="Images compared for one score, half of each view.")
     checkpoints: Annotated[int, Field(ge=1)] = Field(
-        default=4, description="Checkpoints of each stage that are scored."
+        default=4, description="Checkpoints scored in each stage."
     )
     checkpoints_per_task: Positive = Field(default=1, description="Checkpoints that one array task scores.")
-    patches_per_image: Positive = Field(
-        default=128, description="Patches that are taken from each image and level."
-    )
+    patches_per_image: Positive = Field(default=128, description="Patches taken from each image and level.")
     directions: Positive = Field(default=128, description="Random directions of one projection.")
     repeats: Positive = Field(default=4, description="Projections of each set of patches.")
     seeds: Positive = Field(
         default=5,
-        description="Independent draws of patches and directions; their spread is the score's deviation.",
+        description="Independent draws; their spread is the score's deviation.",
     )
     kept: Annotated[int, Field(ge=1)] = Field(
-        default=3, description="Best checkpoints of each stage that are kept after the selection."
+        default=3, description="Best checkpoints of each stage that are kept."
     )
 
 
 class Selection(Settings):
-    """Which scored checkpoint of the last stage is chosen.
-
-    ``lowest-swd``: the lowest SWD above the floor, in the mean over levels and both views; whoever is within
-    `tie_sd` deviations from seed to seed of it ties with it, and of a tie the latest is chosen.
-    """
+    """Which checkpoint of the last stage is chosen: that of the lowest mean distance above the floor."""
 
     rule: Literal["lowest-swd"] = Field(default="lowest-swd", description="The rule of the selection.")
     tie_sd: NonNegative = Field(
         default=2.0,
-        description="Checkpoints within so many deviations of the lowest score tie with it; of a tie the "
-        "latest is chosen.",
+        description="Scores within so many deviations of the lowest tie; of a tie the latest is chosen.",
     )
 
 
@@ -259,15 +229,9 @@ class Sampling(Settings):
 
 
 class Assessment(Settings):
-    """What the report's measures are taken from, and how closely: at most so many images of each view.
+    """How many images the report measures, and how precisely."""
 
-    As many synthetics, held-out reals and training reals are looked at; `pairs` are compared for diversity.
-    Intervals come of `bootstraps`, and what reals are to each other of `splits` into halves of the patients.
-    """
-
-    images_per_view: Positive = Field(
-        default=5000, description="Most images of each view and source that are measured."
-    )
+    images_per_view: Positive = Field(default=5000, description="Most images of each view and source.")
     images_per_task: Positive = Field(default=1000, description="Images that one array task measures.")
     pairs: Positive = Field(default=2000, description="Pairs of images that are compared for diversity.")
     bootstraps: Annotated[int, Field(ge=20)] = Field(
