@@ -31,10 +31,7 @@ def test_anything_else_is_found(tmp_path):
 
 
 def test_the_page_names_who_writes_each_path_and_when_it_may_be_deleted():
-    assert {
-        "run.json",
-        "jobs.jsonl",
-        "selection.json",
-        "stop/NODE.JOB",
-        "report/index.html",
-    } <= described().keys()
+    assert {"run.json", "jobs.jsonl", "selection.json", "stop/NODE.JOB"} <= described().keys()
+    text = PAGE.read_text(encoding="utf-8").partition(ENDS_BEFORE)[0]
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    assert all(len(row) == 5 and all(cell.strip() for cell in row) for row in rows)
