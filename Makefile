@@ -70,7 +70,7 @@ test: $(VENV)/dev ## All tests that CI runs, the real Slurm included where it ca
 	$(BIN)/pytest -m "not slow and not slurm"; code=$$?; \
 	wait $$slurm || code=1; cat build/slurm-tests.log; exit $$code
 
-test-all: $(VENV)/dev ## The long tests too
+test-all: $(VENV)/dev $(VENV)/docs ## The long tests too
 	$(BIN)/pytest
 
 lint: $(VENV)/dev ## Style, types and layers
