@@ -62,7 +62,7 @@ small: $(VENV)/run ## A real result on 1,000 phantoms to 80x64, sheets in small/
 ui: $(VENV)/run ## Open MLflow's page on what the demo has logged
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(abspath $(DEMO))/mlflow.db --port 5000
 
-test: $(VENV)/dev ## All tests that CI runs, with Slurm, Apptainer and other tools where they can be installed
+test: $(VENV)/dev $(VENV)/docs ## All tests that CI runs, with Slurm, Apptainer and other tools where they can be installed
 	@if [[ $$(id -u) == 0 ]] && command -v apt-get >/dev/null; then slurm/devcluster/install && { $(FOREIGN_TOOLS); containers/install-apptainer || true; }; fi
 	@mkdir -p build
 	@# Those on the Slurm wait most of the time; the others run meanwhile.
@@ -70,7 +70,7 @@ test: $(VENV)/dev ## All tests that CI runs, with Slurm, Apptainer and other too
 	$(BIN)/pytest -m "not slow and not slurm"; code=$$?; \
 	wait $$slurm || code=1; cat build/slurm-tests.log; exit $$code
 
-test-all: $(VENV)/dev ## The long tests too
+test-all: $(VENV)/dev $(VENV)/docs ## The long tests too
 	$(BIN)/pytest
 
 lint: $(VENV)/dev ## Style, types and layers

@@ -79,17 +79,18 @@ def tables(owner: type[Settings]) -> dict[str, str]:
 def render() -> str:
     """Write the page of all settings, as Markdown."""
     lines = [HEAD]
-    for title, (owner, purpose) in OWNERS.items():
-        lines += [f"## {title}", "", purpose, ""]
+    for title, (owner, intention) in OWNERS.items():
+        lines += [f"## {title}", "", intention, ""]
         by_table: dict[str, list[Key]] = {}
         for key in keys(owner):
             by_table.setdefault(key.table, []).append(key)
         purposes = tables(owner)
+        alike: dict[tuple[str, ...], list[str]] = {}
         for table, members in by_table.items():
-            lines += [f"### `[{table}]`", "", first_paragraph(purposes[table]), ""]
-            lines += ["| key | type | default | unit | meaning |", "|---|---|---|---|---|"]
-            lines += [_row(key) for key in members]
-            lines.append("")
+            alike.setdefault((purposes[table], *map(_row, members)), []).append(table)
+        for (purpose, *rows), names in alike.items():
+            lines += ["### " + ", ".join(f"`[{name}]`" for name in names), "", first_paragraph(purpose), ""]
+            lines += ["| key | type | default | unit | meaning |", "|---|---|---|---|---|", *rows, ""]
     return "\n".join(lines)
 
 

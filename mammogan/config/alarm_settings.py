@@ -22,7 +22,7 @@ class Rule(Settings):
 
 
 class Reals(Rule):
-    """Least deviation between two reals of a label; pixels reach from -1 to 1."""
+    """The data are all the same image."""
 
     bound: Bound = Field(
         default=0.005,
@@ -32,7 +32,7 @@ class Reals(Rule):
 
 
 class Skipped(Rule):
-    """Largest share of a tick's updates that may be skipped, as their gradients were not finite."""
+    """Updates are skipped because gradients are not finite."""
 
     bound: Bound = Field(
         default=0.1, description="Largest fraction of a network's updates with gradients that are not finite."
@@ -41,14 +41,14 @@ class Skipped(Rule):
 
 
 class Penalty(Rule):
-    """Largest mean of ``critic/penalty``; at a weight of 10, 10 is a critic that is flat everywhere."""
+    """The critic diverges; with weight 10, a penalty of 10 is a critic that is flat everywhere."""
 
     bound: Bound = Field(default=5.0, description="Largest mean gradient penalty.")
     patience: Patience = 1
 
 
 class Gradients(Rule):
-    """Largest factor between a gradient's norm and its running median in the stage, either way."""
+    """Gradients explode or vanish."""
 
     bound: Bound = Field(
         default=6.0, description="Largest factor between a gradient norm and its running median, either way."
@@ -57,7 +57,7 @@ class Gradients(Rule):
 
 
 class Drift(Rule):
-    """Largest mean score of the reals, in distances between a real and a fake."""
+    """The critic's scores drift away."""
 
     bound: Bound = Field(
         default=5.0,
@@ -67,7 +67,7 @@ class Drift(Rule):
 
 
 class Growth(Rule):
-    """Largest factor between the mean score of the reals and its running median in the stage."""
+    """The critic's scores jump."""
 
     bound: Bound = Field(
         default=6.0,
@@ -77,7 +77,7 @@ class Growth(Rule):
 
 
 class Collapse(Rule):
-    """Least diversity of the fakes of a label, as a part of the reals'."""
+    """Mode collapse: the generator draws one image per label."""
 
     bound: Bound = Field(
         default=0.15,
@@ -87,7 +87,7 @@ class Collapse(Rule):
 
 
 class Labels(Rule):
-    """Largest entropy of the reals' labels to a critic, as a part of what the labels' shares leave open."""
+    """The labels are wrong, or cannot be recognised in the images."""
 
     bound: Bound = Field(
         default=0.98,
@@ -98,7 +98,7 @@ class Labels(Rule):
 
 
 class Alarms(Settings):
-    """What is watched at every tick of a stage, and what an alarm does.
+    """What is checked at every tick of a stage, and what an alarm does.
 
     ``log`` tells of it, ``stop`` ends the stage as failed, and ``roll-back`` goes back to the last tick
     before the trouble, at most `rollbacks` times a stage, and from there on with the learning rate times

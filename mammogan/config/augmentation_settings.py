@@ -17,7 +17,7 @@ STRENGTHS = ("flip_cc", "shift_rows", "shift_columns", "scale", "rotation_deg", 
 
 
 class Augmentation(Settings):
-    """Changes that keep anatomy, made to the reals and fakes that the critic sees; none by default.
+    """Changes that keep anatomy, made to the images that the critic sees; none by default.
 
     ``fixed`` makes each with `probability`; ``adaptive`` begins at 0 and lets the probability rise or fall,
     by 1 within `adjust_kimg`, so that the critic's overfitting (seen on the validation split) stays at

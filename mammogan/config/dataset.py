@@ -15,10 +15,7 @@ from mammogan.config.source_settings import Source
 
 
 class About(Settings):
-    """Where the images come from and on what terms; repeated in every manifest and release.
-
-    `release_models` false: the terms forbid to pass on weights learned from these images.
-    """
+    """Where the images come from and their licence terms, repeated in every manifest and release."""
 
     name: str = Field(description="Short name, as it stands in manifests.")
     title: str = Field(description="Full name of the data set.")
@@ -57,7 +54,7 @@ class Splits(Settings):
 
 
 class Packing(Settings):
-    """The rungs written, (height, width) from `base_px` doubling to `top_px`, and a shard's length."""
+    """The resolutions that are written, each twice the one before, and the length of a shard."""
 
     top_px: tuple[Positive, Positive] = Field(
         default=(1280, 1024), description="Height and width of the largest resolution."
@@ -85,7 +82,7 @@ class Packing(Settings):
 
 
 class Dataset(Settings):
-    """One recipe: everything that decides which images a source gives and what they look like."""
+    """One recipe: everything that determines which images of a source are used and what they look like."""
 
     dataset: About
     source: Source = Source()

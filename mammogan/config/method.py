@@ -35,7 +35,7 @@ class About(Settings):
     name: str = Field(description="Short name of the method, as given to --method.")
     summary: str = Field(description="One line on what the method is for.")
     seed: Annotated[int, Field(ge=0)] = Field(
-        default=1000, description="Random seed: images, latents, order and augmentation all follow from it."
+        default=1000, description="Random seed, from which everything random follows."
     )
 
 
@@ -46,7 +46,7 @@ class Ladder(Settings):
         default=(5, 4), description="Height and width of the first stage."
     )
     stages: Annotated[int, Field(ge=1, le=12)] = Field(
-        description="Number of stages; each doubles the resolution of the one before."
+        description="Number of stages; each doubles the resolution."
     )
 
 
@@ -68,38 +68,30 @@ class Network(GrownSettings):
     channels_max: Positive = Field(default=512, description="Most channels of a layer.")
     stddev_group: Positive = Field(
         default=4,
-        description="Images that minibatch standard deviation compares; batch and micro_batch must be "
-        "multiples of it.",
+        description="Images that minibatch standard deviation compares; batches are multiples of it.",
     )
 
 
 class Optimiser(Settings):
-    """Adam of both networks; `learning_rate` is one for all stages, or a list of one a stage."""
+    """Adam of both networks."""
 
-    learning_rate: Rates = Field(
-        description="Adam's learning rate: one number, or a list with one for each stage."
-    )
+    learning_rate: Rates = Field(description="One number, or a list with one for each stage.")
     beta1: Fraction = Field(default=0.0, description="Adam's decay of the mean of gradients.")
     beta2: Fraction = Field(default=0.99, description="Adam's decay of the mean of squared gradients.")
-    epsilon: Annotated[float, Field(gt=0)] = Field(
-        default=1e-8, description="Adam's constant that keeps the division finite."
-    )
+    epsilon: Annotated[float, Field(gt=0)] = Field(default=1e-8, description="Adam's epsilon.")
 
 
 class Schedule(Settings):
-    """How long each stage lasts, in thousands of real images shown to the critic, and its global batch.
-
-    Lists have one entry a stage; the last entry serves all later stages.
-    """
+    """How long each stage lasts; lists have one entry a stage, and the last entry serves all later stages."""
 
     fade_kimg: Annotated[tuple[NonNegative, ...], Field(min_length=1)] = Field(
-        description="Images of a stage during which its new layers fade in."
+        description="Images while new layers fade in."
     )
     stable_kimg: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = Field(
         description="Images of a stage after the fade."
     )
     batch: Annotated[tuple[Positive, ...], Field(min_length=1)] = Field(
-        description="Images of one step over all ranks together (global batch)."
+        description="Images of one step, all ranks together."
     )
     tick_kimg: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = Field(
         description="Images between two ticks: numbers are logged, a checkpoint is saved, alarms are checked."
@@ -107,22 +99,19 @@ class Schedule(Settings):
 
 
 class Ema(Settings):
-    """The averaged generator that is scored and sampled: weights decay by `decay` a critic step."""
+    """The averaged generator, which is scored and drawn with."""
 
     decay: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.999,
-        description="Decay of the exponential moving average of the generator's weights, for each step.",
+        description="Decay of the exponential moving average, for each step.",
     )
 
 
 class Engine(Settings):
     """How the arithmetic is done; lists have one entry a stage, and the last entry serves all later stages.
 
-    Convolutions run in `precision`; weights, averages, statistics, scores and losses stay fp32, and ``fp16``
-    comes with a loss scale. `micro_batch` is the most images that a rank takes at once. `recompute` holds no
-    activations of the blocks but computes them again: less memory, more work. `compile` hands the generator
-    to torch.compile, which needs a C++ compiler where the job runs; ``cuda-graphs`` and
-    `overlap_communication` (ZeRO 2) are for GPUs, and were not measured.
+    ``fp16`` comes with a loss scale. ``cuda-graphs`` and `overlap_communication` are for GPUs and were not
+    measured.
     """
 
     precision: Literal["fp32", "bf16", "fp16"] = Field(
@@ -130,15 +119,14 @@ class Engine(Settings):
     )
     zero_stage: Literal[0, 1, 2] = Field(
         default=0,
-        description="DeepSpeed ZeRO: 1 divides the optimiser's state among ranks, 2 the gradients too.",
+        description="ZeRO: 1 divides Adam's state among ranks, 2 also gradients.",
     )
     micro_batch: Annotated[tuple[Positive, ...], Field(min_length=1)] = Field(
         description="Most images that a rank processes at once; smaller needs less memory."
     )
     recompute: Annotated[tuple[bool, ...], Field(min_length=1)] = Field(
         default=(False,),
-        description="Recompute activations in the backward pass instead of storing them: less memory, more "
-        "work.",
+        description="Recompute activations in the backward pass: less memory, more work.",
     )
     compile: Literal["off", "default", "cuda-graphs"] = Field(
         default="off", description="Use torch.compile for the generator; needs a C++ compiler in the job."

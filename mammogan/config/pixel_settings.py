@@ -10,16 +10,11 @@ from mammogan.config.settings import Settings
 
 
 class Pixels(Settings):
-    """How stored values become grey: VOI table or window `voi_index`, else `fallback`.
+    """How stored values become grey values, and where the breast is; films need `border_crop` and a trim.
 
-    ``stored-range`` maps all that the stored bits can say to black..white; ``breast-range`` maps the
-    background to black and the percentile `white_percentile` of the breast to white; ``refuse`` refuses the
-    image. `border_crop` is the fraction cut from every side, `chest_wall_trim` the widest empty strip
-    (fraction of the width) taken away between frame and chest wall; films need both. `breast_threshold` is
-    how far above the background, as a fraction of black..white, breast begins; what is thinner than the
-    fraction `thin_part` of the height (letters, a scan's edge) is no breast. `jpeg2000_reduce` 1 decodes JPEG
-    2000 to half its height and width only, where that is still as large as the picture: four times as fast,
-    and about 8 of 4096 off.
+    ``stored-range`` maps all that the stored bits can express to black to white; ``breast-range`` maps the
+    background to black and the percentile `white_percentile` of the breast to white. `jpeg2000_reduce` is
+    used only where half the size is still as large as the picture: four times as fast, about 8 of 4096 off.
     """
 
     voi_index: Annotated[int, Field(ge=0)] = Field(

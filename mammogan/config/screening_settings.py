@@ -37,7 +37,7 @@ Millimetres = Annotated[float, Field(ge=0)]
 
 
 class Screening(Settings):
-    """Which files are mammograms that one may learn from; an empty text stands for an absent value.
+    """Which images are suitable for training; an empty text means an absent value.
 
     `refused_words` are looked for anywhere in the descriptions, `qc_words` as whole words in patient name, ID
     and study description. A field of view smaller than `smallest_field_mm` is a close-up; 0 asks nothing.

@@ -12,9 +12,9 @@ from mammogan.config.settings import Natural, Positive, Settings, load_named, pa
 
 
 class Place(Settings):
-    """The site's name, who answers for it, and how its scheduler treats a job that must stop.
+    """The site's name and contact, and how its scheduler treats a job that must stop.
 
-    `stop_notice_s` before a job's time is up it is told to save and stop; it is then queued again, at most
+    `stop_notice_s` before its time limit a job is asked to save and stop; it is then queued again, at most
     `requeues` times. A job that dies is queued again as well, at most `retries` times, unless it has died at
     the same place before. `slurm_conf` names the configuration of a Slurm that is not the machine's own; the
     variable SLURM_CONF wins over it.
@@ -62,7 +62,7 @@ OWN_OPTIONS = frozenset({
 
 
 class Resource(Settings):
-    """What a job of one class asks for; empty text leaves the choice to the scheduler.
+    """What a job of one class asks for; an empty text leaves the choice to the scheduler.
 
     `cpus_per_task` 0 stands for every core of the machine (scheduler ``local`` only); `array_parallelism` is
     the most tasks of one array that run at once.
@@ -138,7 +138,7 @@ class Container(Settings):
 
 
 class Environment(Settings):
-    """Shell lines that each batch script runs first, and variables that it exports."""
+    """Lines of shell that each batch script runs first, and variables that it exports."""
 
     setup: tuple[str, ...] = Field(
         default=(), description="Lines of shell at the head of each batch script, outside the container."

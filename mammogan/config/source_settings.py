@@ -54,7 +54,7 @@ OWN_KEYS = {"age_band": "age", "density": "density"}
 
 
 class Refusal(Settings):
-    """A row whose `column` holds one of `values` refuses its images for `reason`; ``*`` is any value at all.
+    """A row whose `column` holds one of `values` refuses its images for `reason`; ``*`` is any value.
 
     With `only_flag` it marks them instead.
     """
@@ -68,7 +68,7 @@ class Refusal(Settings):
 
 
 class Table(Settings):
-    """A CSV of metadata: `match` says for each of its key columns which origin must equal it.
+    """A CSV file with metadata: `match` says for each key column which origin must equal it.
 
     An origin may be a column of a table above, and the facts ``view`` and ``laterality`` as known so far; a
     row whose column for ``laterality`` holds one of `both_sides` serves both. `extract` keeps of a column
@@ -95,7 +95,7 @@ class Table(Settings):
 
 
 class Images(Settings):
-    """What PNG, PGM, TIFF and JPEG files don't say of themselves, or can't be trusted to.
+    """What PNG, PGM, TIFF and JPEG files do not say about themselves, or not reliably.
 
     `bits` is how many bits of a 16-bit file carry grey; `inverted` files show dense tissue dark. Colour files
     are taken where their channels are ``equal``, turned to their ``luminance``, or all refused.
@@ -116,7 +116,7 @@ class Images(Settings):
 
 
 class Source(GrownSettings):
-    """The origins of an image's facts, each list in order of trust: the first to speak is believed.
+    """The origins of facts about an image, the most trusted first: the first that gives a value is used.
 
     `patient_pattern` is a regular expression; what its first group (or all of it) matches is the patient. An
     empty pattern takes the whole value. `view_names` and `side_names` translate what a source says in words

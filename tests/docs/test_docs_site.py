@@ -47,7 +47,6 @@ def test_style_sheets_are_read():
     assert loads("a{background:url(data:image/png;base64,AA)} b{c:url(../d.png)}", ".css") == []
 
 
-@pytest.mark.slow
 def test_the_site_builds_without_a_warning_and_loads_nothing(tmp_path):
     if find_spec("mkdocs") is None:
         pytest.skip("mkdocs is not installed here: make docs installs it")

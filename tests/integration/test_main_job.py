@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from docs.hooks.run_folder_page import undescribed
 from mammogan.config.run_config import Run
 from mammogan.steps.job_graph import graph
 from tests.train.conftest import TINY
@@ -69,6 +70,10 @@ def test_a_dry_run_shows_stages_and_writes_nothing(place):
 def finished(place):
     said = launch(place, "run")
     return place / "run", said
+
+
+def test_every_file_that_a_run_leaves_is_described(finished):
+    assert undescribed(finished[0]) == []
 
 
 def test_the_graph_runs_from_planned_dicoms_to_the_report(finished):
