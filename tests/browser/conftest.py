@@ -7,6 +7,8 @@ import shutil
 
 import pytest
 
+from tests.patience import PATIENCE_S
+
 
 @pytest.fixture(scope="module")
 def playwright():
@@ -32,7 +34,7 @@ def tablet(playwright, chromium):
 
     def make(device="iPad Pro 11 landscape", **more):
         context = chromium.new_context(**{**playwright.devices[device], **more})
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(PATIENCE_S * 1000)
         made.append(context)
         page = context.new_page()
         page.on("request", lambda request: asked.append(request.url))

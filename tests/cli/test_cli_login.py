@@ -11,6 +11,7 @@ import pytest
 from mammogan.config.dataset import load_recipe
 from mammogan.data.phantom import make_cohort
 from mammogan.data.shards.shard_plan import plan
+from tests.patience import PATIENCE_S
 
 ABSENT = (
     *("numpy", "scipy", "pebble", "pydicom", "pylibjpeg", "imagecodecs", "cv2", "PIL", "torch", "deepspeed"),
@@ -34,7 +35,7 @@ def mammogan(*words, code=0):
         check=False,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         env=os.environ | {"COLUMNS": "200"},
     )
     assert done.returncode == code, done.stdout + done.stderr

@@ -54,8 +54,9 @@ def test_a_job_notes_its_begin_its_being_and_its_end_also_if_it_fails(run, monke
 
     def work():
         seen.extend(job_spans.read(run))
-        time.sleep(0.3)
-        seen.extend(job_spans.read(run))
+        while (later := job_spans.read(run))[0].seen == seen[0].seen:
+            time.sleep(0.01)
+        seen.extend(later)
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError), job_spans.noted(run, "train-0", 0):

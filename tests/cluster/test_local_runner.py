@@ -15,6 +15,7 @@ from mammogan.cluster import local_runner, submission_ledger
 from mammogan.cluster.run_state import Watcher, log_of
 from mammogan.errors import ClusterError
 from mammogan.steps.job_graph import graph
+from tests.patience import PATIENCE_S
 
 
 def run_all(folder, run):
@@ -107,19 +108,20 @@ def test_cancel_ends_a_background_launcher_and_its_processes(stub, tmp_path):
     from mammogan.cluster import run_state
 
     stub.make_run(tmp_path, "local")
-    stub.order(tmp_path, shards="sleep 60")
+    stub.order(tmp_path, shards="sleep 3600")
     launcher = subprocess.Popen(
         [sys.executable, "-c", LAUNCHER, str(tmp_path)],
         stderr=subprocess.DEVNULL,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # noqa: PLW1509 - as a shell's & does
     )
-    watcher, end = Watcher(tmp_path), time.monotonic() + 30
-    while (states := watcher.read())[0].state != "running" and time.monotonic() < end:
+    watcher, end = Watcher(tmp_path), time.monotonic() + PATIENCE_S
+    while not stub.asleep(tmp_path, "shards").exists() and time.monotonic() < end:
         time.sleep(0.1)
+    states = watcher.read()
+    assert states[0].state == "running"
     job_id = states[0].jobs[0]
-    time.sleep(1)  # until the controller has started the task
     assert run_state.cancel(tmp_path) == 1
-    launcher.wait(timeout=20)
+    launcher.wait(timeout=PATIENCE_S)
     assert not run_state.alive(job_id, submission_ledger.logs(tmp_path, "shards"))
     assert watcher.read()[0].state == "cancelled"
     assert run_state.cancel(tmp_path) == 0

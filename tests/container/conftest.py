@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = "/opt/mammogan/lib/python3.11/site-packages"
 
@@ -27,7 +29,7 @@ class Image:
             check=False,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=PATIENCE_S,
             **kept,
         )
         assert done.returncode == code, done.stdout + done.stderr
@@ -54,7 +56,7 @@ def image():
     path = Path(named).resolve()
     assert path.exists(), f"MAMMOGAN_IMAGE '{named}' does not exist"
     tried = subprocess.run(
-        ["apptainer", "exec", path, "true"], check=False, capture_output=True, text=True, timeout=300
+        ["apptainer", "exec", path, "true"], check=False, capture_output=True, text=True, timeout=PATIENCE_S
     )
     if tried.returncode:
         pytest.skip(f"apptainer can't run '{path}' here: {tried.stderr.strip()}")

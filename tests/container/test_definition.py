@@ -16,6 +16,7 @@ from mammogan.config.site import load_site
 from mammogan.errors import ClusterError
 from mammogan.steps.job_graph import graph
 from tests.cluster.test_golden import run as golden
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 DEFINITION = (ROOT / "Apptainer.def").read_text()
@@ -111,7 +112,7 @@ def build(checkout, tmp_path):
             check=False,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_S,
             cwd=tmp_path,
             env=environment | {"APPTAINER": str(fake)} | given,
         )

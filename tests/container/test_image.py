@@ -17,6 +17,7 @@ from mammogan.config.site import load_site
 from mammogan.steps.job_graph import graph
 from tests.cluster.test_golden import METHOD
 from tests.container.conftest import PACKAGES, ROOT
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.container
 VERSIONS = "from importlib.metadata import distributions as d; [print(x.name, x.version) for x in d()]"
@@ -164,7 +165,7 @@ def test_prefix_starts_the_image_whatever_is_in_the_paths(image, tmp_path, odd, 
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         cwd="/",
         env=os.environ | {"APPTAINER_NO_MOUNT": "tmp"},
     )

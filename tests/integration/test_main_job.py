@@ -13,6 +13,7 @@ import pytest
 from docs.hooks.run_folder_page import undescribed
 from mammogan.config.run_config import Run
 from mammogan.steps.job_graph import graph
+from tests.patience import PATIENCE_S
 from tests.train.conftest import TINY
 
 MAMMOGAN = Path(sys.executable).with_name("mammogan")
@@ -29,7 +30,7 @@ def mammogan(*words, code=0, **environment):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=400,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == code, f"exit code {done.returncode}:\n{done.stdout}"

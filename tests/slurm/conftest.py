@@ -14,6 +14,7 @@ from mammogan.cluster import slurm_commands
 from mammogan.cluster.run_state import LIVE, Watcher
 from mammogan.cluster.submit import submit
 from mammogan.steps.job_graph import graph
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 spec = importlib.util.spec_from_file_location("cluster_conftest", ROOT / "tests/cluster/conftest.py")
@@ -35,14 +36,16 @@ def devcluster():
     state = Path(os.environ.get("MAMMOGAN_DEVCLUSTER", "/tmp/mammogan-devcluster"))
     was_up = state.exists()
     for name in ("install", "up"):
-        done = subprocess.run([scripts / name], check=False, capture_output=True, text=True, timeout=600)
+        done = subprocess.run(
+            [scripts / name], check=False, capture_output=True, text=True, timeout=PATIENCE_S
+        )
         if done.returncode:
             reason = f"no devcluster: {done.stderr.strip()}"
             (pytest.fail if os.environ.get("MAMMOGAN_REQUIRE_SLURM") else pytest.skip)(reason)
     os.environ["SLURM_CONF"] = str(state / "slurm.conf")
     yield
     if not was_up:
-        subprocess.run([scripts / "down"], check=False, timeout=120)
+        subprocess.run([scripts / "down"], check=False, timeout=PATIENCE_S)
 
 
 class Launcher:
@@ -59,7 +62,7 @@ class Launcher:
     def states(self):
         return {state.node.name: state for state in Watcher(self.folder).read()}
 
-    def until(self, condition, timeout_s=90):
+    def until(self, condition, timeout_s=PATIENCE_S):
         """Wait until `condition` holds of the nodes' states."""
         end = time.monotonic() + timeout_s
         while not condition(states := self.states()):
@@ -67,7 +70,7 @@ class Launcher:
             time.sleep(0.3)
         return states
 
-    def finish(self, timeout_s=90):
+    def finish(self, timeout_s=PATIENCE_S):
         """Wait until nothing of the run is queued or runs."""
         return self.until(lambda states: not any(s.among(*LIVE) for s in states.values()), timeout_s)
 

@@ -64,7 +64,7 @@ def test_failed_job_cancels_what_depends_on_it_and_a_relaunch_goes_on_from_there
 
 def test_launching_twice_submits_nothing_twice_and_cancel_empties_the_queue(launcher):
     run = launcher()
-    run.stub.order(run.folder, shards="sleep 60")
+    run.stub.order(run.folder, shards="sleep 3600")
     run.submit(run.nodes[:3])
     assert [record.node for record in run.submit(run.nodes[:4])] == ["score-0"]
     assert run.submit(run.nodes[:4]) == []
@@ -76,7 +76,7 @@ def test_launching_twice_submits_nothing_twice_and_cancel_empties_the_queue(laun
 
 def test_job_of_a_launcher_that_died_before_writing_it_down_is_replaced(launcher):
     run = launcher()
-    run.stub.order(run.folder, shards="sleep 60")
+    run.stub.order(run.folder, shards="sleep 3600")
     run.submit(run.nodes[:3])
     path = run.folder / "jobs.jsonl"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))  # the line of train-0 is lost
@@ -87,7 +87,7 @@ def test_job_of_a_launcher_that_died_before_writing_it_down_is_replaced(launcher
 
 def test_array_is_throttled_and_its_failed_task_alone_is_submitted_again(launcher):
     run = launcher("resources.gpu_one.array_parallelism=2", checkpoints=5)
-    run.stub.order(run.folder, **{f"score_0_{task}": "sleep 2" for task in (0, 1, 2, 4)}, score_0_3="fail")
+    run.stub.order(run.folder, **{f"score_0_{task}": "sleep 5" for task in (0, 1, 2, 4)}, score_0_3="fail")
     run.submit()
     states = run.finish()
     assert states["score-0"].tasks == ("done", "done", "done", "failed", "done")
@@ -104,11 +104,12 @@ def test_array_is_throttled_and_its_failed_task_alone_is_submitted_again(launche
 
 def test_relaunch_while_an_array_still_runs_renews_what_waits_for_its_failed_task(launcher):
     run = launcher()
-    run.stub.order(run.folder, score_0_0="fail", score_0_1="sleep 12")
+    run.stub.order(run.folder, score_0_0="fail", score_0_1="until go")
     run.submit()
     run.until(lambda states: states["score-0"].tasks == ("failed", "running"))
     run.stub.order(run.folder)
     again = run.submit()
+    (run.folder / "go").touch()
     assert [(record.node, record.tasks[0]) for record in again] == [(name, 0) for name in list(NODE)[3:]]
     assert {s.state for s in run.finish().values()} == {"done"}
     assert seen(run, "score-0", 1)["ended"] <= seen(run, "select")["started"]
@@ -129,7 +130,7 @@ def test_job_told_to_stop_saves_and_is_queued_again_while_dependents_wait(launch
     run.until(lambda _: all((run.folder / f"waits-{rank}").exists() for rank in (0, 1)))
     job_id = run.states()["train-0"].jobs[0]
     subprocess.run(["scancel", "--batch", "--signal=USR2", job_id], check=True)
-    states = run.until(lambda states: states["train-0"].state == "queued", 30)
+    states = run.until(lambda states: states["train-0"].state == "queued")
     assert states["score-0"].state == "queued"
     start_now(job_id)
     states = run.finish()
@@ -140,12 +141,13 @@ def test_job_told_to_stop_saves_and_is_queued_again_while_dependents_wait(launch
 
 def test_a_result_that_was_half_written_when_its_job_died_stops_no_other(launcher):
     run = launcher()
-    run.stub.order(run.folder, shards="sleep 5")
+    run.stub.order(run.folder, shards="until go")
     run.submit(run.nodes[:3])
     job_id = run.states()["train-0"].jobs[0]
     for rank in (0, 1):
         torso = run.folder / "logs" / "train-0" / f"{job_id}_{rank}_result.pkl.save_tmp"
         torso.write_bytes(b"torso")
+    (run.folder / "go").touch()
     assert run.finish()["train-0"].state == "done"
     assert (torso.parent / f"{job_id}_1_result.pkl").exists() and not torso.exists()
 
@@ -154,7 +156,7 @@ def test_killed_rank_ends_the_whole_job_at_once(launcher):
     run = launcher("site.retries=0")
     run.stub.order(run.folder, train_0="kill-rank 1")
     run.submit(run.nodes[:4])
-    states = run.finish(40)
+    states = run.finish(300)  # the other rank would go on for an hour
     assert states["train-0"].state == "failed"
     assert states["train-0"].reason == "n1: task 1: Killed"
     assert slurm_commands.outcome(states["train-0"].jobs[0]).startswith("FAILED")
@@ -185,7 +187,7 @@ def test_what_a_user_must_mend_is_not_tried_again(launcher):
     run = launcher()
     run.stub.order(run.folder, train_0="fail")
     run.submit(run.nodes[:3])
-    states = run.finish(40)
+    states = run.finish(300)  # the other rank would go on for an hour
     assert (states["train-0"].state, states["train-0"].reason) == ("failed", "'train-0' was told to fail")
     assert len(failed_attempts.read(run.folder, "train-0", 0)) == 1
 

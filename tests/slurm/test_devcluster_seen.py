@@ -14,6 +14,7 @@ from mammogan.cluster import job_spans, slurm_commands
 from mammogan.cluster.job_usage import usage
 from mammogan.cluster.resubmission import renewal
 from mammogan.cluster.run_state import LIVE, Watcher, log_of
+from tests.patience import PATIENCE_S
 
 
 def told_of(run, width=140):
@@ -24,13 +25,20 @@ def told_of(run, width=140):
 
 def test_why_jobs_wait_is_shown_and_their_hours_outlive_them(launcher):
     run = launcher("resources.gpu_one.array_parallelism=1")
-    run.stub.order(run.folder, train_0="sleep 8")
+    run.stub.order(run.folder, train_0="until go")
+    submitted = time.monotonic()
     run.submit(run.nodes[:5])
     run.until(lambda states: states["train-0"].state == "running")
+    run.until(lambda _: run.stub.asleep(run.folder, "train-0").exists())
+    seen = time.monotonic()
     assert "waits for the steps before it (Dependency)" in told_of(run)
+    time.sleep(4)
+    (run.folder / "go").touch()
+    least_s = time.monotonic() - seen
     run.finish()
+    most_s = time.monotonic() - submitted
     used = usage(run.folder, Watcher(run.folder).read())
-    assert 7 / 3600 < used["train-0"].gpu_hours / 2 < 60 / 3600  # two nodes with a GPU each
+    assert least_s < used["train-0"].gpu_hours / 2 * 3600 < most_s  # two nodes with a GPU each
     assert used["score-0"].starts == 2
     assert all(span.ended for span in job_spans.read(run.folder))
     assert "GPU-" in told_of(run)
@@ -51,13 +59,13 @@ def test_a_requeued_job_is_counted_and_its_log_is_followed_to_its_end(launcher):
     following = threading.Thread(target=follow)
     following.start()
     subprocess.run(["scancel", "--batch", "--signal=USR2", job_id], check=True)
-    run.until(lambda states: "BeginTime" in states["train-0"].reason, 30)  # told soon after it is queued
+    run.until(lambda states: "BeginTime" in states["train-0"].reason)  # told soon after it is queued
     assert slurm_commands.restarts()[job_id] == 1
     assert "(BeginTime); Slurm expects it to start" in " ".join(told_of(run).split())
     time.sleep(3)  # slurmd refuses a job in the very second in which it has ended the same one
     subprocess.run(["scontrol", "update", f"jobid={job_id}", "StartTime=now"], check=True)
     run.finish()
-    following.join(20)
+    following.join(PATIENCE_S)
     text = "".join(told)
     assert "saved and stopped" in text
     assert text.index("saved and stopped") < len(text.rstrip()) - len("saved and stopped")

@@ -18,6 +18,7 @@ from mammogan.data.shards.shard_plan import plan
 from mammogan.data.shards.verify_set import verify
 from mammogan.data.store import private_folder
 from tests.data.conftest import SMALL, digests
+from tests.patience import PATIENCE_S
 
 KEY = "cd" * 32
 
@@ -62,11 +63,10 @@ def command(shardset: Path, archive: Path, *words: str) -> subprocess.CompletedP
         check=False,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE_S,
     )
 
 
-@pytest.mark.timeout(300)
 def test_arrays_on_slurm_make_the_bytes_that_one_process_makes(devcluster, tmp_path, archive, expected):
     done = command(tmp_path / "set", archive, "--tasks", "3", "--wait")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -80,13 +80,12 @@ def test_arrays_on_slurm_make_the_bytes_that_one_process_makes(devcluster, tmp_p
     assert "Nothing to submit" in again.stdout
 
 
-@pytest.mark.timeout(300)
 def test_a_build_that_is_cancelled_half_way_goes_on_with_another_number_of_tasks(
     devcluster, tmp_path, archive, expected
 ):
     shardset = tmp_path / "set"
     assert command(shardset, archive, "--tasks", "2").returncode == 0
-    end = time.monotonic() + 120
+    end = time.monotonic() + PATIENCE_S
     while not list(shardset.glob("160x128/*.tar")):
         assert time.monotonic() < end
         time.sleep(0.2)

@@ -16,6 +16,7 @@ from mammogan.cluster.doctor import Case, Profile, examine, load
 from mammogan.config.site import sites
 from mammogan.errors import ClusterError
 from tests.hidden import path_without
+from tests.patience import PATIENCE_S
 
 app = typer.Typer()
 app.command()(doctor)
@@ -78,7 +79,7 @@ def plant(devcluster, tmp_path, tmp_path_factory):
 def problems(path, *names):
     """Examine a profile; give (claim, what was found, where it stands) of each problem."""
     site, profile = load(str(path)), Profile.find(str(path))
-    findings = site if isinstance(site, list) else examine(Case(site, patience_s=60), names)
+    findings = site if isinstance(site, list) else examine(Case(site, patience_s=PATIENCE_S), names)
     return [(f.claim, f.found, profile.where(f.key), f.remedy) for f in findings if f.level == "problem"]
 
 

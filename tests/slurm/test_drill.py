@@ -33,6 +33,7 @@ from mammogan.data.shards.build_set import build
 from mammogan.data.shards.shard_plan import plan
 from mammogan.steps.tracking_sync import summarize
 from mammogan.train import checkpoint
+from tests.patience import PATIENCE_S
 
 log = logging.getLogger(__name__)
 SEED = int(os.environ.get("MAMMOGAN_DRILL_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
@@ -62,7 +63,7 @@ def mammogan(*arguments, **options):
 
 
 def done_well(process):
-    said, _ = process.communicate(timeout=120)
+    said, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, said
     return said
 
@@ -87,7 +88,7 @@ class Drill:
     def state(self, name=STAGE):
         return {state.node.name: state for state in Watcher(self.folder).read()}[name]
 
-    def until(self, condition, timeout_s=150):
+    def until(self, condition, timeout_s=PATIENCE_S):
         end = time.monotonic() + timeout_s
         while not (found := condition()):
             assert time.monotonic() < end, (self.state(), self.log())
@@ -400,7 +401,7 @@ def test_the_tracking_server_dies_and_returns(drill, undisturbed, tmp_path):
         syncing = mammogan("sync", drill.folder, env=environment)  # the server dies while it is told
         time.sleep(drill.moments.uniform(2, 5))
         after.pop_all().close()
-        syncing.communicate(timeout=120)
+        syncing.communicate(timeout=PATIENCE_S)
         drill.end()
         after.callback(os.killpg, server().pid, signal.SIGKILL)
         drill.until(lambda: mammogan_sync(drill.folder, environment), 120)
@@ -431,5 +432,5 @@ def answers(port):
 def mammogan_sync(folder, environment):
     """Try to sync, as often as the server is not up yet."""
     process = mammogan("sync", folder, env=environment)
-    process.communicate(timeout=120)
+    process.communicate(timeout=PATIENCE_S)
     return process.returncode == 0

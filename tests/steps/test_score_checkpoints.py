@@ -16,6 +16,7 @@ from mammogan.config.site import load_site
 from mammogan.errors import RunFailedError
 from mammogan.metrics import SlicedWasserstein
 from mammogan.steps import file_lock, real_sets, swd_sets
+from tests.patience import PATIENCE_S
 
 SETTINGS = ("ladder.stages=2", "scoring.images=24", "scoring.seeds=2", "scoring.directions=8")
 
@@ -195,7 +196,7 @@ def test_an_owner_shows_that_it_lives_and_leaves_no_lock_when_it_fails(tmp_path,
     def seen_alive():
         with file_lock.turn(lock, tmp_path / "x"):
             os.utime(lock, (0, 0))
-            end = time.monotonic() + 10
+            end = time.monotonic() + PATIENCE_S
             while lock.stat().st_mtime == 0 and time.monotonic() < end:
                 time.sleep(0.01)
             assert lock.stat().st_mtime > 0

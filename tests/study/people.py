@@ -8,9 +8,9 @@ import urllib.request
 from http.cookiejar import CookieJar
 from urllib.parse import urlencode, urljoin
 
+from tests.patience import PATIENCE_S
 from tests.study.made_study import form_of, names_of, trial_of
 
-PATIENCE_S = 120
 BACKOFF_S = 0.1
 
 
@@ -29,7 +29,7 @@ class Person:
         until = time.monotonic() + PATIENCE_S
         while True:
             try:
-                with self.opener.open(urljoin(self.url, url), data, timeout=20) as answer:
+                with self.opener.open(urljoin(self.url, url), data, timeout=PATIENCE_S) as answer:
                     return answer.read(), answer.headers
             except urllib.error.HTTPError as error:
                 if error.code < 500:

@@ -9,8 +9,9 @@ import sys
 import time
 from pathlib import Path
 
+from tests.patience import PATIENCE_S
+
 PROGRAM = "from mammogan.cli import main; main()"
-PATIENCE_S = 60
 
 
 class Served:

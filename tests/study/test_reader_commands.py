@@ -21,6 +21,7 @@ from mammogan.study.reader.study_folder import load_numbers, load_secret
 from mammogan.study.reader.study_service import StudyService
 from mammogan.study.reader.study_site import make
 from mammogan.study.web.answer_store import JOURNAL, peek
+from tests.patience import PATIENCE_S
 from tests.study.asgi import Browser
 from tests.study.made_study import answer, enter, make_study, trial_of
 from tests.study.served import free_port
@@ -235,12 +236,12 @@ def test_a_pack_serves_itself_by_its_script_with_nothing_of_ours_installed(folde
     for _ in range(3):
         said += process.stdout.readline()
     assert f"ssh -N -L {port}:127.0.0.1:{port} " in said
-    connection = HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     connection.request("GET", "/static/style.css")
     assert connection.getresponse().status == 200
     loaded = Path(f"/proc/{process.pid}/maps").read_text()
     process.terminate()
-    assert process.wait(20) in (0, -15)
+    assert process.wait(PATIENCE_S) in (0, -15)
     assert "cv2" not in loaded and "torch" not in loaded
     assert not (pack / "study" / JOURNAL).read_text()
 

@@ -16,6 +16,7 @@ from mammogan.data.phantom import make_cohort
 from mammogan.data.shards.build_set import build
 from mammogan.data.shards.shard_plan import plan
 from mammogan.data.shards.shard_reader import ShardSet
+from tests.patience import PATIENCE_S
 
 TINY = (
     "ladder.stages=2",
@@ -108,6 +109,6 @@ def train(run, *nodes, ranks=1, **environment):
     """Run steps to their end and give what the leading rank said."""
     for node in nodes:
         processes = start(run, node, ranks, **environment)
-        said = [process.communicate(timeout=300)[1] for process in processes]
+        said = [process.communicate(timeout=PATIENCE_S)[1] for process in processes]
         assert all(process.returncode == 0 for process in processes), "\n".join(said)
     return said[0]

@@ -30,6 +30,7 @@ from mammogan.train import checkpoint
 from mammogan.train.alarms import WATCHES, judge, label_entropy, observe, sheet
 from mammogan.train.build_networks import load_average
 from mammogan.train.dataloader import to_uint16
+from tests.patience import PATIENCE_S
 from tests.train.conftest import STEP
 
 log = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ def trained(folder, phantoms, fault, seed, stages, *settings):
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-c", code, str(run), f"train-{stage}"]
         done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=400, check=False
+            command, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
         )
         assert done.returncode == 0, done.stderr
     return [ticks_of(run, stage, deaf=fault == "deaf") for stage in range(stages)]

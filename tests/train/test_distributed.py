@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.train.conftest import free_port
 
 # What is registered before the group is joined runs after it was left.
@@ -45,6 +46,6 @@ def test_no_thread_of_a_group_outlives_it_even_after_an_error(error):
         for rank in range(2)
     ]
     for process in processes:
-        said, errors = process.communicate(timeout=120)
+        said, errors = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == bool(error), errors
         assert said.splitlines()[-2:] == ["joined True 2 True 7.0", "left 0"]

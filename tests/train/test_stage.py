@@ -14,6 +14,7 @@ from mammogan import schedule, tracking
 from mammogan.config.run_config import Run
 from mammogan.train import alarms, checkpoint, rollback
 from mammogan.train.checkpoint_retention import KEPT_TO_RESUME
+from tests.patience import PATIENCE_S
 from tests.train.conftest import start, train
 
 PARTS = ("generator", "average", "critic", "generator_adam", "critic_adam")
@@ -88,7 +89,7 @@ def test_zero_goes_on_from_plain_adams_checkpoint_to_the_same_weights(undisturbe
 def test_killed_in_mid_fade_and_resumed_it_ends_bit_identical(undisturbed, make_run):
     run = make_run("killed", after=undisturbed)
     (process,) = start(run, "train-1")
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE_S
     while not list(checkpoint.saved(run, 1)) and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
@@ -139,7 +140,7 @@ def test_an_alarm_makes_both_ranks_go_back_and_at_last_fail(undisturbed, make_ru
     planted = "alarms.gradients.bound=1e-6", "alarms.gradients.patience=1", "alarms.rollbacks=1"
     run = make_run("back", *quiet, *planted, "alarms.action=roll-back", after=undisturbed)
     processes = start(run, "train-1", ranks=2)
-    said = [process.communicate(timeout=120)[1] for process in processes]
+    said = [process.communicate(timeout=PATIENCE_S)[1] for process in processes]
     assert all(process.returncode for process in processes)
     assert "Stage 1 ends after 64 images (alarms.action). Alarm 'gradients':" in said[0]
     assert "Stage 1 ends after 64 images (alarms.action). See the log of the leading rank." in said[1]
@@ -150,7 +151,7 @@ def test_asked_to_stop_all_ranks_save_and_leave_with_the_code_that_requeues(undi
     run, stop = make_run("stopped"), tmp_path / "stop"
     stop.touch()
     processes = start(run, "train-0", ranks=2, MAMMOGAN_STOP_FILE=str(stop))
-    said = [process.communicate(timeout=120)[1] for process in processes]
+    said = [process.communicate(timeout=PATIENCE_S)[1] for process in processes]
     assert all(
         "StopRequestedError: Stage 0 was asked to stop; it is saved after 8 images." in s for s in said
     )
@@ -163,7 +164,7 @@ def test_asked_to_stop_all_ranks_save_and_leave_with_the_code_that_requeues(undi
 def test_a_stage_whose_forerunner_is_missing_says_so(make_run):
     run = make_run("alone")
     (process,) = start(run, "train-1")
-    said = process.communicate(timeout=120)[1]
+    said = process.communicate(timeout=PATIENCE_S)[1]
     assert "Stage 1 grows from stage 0, which has not ended" in said
     assert process.returncode != 0
 
@@ -171,7 +172,7 @@ def test_a_stage_whose_forerunner_is_missing_says_so(make_run):
 def test_diverged_training_fails_with_the_terms_and_the_way_out(make_run):
     run = make_run("diverged", "optimiser.learning_rate=1e30")
     (process,) = start(run, "train-0")
-    said = process.communicate(timeout=120)[1]
+    said = process.communicate(timeout=PATIENCE_S)[1]
     assert "Training diverged in stage 0" in said
     assert "optimiser.learning_rate" in said
 
@@ -180,7 +181,7 @@ def test_diverged_training_fails_with_the_terms_and_the_way_out(make_run):
 def test_other_objectives_train_with_a_penalty_now_and_then(make_run, objective):
     run = make_run(objective, f"loss.objective={objective}", "loss.penalty_every=2", "loss.penalty_weight=1")
     (process,) = start(run, "train-0")
-    assert process.wait(timeout=120) == 0, process.communicate()[1]
+    assert process.wait(timeout=PATIENCE_S) == 0, process.communicate()[1]
     ticks = [entry["metrics"] for entry in tracking.read(run, "train-0") if "metrics" in entry]
     assert all(tick["critic/penalty"] > 0 and tick["critic/drift"] == 0 for tick in ticks)
     assert all(np.isfinite(list(tick.values())).all() for tick in ticks)

@@ -49,6 +49,11 @@ def output(folder: Path, node: str, task: int = 0, rank: int = 0) -> Path:
     return folder / "out" / f"{node}-{task}-{rank}.json"
 
 
+def asleep(folder: Path, node: str) -> Path:
+    """File that is there once a step that was told to sleep is at it."""
+    return folder / f"asleep-{node}"
+
+
 def is_done(folder: Path, node, task: int) -> bool:
     """Stand in for `mammogan.steps.is_done`."""
     return output(folder, node.name, task).exists()
@@ -72,14 +77,19 @@ def perform(run: Path, node: str, task: int) -> None:
     if word == "crash":
         raise ZeroDivisionError(f"'{node}' was told to crash")
     if word == "sleep":
+        asleep(run, node).touch()
         time.sleep(float(rest))
+    if word == "until":
+        asleep(run, node).touch()
+        while not (run / rest).exists():
+            time.sleep(0.1)
     if word == "kill-rank" and rank == int(rest):
         time.sleep(5)  # long enough to be seen at work
         os.kill(os.getpid(), signal.SIGKILL)
     if word == "fail-rank" and rank == int(rest):
         raise RunFailedError(f"rank {rest} was told to fail")
     if word in ("kill-rank", "fail-rank"):
-        time.sleep(300)
+        time.sleep(3600)
     if word == "stop" and os.environ.get("SLURM_RESTART_COUNT", "0") == "0":
         (run / f"waits-{rank}").touch()
         while not Path(os.environ["MAMMOGAN_STOP_FILE"]).exists():

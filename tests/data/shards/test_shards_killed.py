@@ -16,6 +16,7 @@ from mammogan.data.shards.build_set import build
 from mammogan.data.shards.shard_plan import plan
 from mammogan.data.shards.verify_set import verify
 from tests.data.conftest import SMALL, digests
+from tests.patience import PATIENCE_S
 
 TO_THE_END = """
 import sys
@@ -60,9 +61,9 @@ def kill(run, whom):
             os.kill(there[0], signal.SIGKILL)
         return
     (os.killpg if whom == "group" else os.kill)(run.pid, signal.SIGKILL)
-    run.communicate(timeout=60)  # the pipe ends when nobody holds it any more
+    run.communicate(timeout=PATIENCE_S)  # the pipe ends when nobody holds it any more
     assert run.returncode == -signal.SIGKILL
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE_S
     while any(map(is_alive, family)):
         assert time.monotonic() < end, "a worker outlived its parent"
         time.sleep(0.05)
@@ -81,7 +82,7 @@ def disturbed(rng, moments, whom, *arguments):
             kills += 1
             if victim != "worker":
                 run = start(*arguments)
-    assert run.wait(60) == 0
+    assert run.wait(PATIENCE_S) == 0
     return kills
 
 

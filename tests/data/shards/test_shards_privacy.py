@@ -17,6 +17,7 @@ from pydicom.tag import Tag
 
 from mammogan.data.store import private_folder
 from tests.data.conftest import half_disc, make_dicom, save
+from tests.patience import PATIENCE_S
 from tests.train.conftest import TINY
 
 MAMMOGAN = Path(sys.executable).with_name("mammogan")
@@ -139,7 +140,7 @@ def mammogan(*words, code=0):
         env=os.environ | {"COLUMNS": "300"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=300,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == code, done.stdout.decode()
