@@ -110,7 +110,7 @@ def _data(method: Method, folder: Path | None, images: int | None) -> Data:
 def _calibrate(method: Method, path: Path, seconds: float, console: Console) -> None:
     from mammogan.cost.calibrate import Measured, calibrate
 
-    def told(rung: Measured) -> None:
+    def on_measured(rung: Measured) -> None:
         size = f"{rung.height_px}x{rung.width_px}"
         console.print(
             f"{size:>10}, {rung.batch} at once: {rung.images_per_s:.4g} images/s, "
@@ -121,7 +121,7 @@ def _calibrate(method: Method, path: Path, seconds: float, console: Console) -> 
         )
 
     busy = os.getloadavg()[0]
-    found = calibrate(method, seconds, told)
+    found = calibrate(method, seconds, on_measured)
     found.save(path)
     if found.kind == "cpu" and busy > 0.5 * (os.cpu_count() or 1):
         console.print(

@@ -40,8 +40,8 @@ def doctor(
     if site is None:
         from mammogan.cluster.doctor import installation_checks
 
-        told = show(installation_checks.examine())
-        _judge(told, "this installation")
+        examined = show(installation_checks.examine())
+        _judge(examined, "this installation")
         return
     from mammogan.cluster.doctor import Case, Profile, examine, load
 

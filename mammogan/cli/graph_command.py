@@ -73,7 +73,7 @@ def _tree(boxes: Sequence[Box]) -> Tree:
 
 def _line(box: Box, colours: Mapping[str, str]) -> str:
     several = f" x {box.tasks}" if box.tasks > 1 else ""
-    state = f"  [{colours[box.state]}]{box.told}[/]" if box.state else ""
+    state = f"  [{colours[box.state]}]{box.description}[/]" if box.state else ""
     others = f", and {box.needs[0]} ... {box.needs[-2]}" if len(box.needs) > 2 else ""
     others = f", and {box.needs[0]}" if len(box.needs) == 2 else others
     return f"{box.name}{several} [dim]{box.resource}{others}[/]{state}"

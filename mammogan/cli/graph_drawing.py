@@ -31,7 +31,7 @@ class Box:
     done: int = 0
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """State, and how many of an array's tasks are done."""
         return f"{self.state} {self.done}/{self.tasks}" if self.state and self.tasks > 1 else self.state
 
@@ -39,7 +39,10 @@ class Box:
     def lines(self) -> tuple[str, str]:
         """The two lines in the box."""
         several = f" x {self.tasks}" if self.tasks > 1 else ""
-        return f"{self.name}{several}", f"{self.resource}, {self.told}" if self.state else self.resource
+        return (
+            f"{self.name}{several}",
+            f"{self.resource}, {self.description}" if self.state else self.resource,
+        )
 
 
 def mermaid(boxes: Sequence[Box]) -> str:
@@ -120,8 +123,8 @@ def _places(boxes: Sequence[Box]) -> dict[str, tuple[int, int]]:
             below[need] = max(below.get(need, 0), below[box.name] + 1)
     places: dict[str, tuple[int, int]] = {}
     for row in range(max(rows.values()) + 1):
-        here = sorted((box.name for box in boxes if rows[box.name] == row), key=lambda n: -below[n])
-        for lane, name in enumerate(here):
+        in_row = sorted((box.name for box in boxes if rows[box.name] == row), key=lambda n: -below[n])
+        for lane, name in enumerate(in_row):
             places[name] = row, lane
     return places
 

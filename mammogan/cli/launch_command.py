@@ -85,7 +85,7 @@ def start(
                 _follow(local_runner.run_graph(folder, wanted, left_out=left_out), folder, wanted, console)
             return
         submitted = submit.submit(folder, wanted, left_out)
-    _tell_submitted(run_state.Watcher(folder).read(), wanted, len(submitted), run, console)
+    _print_submitted(run_state.Watcher(folder).read(), wanted, len(submitted), run, console)
     if wait:
         _follow(run_state.follow(run_state.Watcher(folder)), folder, wanted, console)
 
@@ -216,15 +216,15 @@ def _show(
     console.print("\nA dry run: nothing was submitted, nothing was written.")
 
 
-def _tell_submitted(
+def _print_submitted(
     states: tuple[NodeState, ...], wanted: tuple[Node, ...], count: int, run: Path, console: Console
 ) -> None:
     from mammogan.cli.run_tables import nodes_table
 
     names = {node.name for node in wanted}
     console.print(nodes_table([state for state in states if state.node.name in names]))
-    told = f"{count} submitted." if count else "Nothing to submit: all of it is done or queued."
-    console.print(f"\n{told} Follow it with: mammogan status {run}", highlight=False, soft_wrap=True)
+    summary = f"{count} submitted." if count else "Nothing to submit: all of it is done or queued."
+    console.print(f"\n{summary} Follow it with: mammogan status {run}", highlight=False, soft_wrap=True)
 
 
 def _follow(

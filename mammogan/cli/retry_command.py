@@ -43,8 +43,8 @@ def retry(
         nodes = again.nodes
     for name, number in again.lost:
         submission_ledger.forget(folder, name, number)
-    told = ", ".join(f"{name} task {number}" for name, number in again.lost)
-    typer.echo(f"Tried again: {told}.")
+    lost_tasks = ", ".join(f"{name} task {number}" for name, number in again.lost)
+    typer.echo(f"Tried again: {lost_tasks}.")
     start(run, watcher.run, nodes, wait, console, again.left_out)
 
 

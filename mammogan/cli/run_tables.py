@@ -95,14 +95,14 @@ def live(updates: Iterable[tuple[NodeState, ...]], names: set[str], console: Con
                 states = [state for state in update if state.node.name in names]
                 view.update(nodes_table(states), refresh=True)
         return states
-    told: dict[str, tuple[str, int]] = {}
+    printed: dict[str, tuple[str, int]] = {}
     for update in updates:
         states = [state for state in update if state.node.name in names]
         for state in states:
             now = (state.state, state.done)
-            if told.get(state.node.name, ("waiting", 0)) != now:
+            if printed.get(state.node.name, ("waiting", 0)) != now:
                 console.print(f"{state.node.name:<10} {state.state:<9} {state.done}/{state.node.tasks}")
-            told[state.node.name] = now
+            printed[state.node.name] = now
     return states
 
 

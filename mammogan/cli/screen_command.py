@@ -35,8 +35,8 @@ def screen(
         found = screen_pool(run, pool, tail, advance)
     table = Table("view", "images", "flagged", "held-out reals flagged", "by measure")
     for view in found:
-        said = ", ".join(f"{name} {count}" for name, count in view.by_measure.items() if count) or "none"
+        counts = ", ".join(f"{name} {count}" for name, count in view.by_measure.items() if count) or "none"
         share = f"{view.flagged} ({view.flagged / view.images:.1%})"
-        table.add_row(view.view, str(view.images), share, f"{view.null:.1%}", said)
+        table.add_row(view.view, str(view.images), share, f"{view.null:.1%}", counts)
     Console().print(table)
     typer.echo(f"{pool / FILE_NAME} names them; nothing was taken away")

@@ -121,20 +121,20 @@ def _far(far: Progress | None) -> str:
 
 def _reasons(states: Sequence[NodeState], progress: Mapping[str, Progress]) -> list[RenderableType]:
     """Say why steps are as they are; those that share a reason share its line."""
-    told: dict[str, list[str]] = {}
+    waiting: dict[str, list[str]] = {}
     for state in states:
         note = progress[state.node.name].note if state.node.name in progress else ""
         words = note if state.state == "running" and not state.reason else state.reason
         if state.expected:
             words = f"{words or 'is in the queue'}; Slurm expects it to start {_when(state.expected)}"
         if words and state.state != "done":
-            told.setdefault(words, []).append(state.node.name)
-    if not told:
+            waiting.setdefault(words, []).append(state.node.name)
+    if not waiting:
         return []
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for words, names in told.items():
+    for words, names in waiting.items():
         few = names if len(names) < 3 else [names[0], "...", names[-1]]
         table.add_row(", ".join(few).replace(", ...,", " ..."), escape(words))
     return [Text(), table]

@@ -60,8 +60,8 @@ def usage(folder: Path, states: Sequence[NodeState]) -> dict[str, Usage]:
             )
             again = max([restarts.get(job, 0), *(span.restart for span in mine)])
             if job in accounted:
-                told = accounted[job]
-                hours = told.gpu_seconds / 3600, told.seconds * ranks[record.node] / 3600
+                job_account = accounted[job]
+                hours = job_account.gpu_seconds / 3600, job_account.seconds * ranks[record.node] / 3600
             else:
                 hours = _hours(mine, job in running)
             used[record.node] += Usage(1 + again, 0, *hours)

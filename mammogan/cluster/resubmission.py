@@ -36,8 +36,8 @@ def renewal(states: Sequence[NodeState], step: str | None = None, task: int | No
     if task is not None:
         tasks = by_name[step].node.tasks if step else 0
         if not 0 <= task < tasks:
-            told = f"its tasks are 0 to {tasks - 1}" if step else "name the step as well"
-            raise ConfigError(f"There is no task '{task}' of the step '{step or ''}': {told}.")
+            hint = f"its tasks are 0 to {tasks - 1}" if step else "name the step as well"
+            raise ConfigError(f"There is no task '{task}' of the step '{step or ''}': {hint}.")
 
     nodes: list[Node] = []
     lost: list[tuple[str, int]] = []

@@ -127,9 +127,9 @@ class Watcher:
         if job_id not in self._outcomes:
             self._outcomes[job_id] = slurm_commands.outcome(job_id) if record.scheduler == "slurm" else ""
         outcome = self._outcomes[job_id]
-        said = failed_attempts.explain(self.folder, record.node, task, job_id)
-        if said:
-            return "failed", said
+        explanation = failed_attempts.explain(self.folder, record.node, task, job_id)
+        if explanation:
+            return "failed", explanation
         if failure:
             return "failed", failure.message
         if outcome.startswith("CANCELLED"):

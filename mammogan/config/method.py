@@ -177,8 +177,8 @@ class Method(Settings):
 
     @model_validator(mode="after")
     def _flips_known_views(self) -> Self:
-        told = self.supervision.fields if self.supervision.kind != "none" else ()
-        if self.augmentation.flip_cc and "view" not in told:
+        known = self.supervision.fields if self.supervision.kind != "none" else ()
+        if self.augmentation.flip_cc and "view" not in known:
             raise ValueError(
                 "augmentation.flip_cc needs to know a fake's view: name it in supervision.fields"
             )

@@ -83,7 +83,7 @@ class Calibration:
         return found
 
 
-def calibrate(method: Method, budget_s: float, told: Callable[[Measured], None]) -> Calibration:
+def calibrate(method: Method, budget_s: float, on_measured: Callable[[Measured], None]) -> Calibration:
     """Measure the rungs of `method` from the smallest up, as far as `budget_s` seconds go; one process.
 
     Steps of two batches are timed at each rung: of the fewest images, and of as many as a rank takes at once
@@ -113,7 +113,7 @@ def calibrate(method: Method, budget_s: float, told: Callable[[Measured], None])
         beside_s = max(0.0, many_s - batch * image_s)
         size_px = stage.height_px, stage.width_px
         found.append(Measured(*size_px, batch, batch / many_s, flops / 1e9, image_s, beside_s))
-        told(found[-1])
+        on_measured(found[-1])
     name = (
         torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(torch.get_num_threads())
     )

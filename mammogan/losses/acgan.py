@@ -18,10 +18,10 @@ def auxiliary(logits_NL: Tensor, labels_NF: Tensor, classes: Sequence[int]) -> T
     `classes` counts the classes of each field. A label below 0 is unknown and adds nothing; the mean is over
     all images all the same, so that it does not depend on how a batch is split.
     """
-    told = torch.split(logits_NL, list(classes), dim=1)
+    by_field = torch.split(logits_NL, list(classes), dim=1)
     entropies = [
         functional.cross_entropy(logits, labels_N, ignore_index=-1, reduction="sum")
-        for logits, labels_N in zip(told, labels_NF.unbind(dim=1), strict=True)
+        for logits, labels_N in zip(by_field, labels_NF.unbind(dim=1), strict=True)
     ]
     return sum(entropies, start=logits_NL.new_zeros(())) / len(logits_NL)
 

@@ -73,9 +73,9 @@ def classify(
     synthetic_A = np.repeat([0, 1], [len(real_NF), len(synthetic_MF)])
     scores_A = np.empty(len(folds_A))
     for fold in range(count):
-        here, rest = folds_A == fold, folds_A != fold
-        if not here.any() or len(np.unique(synthetic_A[rest])) < 2:
-            scores_A[here] = 0.5
+        in_fold, rest = folds_A == fold, folds_A != fold
+        if not in_fold.any() or len(np.unique(synthetic_A[rest])) < 2:
+            scores_A[in_fold] = 0.5
             continue
         model = HistGradientBoostingClassifier(
             max_iter=TREES,
@@ -87,7 +87,7 @@ def classify(
             random_state=0,
         )
         model.fit(features_AF[rest], synthetic_A[rest])
-        scores_A[here] = _ranks(model.decision_function(features_AF[here])) / here.sum()
+        scores_A[in_fold] = _ranks(model.decision_function(features_AF[in_fold])) / in_fold.sum()
     return Told(scores_A[: len(real_NF)], scores_A[len(real_NF) :], folds_A)
 
 
@@ -104,13 +104,13 @@ def p_value(
     exchangeable if both sets are one, so that this is exact; scores of several folds hang on each other, and
     are not. NaN if there are too few groups.
     """
-    told = classify(real_NF, synthetic_MF, groups, random, 2)
-    if told is None:
+    result = classify(real_NF, synthetic_MF, groups, random, 2)
+    if result is None:
         return float("nan")
-    mine_A = told.folds_A == 0
+    mine_A = result.folds_A == 0
     groups_A = np.concatenate([groups[0], groups[1] + groups[0].max(initial=-1) + 1])[mine_A]
-    ranks_A = _ranks(np.concatenate([told.real_N, told.synthetic_M])[mine_A])
-    real_A = (np.arange(len(told.folds_A)) < len(told.real_N))[mine_A]
+    ranks_A = _ranks(np.concatenate([result.real_N, result.synthetic_M])[mine_A])
+    real_A = (np.arange(len(result.folds_A)) < len(result.real_N))[mine_A]
     _, first_G, group_A = np.unique(groups_A, return_index=True, return_inverse=True)
     real_G = real_A[first_G]
     real_BA = np.array([real_A, *(random.permutation(real_G)[group_A] for _ in range(permutations))])

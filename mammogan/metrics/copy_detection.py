@@ -108,5 +108,5 @@ def aloneness(train: Nearest, groups_T: Groups) -> Values:
     other_QK = (group_QK != group_QK[:, :1]) & (group_QK >= 0)
     second_Q = np.where(other_QK.any(axis=1), other_QK.argmax(axis=1), 0)
     distance_Q = train.distance_QK[np.arange(len(second_Q)), second_Q]
-    told_Q = train.distance_QK[:, 0] / np.maximum(distance_Q, 1e-9)
-    return np.asarray(np.where(other_QK.any(axis=1), told_Q, np.nan), np.float64)
+    relative_Q = train.distance_QK[:, 0] / np.maximum(distance_Q, 1e-9)
+    return np.asarray(np.where(other_QK.any(axis=1), relative_Q, np.nan), np.float64)

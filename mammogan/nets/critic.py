@@ -75,11 +75,11 @@ class Critic(nn.Module):
                 x = torch.lerp(activate(self.from_image[stage - 1](downsample(images_NCHW))), x, fade)
         x = activate(self.last(minibatch_stddev(x, self.stddev_group, detach=detach_stddev)))
         features_NC = activate(self.dense(x.flatten(1)))
-        told = self.head(features_NC).float()
-        scores_N = told[:, 0]
+        outputs = self.head(features_NC).float()
+        scores_N = outputs[:, 0]
         if self.projection is not None and labels_NL is not None:
             scores_N = scores_N + (self.projection(features_NC).float() * labels_NL).sum(dim=1)
-        return scores_N, told[:, 1:]
+        return scores_N, outputs[:, 1:]
 
     @staticmethod
     def _block(block: nn.Module, x_NCHW: Tensor) -> Tensor:

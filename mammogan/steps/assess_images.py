@@ -23,11 +23,11 @@ def assess_images(task: Task, run: Run) -> list[Path]:
     """Write a file a part into ``assess``; parts that are there and whole are left as they are."""
     from mammogan.steps.comparison_sets import Subjects
 
-    def told(done: int, total: int) -> None:
+    def advance(done: int, total: int) -> None:
         if done % TOLD_EVERY == 0 or done == total:
             task.progress(done, total)
 
-    return assess(Subjects(task.folder, run), task.number, task.node.tasks, told)
+    return assess(Subjects(task.folder, run), task.number, task.node.tasks, advance)
 
 
 def assess(
@@ -46,7 +46,7 @@ def assess(
     mine = subjects.share(task, tasks)
     total, done = sum(len(part.numbers) for part in mine), 0
 
-    def told() -> None:
+    def advance() -> None:
         nonlocal done
         done += 1
         on_progress(done, total)
@@ -55,17 +55,19 @@ def assess(
         path = subjects.path(part)
         if feature_parts.is_there(path, subjects.key):
             for _ in part.numbers:
-                told()
+                advance()
             continue
         rows = (
-            _images(subjects, part, network, told) if part.kind == "images" else _pairs(subjects, part, told)
+            _images(subjects, part, network, advance)
+            if part.kind == "images"
+            else _pairs(subjects, part, advance)
         )
         feature_parts.save(path, subjects.key, rows)
     return [subjects.path(part) for part in mine]
 
 
 def _images(
-    subjects: Subjects, part: Part, network: UserNetwork | None, told: Callable[[], None]
+    subjects: Subjects, part: Part, network: UserNetwork | None, advance: Callable[[], None]
 ) -> feature_parts.Arrays:
     from mammogan.metrics.image_features import PLANTED, look, plant_all
 
@@ -77,13 +79,13 @@ def _images(
             yield look(image_HW, oblique=part.view == "MLO", network=network)
             if part.source == "train" and number < PLANTED:
                 planted.append(plant_all(image_HW, number))
-            told()
+            advance()
 
     found = feature_parts.stacked(rows())
     return found | feature_parts.stacked(planted)
 
 
-def _pairs(subjects: Subjects, part: Part, told: Callable[[], None]) -> feature_parts.Arrays:
+def _pairs(subjects: Subjects, part: Part, advance: Callable[[], None]) -> feature_parts.Arrays:
     """Compare pairs by MS-SSIM."""
     import numpy as np
 
@@ -95,5 +97,5 @@ def _pairs(subjects: Subjects, part: Part, told: Callable[[], None]) -> feature_
     for pair in pairs:
         a_HW, b_HW = rung.read(positions[pair])
         values.append(ms_ssim(a_HW[None], b_HW[None])[0])
-        told()
+        advance()
     return {"pairs": pairs, "ms_ssim": np.array(values)}

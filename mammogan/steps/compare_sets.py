@@ -30,10 +30,10 @@ def compare_sets(task: Task, run: Run) -> list[Path]:
     """Write ``measures.json``, ``measures.csv`` and ``images.csv`` into ``report``."""
     from mammogan.steps.comparison_sets import Subjects
 
-    def told(done: int, total: int) -> None:
+    def advance(done: int, total: int) -> None:
         task.progress(done, total, "families of measures")
 
-    return compare(Subjects(task.folder, run), told)
+    return compare(Subjects(task.folder, run), advance)
 
 
 def compare(
@@ -47,7 +47,7 @@ def compare(
 
     total, done = len(VIEWS) * len(FAMILIES) + 1, 0
 
-    def told() -> None:
+    def advance() -> None:
         nonlocal done
         done += 1
         on_progress(done, total)
@@ -58,8 +58,8 @@ def compare(
     measured = [sets for sets in both if _enough(sets, report)]
     rows: list[dict[str, Any]] = []
     for sets in measured:
-        rows += _compare_view(subjects, sets, spacing, report, told)
-    _tell_views(measured, report)
+        rows += _compare_view(subjects, sets, spacing, report, advance)
+    _add_view_consistency(measured, report)
     report.measures += _swd(subjects)
     report.gallery["closest"].sort(key=lambda pair: (pair.ratio, pair.view, pair.number))
     folder = RunFolder(subjects.folder).report
@@ -74,7 +74,7 @@ def _compare_view(
     sets: ViewSets,
     spacing: float | None,
     report: report_measures.Report,
-    told: Callable[[], None],
+    advance: Callable[[], None],
 ) -> list[dict[str, Any]]:
     """Add a view's measures family by family, and give its images' quantities."""
     from mammogan.metrics.comparison import (
@@ -91,27 +91,27 @@ def _compare_view(
     values = distributions.quantities(sets, betas)
     report.quartiles[view] = distributions.quartiles(values)
     report.measures += distributions.distributions(sets, values)
-    told()
+    advance()
     report.measures += joint_classifier.joint(sets)
-    told()
+    advance()
     report.measures += spectrum_measures.spectra(sets, betas)
     report.spectra[view] = spectrum_measures.curves(sets, spacing)
-    told()
+    advance()
     report.measures += feature_measures.features(sets)
     if subjects.weights:
         report.measures += feature_measures.features(sets, known=True)
-    told()
+    advance()
     pairs = [_pairs(subjects, source, view) for source in ("synthetic", "real")]
     if all(pairs):
         report.measures += diversity.diversity(sets, *pairs)
-    told()
+    advance()
     for name in memorization.SPACES:
         near = memorization.near(sets, name)
         report.measures += memorization.audit(sets, near)
         if name == memorization.SPACES[0]:
             report.gallery["closest"] += memorization.closest(sets, near, subjects.positions("train", view))
             report.gallery["duplicates"] += memorization.duplicates(sets, near)
-    told()
+    advance()
     return list(_images(view, values))
 
 
@@ -155,7 +155,7 @@ def _enough(sets: ViewSets, report: report_measures.Report) -> bool:
     return not missing
 
 
-def _tell_views(both: list[ViewSets], report: report_measures.Report) -> None:
+def _add_view_consistency(both: list[ViewSets], report: report_measures.Report) -> None:
     from mammogan.metrics.comparison.view_consistency import views
 
     try:
@@ -172,13 +172,13 @@ def _about(subjects: Subjects, both: list[ViewSets], spacing: float | None) -> d
     known = all(sets.known for sets in both)
     if not known:
         log.warning("who the reals' patients are stands in the shard set's private folder, which is not here")
-    told: dict[str, dict[str, Any]] = {}
+    advance: dict[str, dict[str, Any]] = {}
     for sets in both:
         for source in ("synthetic", "real", "train"):
             looks = getattr(sets, source)
             flat = int(np.isnan(looks.quantity("all_skewness")).sum()) if len(looks) else 0
             of_patients = looks.patients if known and source != "synthetic" else None
-            told.setdefault(sets.view, {})[source] = {
+            advance.setdefault(sets.view, {})[source] = {
                 "images": len(looks),
                 "patients": of_patients,
                 "flat": flat,
@@ -196,7 +196,7 @@ def _about(subjects: Subjects, both: list[ViewSets], spacing: float | None) -> d
             "neighbours": prdc.K,
             "seed": subjects.method.method.seed,
         },
-        "sets": told,
+        "sets": advance,
     }
 
 

@@ -64,14 +64,14 @@ def fill(
     to_draw = sum(len(list(part.order)) for part in missing)
     written = total - to_draw
 
-    def told() -> None:
+    def on_image() -> None:
         nonlocal written
         written += 1
         on_progress(written, total)
 
     begin = time.monotonic()
     if missing:
-        write_parts(folder, pool, _drawn(pool, model, missing, others or {}), told)
+        write_parts(folder, pool, _drawn(pool, model, missing, others or {}), on_image)
     seconds = time.monotonic() - begin
     rate_s = to_draw / seconds if to_draw else 0.0
     if missing:

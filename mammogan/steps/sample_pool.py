@@ -36,7 +36,7 @@ def sample_pool(task: Task, run: Run) -> list[Path]:
         formats=("shards", "png"),
     )
 
-    def told(done: int, total: int) -> None:
+    def advance(done: int, total: int) -> None:
         if done % TOLD_EVERY == 0 or done == total:
             task.progress(done, total)
 
@@ -48,6 +48,6 @@ def sample_pool(task: Task, run: Run) -> list[Path]:
         terms(run),
         task=task.number,
         tasks=task.node.tasks,
-        on_progress=told,
+        on_progress=advance,
     )
     return list(filled.files)

@@ -126,6 +126,6 @@ def _table(rows: Sequence[Row]) -> str:
     lines.writerow(["position", "view", "outcome", "reason", "refused", *names])
     for row in rows:
         values = asdict(row.score) if row.score else {}
-        said = [row.position, row.view, "scored" if row.score else "not-scored", row.reason, row.refused]
-        lines.writerow([*said, *(f"{values[name]:.6g}" if values else "" for name in names)])
+        cells = [row.position, row.view, "scored" if row.score else "not-scored", row.reason, row.refused]
+        lines.writerow([*cells, *(f"{values[name]:.6g}" if values else "" for name in names)])
     return stream.getvalue()

@@ -212,14 +212,14 @@ def laid_out(
 
     done = 0
 
-    def told() -> None:
+    def on_image() -> None:
         nonlocal done
         done += 1
         on_progress(done, len(offered))
 
     with replacing_folder(out) as folder:
         folder.chmod(0o700)  # patients' images
-        yield folder, fill(folder, offered, sources.outline, window, seed, told)
+        yield folder, fill(folder, offered, sources.outline, window, seed, on_image)
 
 
 def _reader(rung: Rung, place: int) -> Callable[[], Levels]:

@@ -63,8 +63,8 @@ class AlarmPolicy:
             self.group.barrier()
             raise RolledBackError(f"stage {index} goes back from {images} images")
         if verdict != NOTHING:
-            said = " ".join(alarm.message for alarm in heard) or "See the log of the leading rank."
-            raise RunFailedError(f"Stage {index} ends after {images} images (alarms.action). {said}")
+            reasons = " ".join(alarm.message for alarm in heard) or "See the log of the leading rank."
+            raise RunFailedError(f"Stage {index} ends after {images} images (alarms.action). {reasons}")
         for net in ("critic", "generator"):
             if values[f"{net}/skipped"] == 1:
                 raise RunFailedError(

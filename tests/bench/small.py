@@ -41,7 +41,7 @@ def averages(
             drawn = model.draw(run.method.method.seed, range(count), view)
             swd_sets.add(fakes, view, (image.repeat(repeats, 0).repeat(repeats, 1) for image in drawn))
         distances = swd_sets.compare(fakes, reals.sets)
-        found.append(swd_sets.told(distances, reals.floors, next(iter(fakes.values())).levels)["above_floor"])
+        found.append(swd_sets.score(distances, reals.floors, next(iter(fakes.values())).levels).above_floor)
     return found
 
 

@@ -226,4 +226,4 @@ def test_with_one_view_alone_all_is_that_view(tmp_path):
         swd_sets.add(sets, 1, some)
     distances = swd_sets.compare(*pair)
     np.testing.assert_array_equal(distances[False, 1], distances[False, None])
-    assert list(swd_sets.told(distances, distances, [(10, 8)])["views"]) == ["MLO"]
+    assert list(swd_sets.score(distances, distances, [(10, 8)]).views) == ["MLO"]

@@ -198,11 +198,14 @@ ON_A_NODE: dict[str, Answered] = {
 
 
 def _versions(what: str, answers: dict[str, str], key: str) -> Iterator[Finding]:
-    here = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    if answers["in.python"] != here:
-        found = f"Python {answers['in.python']}, and {here} here: pickles crash between them"
+    own_version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    if answers["in.python"] != own_version:
+        found = f"Python {answers['in.python']}, and {own_version} here: pickles crash between them"
         yield problem(
-            what, found, key, f"Launch with Python {answers['in.python']}, or build the image on {here}."
+            what,
+            found,
+            key,
+            f"Launch with Python {answers['in.python']}, or build the image on {own_version}.",
         )
     versions = {name: answers.get(f"in.{name}", "no") for name in ("mammogan", "submitit", "torch")}
     if missing := [name for name, there in versions.items() if there == "no"]:
@@ -214,8 +217,8 @@ def _versions(what: str, answers: dict[str, str], key: str) -> Iterator[Finding]
         if mine and mine.split("+")[0] != there.split("+")[0]:
             found = f"has {name} {there}, and here it is {mine}"
             yield warning(what, found, key, "Install the same version on both sides.")
-    if answers["in.python"] == here:
-        yield ok(what, f"Python {here}, {', '.join(map(' '.join, versions.items()))}", key)
+    if answers["in.python"] == own_version:
+        yield ok(what, f"Python {own_version}, {', '.join(map(' '.join, versions.items()))}", key)
 
 
 def _version(name: str) -> str:

@@ -42,9 +42,9 @@ def examine() -> Iterator[Finding]:
         except metadata.PackageNotFoundError:
             yield problem(name, "is not installed", "", REMEDY)
             continue
-        told = run(f"import {module}")
-        if told.returncode:
-            yield problem(name, f"{version} can't be imported: {_last_line(told)}", "", REMEDY)
+        finished = run(f"import {module}")
+        if finished.returncode:
+            yield problem(name, f"{version} can't be imported: {_last_line(finished)}", "", REMEDY)
         elif pinned.get(name, version) != version.split("+")[0]:
             found = f"{version}, and {pinned[name]} is pinned and tested"
             yield warning(name, found, "", f"pip install {name}=={pinned[name]}")
@@ -63,10 +63,10 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def _arithmetic() -> Finding:
-    told = run(MULTIPLY)
-    right, count, cuda = (told.stdout.split() + [""] * 3)[:3]
-    if told.returncode or right != "True":
-        found = _last_line(told) or f"it gives '{told.stdout.strip()}'"
+    finished = run(MULTIPLY)
+    right, count, cuda = (finished.stdout.split() + [""] * 3)[:3]
+    if finished.returncode or right != "True":
+        found = _last_line(finished) or f"it gives '{finished.stdout.strip()}'"
         return problem("PyTorch multiplies matrices", found, "", REMEDY)
     built = "built without CUDA" if cuda == "None" else f"built for CUDA {cuda}"
     return ok("PyTorch multiplies matrices", f"{built}; {count or 0} GPUs here")
@@ -78,5 +78,5 @@ def _pinned() -> dict[str, str]:
     return dict((found[1], found[2]) for line in lines if (found := re.match(r"([\w.-]+)==([\w.]+)", line)))
 
 
-def _last_line(told: subprocess.CompletedProcess[str]) -> str:
-    return (told.stderr.strip().splitlines() or [""])[-1]
+def _last_line(finished: subprocess.CompletedProcess[str]) -> str:
+    return (finished.stderr.strip().splitlines() or [""])[-1]

@@ -81,8 +81,8 @@ def load(name: str) -> Site | list[Finding]:
     except ConfigError as error:
         if not Profile.find(name).path.is_file():
             raise
-        told = str(error).removeprefix(f"{Profile.find(name).path}: ")
-        return [_mistake(line) for line in told.splitlines()]
+        mistakes = str(error).removeprefix(f"{Profile.find(name).path}: ")
+        return [_mistake(line) for line in mistakes.splitlines()]
 
 
 def _mistake(message: str) -> Finding:

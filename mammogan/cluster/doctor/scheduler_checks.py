@@ -197,12 +197,12 @@ def _allowed(facts: Facts | str) -> tuple[dict[str, set[str]], str]:
     if not storage or storage.endswith("none"):
         return {}, "this Slurm keeps no accounts, and takes any name"
     try:
-        told = slurm_commands.ask(
+        lines = slurm_commands.ask(
             "sacctmgr", "-nP", "show", "assoc", f"user={getpass.getuser()}", "format=account,qos"
         ).splitlines()
     except ClusterError as error:
         return {}, str(error)
-    pairs = [line.split("|") for line in told if "|" in line]
+    pairs = [line.split("|") for line in lines if "|" in line]
     return {
         "account": {pair[0] for pair in pairs},
         "qos": {qos for pair in pairs for qos in pair[1].split(",") if qos},

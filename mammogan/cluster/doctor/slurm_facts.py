@@ -80,8 +80,8 @@ class Facts:
 
 def words(error: ClusterError) -> str:
     """Give Slurm's own words of a command that failed, on one line and without the command."""
-    told = str(error).partition("` failed: ")[2] or str(error)
-    return "; ".join(line.removeprefix("sbatch: error: ") for line in told.splitlines())
+    answer = str(error).partition("` failed: ")[2] or str(error)
+    return "; ".join(line.removeprefix("sbatch: error: ") for line in answer.splitlines())
 
 
 def minutes(text: str) -> float:

@@ -224,7 +224,10 @@ def _fast(syntax: str, frame: bytes, shape: tuple[int, int], kind: Kind) -> Stor
 def _heeding_errors() -> Iterator[None]:
     """Refuse what imagecodecs gives where it ignores an error of OpenJPH: the picture up to there."""
     ignored: list[str] = []
-    before, sys.unraisablehook = sys.unraisablehook, lambda said: ignored.append(said.exc_type.__name__)
+    before, sys.unraisablehook = (
+        sys.unraisablehook,
+        lambda unraisable: ignored.append(unraisable.exc_type.__name__),
+    )
     try:
         yield
     finally:

@@ -44,15 +44,15 @@ class Origins:
 
     def view(self) -> tuple[Said, bool]:
         """Give view and modifiers, and say if two origins disagree about a screening view."""
-        said = [found for found in map(self._view, self._source.view) if found.view]
-        classes = {found.view if found.view in VIEWS else "other" for found in said}
-        modifiers = dict.fromkeys(modifier for found in said for modifier in found.modifiers)
-        return Said(said[0].view if said else "", "", tuple(modifiers)), len(classes) > 1
+        stated = [found for found in map(self._view, self._source.view) if found.view]
+        classes = {found.view if found.view in VIEWS else "other" for found in stated}
+        modifiers = dict.fromkeys(modifier for found in stated for modifier in found.modifiers)
+        return Said(stated[0].view if stated else "", "", tuple(modifiers)), len(classes) > 1
 
     def laterality(self) -> tuple[str, bool]:
         """Give the side, and say if two origins disagree about it."""
-        said = list(filter(None, map(self._side, self._source.laterality)))
-        return said[0] if said else "", {"L", "R"} <= {*said}
+        stated = list(filter(None, map(self._side, self._source.laterality)))
+        return stated[0] if stated else "", {"L", "R"} <= {*stated}
 
     def patient(self) -> str:
         """Give what is the same in all images of one patient."""
@@ -71,8 +71,8 @@ class Origins:
         return self.laterality()[0] if origin == "laterality" else self.text(origin)
 
     def _label(self, name: str, field: LabelField) -> str:
-        said = (field.parse(self.text(origin)) for origin in self._source.label_origins(name))
-        return next(filter(None, said), field.missing)
+        stated = (field.parse(self.text(origin)) for origin in self._source.label_origins(name))
+        return next(filter(None, stated), field.missing)
 
     def _view(self, origin: str) -> Said:
         if origin == "ViewCodeSequence":

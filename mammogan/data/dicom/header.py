@@ -217,7 +217,7 @@ def facts(dicom: Dicom, origins: Origins, *, has_pixels: bool) -> Header:
         synthetic=text(dicom, "SyntheticData") == "YES",
         burned_in=text(dicom, "BurnedInAnnotation") == "YES",
         has_pixels=has_pixels,
-        flags=tuple(name for name, said in conflicts.items() if said),
+        flags=tuple(name for name, conflict in conflicts.items() if conflict),
     )
 
 

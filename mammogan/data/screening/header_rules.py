@@ -198,6 +198,6 @@ HEADER_RULES: dict[str, HeaderRule] = {
 def screen_header(header: Header, screening: Screening) -> tuple[str, tuple[str, ...]]:
     """Ask the lists, the rules, then the tables: the reason of a refusal (empty for none), and flags."""
     strange = [reason for reason in header.refused if reason in MEMBERSHIP]
-    said = [name for name, rule in HEADER_RULES.items() if rule.speaks(header, screening)]
-    reason, flags = judge([*strange, *said, *header.refused], screening.only_flag)
+    holding = [name for name, rule in HEADER_RULES.items() if rule.speaks(header, screening)]
+    reason, flags = judge([*strange, *holding, *header.refused], screening.only_flag)
     return reason, tuple(dict.fromkeys((*flags, *(f for f in header.flags if f not in HEADER_RULES))))

@@ -162,8 +162,8 @@ PIXEL_RULES: dict[str, PixelRule] = {
 
 def screen_pixels(measures: Measures, screening: Screening) -> tuple[str, tuple[str, ...]]:
     """Ask the rules of the pixels: the reason of a refusal (empty if there is none), and the flags."""
-    said = [name for name, rule in PIXEL_RULES.items() if rule.holds(measures[name], screening)]
-    return judge(said, screening.only_flag)
+    holding = [name for name, rule in PIXEL_RULES.items() if rule.holds(measures[name], screening)]
+    return judge(holding, screening.only_flag)
 
 
 def measure(pixels: Pixels) -> Measures:

@@ -94,20 +94,20 @@ def walk(root: Path) -> Iterator[tuple[str, str]]:
         raise DataError(f"The folder '{root}' can't be listed ({error.strerror}).") from None
     ahead, visited = [str(root)], set()
     while ahead:
-        here = ahead.pop()
+        current = ahead.pop()
         try:
-            status = Path(here).stat()
+            status = Path(current).stat()
             if (status.st_dev, status.st_ino) in visited:
                 continue
             visited.add((status.st_dev, status.st_ino))
-            with os.scandir(here) as entries:
+            with os.scandir(current) as entries:
                 for entry in entries:
                     if _is_folder(entry):
                         ahead.append(entry.path)
                     else:
                         yield entry.path, ""
         except OSError:
-            yield here, "folder-not-listed"
+            yield current, "folder-not-listed"
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

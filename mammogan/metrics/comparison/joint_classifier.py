@@ -37,8 +37,8 @@ def _told(sets: ViewSets, of: str, features: list[np.ndarray]) -> Iterator[Measu
     real_NF, synthetic_MF, train_TF = features
     random = sets.random(f"c2st {of}")
     groups = sets.real.groups_N, sets.synthetic.groups_N
-    told = classify(real_NF, synthetic_MF, groups, random)
-    if told is None:
+    result = classify(real_NF, synthetic_MF, groups, random)
+    if result is None:
         return
     nulls, matched = [], []
     count = min(SPLITS, max(2, sets.settings.splits // 10))
@@ -51,10 +51,10 @@ def _told(sets: ViewSets, of: str, features: list[np.ndarray]) -> Iterator[Measu
     beside = classify(real_NF, train_TF, (groups[0], sets.train.groups_N), random)
     yield sets.measure(
         "c2st_auc",
-        told.auc,
+        result.auc,
         "joint",
         of,
-        told.aucs(*sets.drawn),
+        result.aucs(*sets.drawn),
         of_nulls,
         within=(0, 1),
         matched=float(of_matched.mean()) if len(of_matched) else None,
