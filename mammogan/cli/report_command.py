@@ -34,9 +34,10 @@ def report(
     from rich.console import Console
 
     from mammogan.config.run_config import Run
+    from mammogan.metrics.comparison.metrics_table import METRICS
     from mammogan.steps import STEPS, Task, graph, markers
     from mammogan.steps.assess_images import assess
-    from mammogan.steps.compare_sets import FAMILIES, compare
+    from mammogan.steps.compare_sets import compare
     from mammogan.steps.comparison_sets import Subjects
     from mammogan.steps.report_measures import JSON, TABLE, read
 
@@ -52,7 +53,7 @@ def report(
     if task is not None:
         typer.echo(f"{len(mine)} of {len(subjects.parts)} parts are measured by this task")
         return
-    with progress("families of measures", 2 * len(FAMILIES) + 1) as advance:
+    with progress("families of measures", 2 * len(METRICS) + 1) as advance:
         files = compare(subjects, lambda now, total: advance())
     markers.mark(run, "compare", 0, files)
     node = next(node for node in graph(settings) if node.name == "report")

@@ -3,6 +3,4 @@
 from mammogan.metrics.ms_ssim import ms_ssim, self_similarity
 from mammogan.metrics.swd import SlicedWasserstein, gather
 
-METRICS = {"swd": SlicedWasserstein}
-
-__all__ = ["METRICS", "SlicedWasserstein", "gather", "ms_ssim", "self_similarity"]
+__all__ = ["SlicedWasserstein", "gather", "ms_ssim", "self_similarity"]

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FAMILIES = ("distributions", "joint", "spectra", "features", "diversity", "copies")
-
 
 def compare_sets(task: Task, run: Run) -> list[Path]:
     """Write ``measures.json``, ``measures.csv`` and ``images.csv`` into ``report``."""
@@ -44,8 +42,9 @@ def compare(
     Images are not read again. What is held is what was measured of them, 10 KB an image.
     """
     from mammogan.data.shards.patients import spacing_mm
+    from mammogan.metrics.comparison.metrics_table import METRICS
 
-    total, done = len(VIEWS) * len(FAMILIES) + 1, 0
+    total, done = len(VIEWS) * len(METRICS) + 1, 0
 
     def advance() -> None:
         nonlocal done
@@ -76,43 +75,23 @@ def _compare_view(
     report: report_measures.Report,
     advance: Callable[[], None],
 ) -> list[dict[str, Any]]:
-    """Add a view's measures family by family, and give its images' quantities."""
-    from mammogan.metrics.comparison import (
-        distributions,
-        diversity,
-        feature_measures,
-        joint_classifier,
-        memorization,
-        spectrum_measures,
-    )
+    """Add a view's measures family by family, and return its images' quantities."""
+    from mammogan.metrics.comparison import distributions, memorization, spectrum_measures
+    from mammogan.metrics.comparison.metrics_table import METRICS
+    from mammogan.metrics.comparison.view_comparison import ViewComparison
 
     view = sets.view
-    betas = spectrum_measures.exponents(sets, spacing)
-    values = distributions.quantities(sets, betas)
-    report.quartiles[view] = distributions.quartiles(values)
-    report.measures += distributions.distributions(sets, values)
-    advance()
-    report.measures += joint_classifier.joint(sets)
-    advance()
-    report.measures += spectrum_measures.spectra(sets, betas)
+    pairs = _pairs(subjects, "synthetic", view), _pairs(subjects, "real", view)
+    of = ViewComparison(sets, spacing, pairs, bool(subjects.weights))
+    for family in METRICS.values():
+        report.measures += family(of)
+        advance()
+    report.quartiles[view] = distributions.quartiles(of.quantities)
     report.spectra[view] = spectrum_measures.curves(sets, spacing)
-    advance()
-    report.measures += feature_measures.features(sets)
-    if subjects.weights:
-        report.measures += feature_measures.features(sets, known=True)
-    advance()
-    pairs = [_pairs(subjects, source, view) for source in ("synthetic", "real")]
-    if all(pairs):
-        report.measures += diversity.diversity(sets, *pairs)
-    advance()
-    for name in memorization.SPACES:
-        near = memorization.near(sets, name)
-        report.measures += memorization.audit(sets, near)
-        if name == memorization.SPACES[0]:
-            report.gallery["closest"] += memorization.closest(sets, near, subjects.positions("train", view))
-            report.gallery["duplicates"] += memorization.duplicates(sets, near)
-    advance()
-    return list(_images(view, values))
+    nearest = of.nearest(memorization.SPACES[0])
+    report.gallery["closest"] += memorization.closest(sets, nearest, subjects.positions("train", view))
+    report.gallery["duplicates"] += memorization.duplicates(sets, nearest)
+    return list(_images(view, of.quantities))
 
 
 def _sets(subjects: Subjects, view: str) -> ViewSets:

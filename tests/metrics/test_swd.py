@@ -11,7 +11,6 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 
 from mammogan.metrics import (
-    METRICS,
     SlicedWasserstein,
     gather,
     laplacian_pyramid,
@@ -39,10 +38,6 @@ def gathered(images_NHW, seed=0, patches=16, **settings):
     found = SlicedWasserstein(*images_NHW.shape[1:], patches, seed=seed, **settings)
     found.update(images_NHW)
     return found
-
-
-def test_the_table_of_metrics_names_it():
-    assert METRICS["swd"] is SlicedWasserstein
 
 
 def test_identical_sets_have_distance_0(images):
