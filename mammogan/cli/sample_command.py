@@ -59,7 +59,8 @@ def sample(
 ) -> None:
     """Draw a pool, the same to the byte however many tasks make it; the same command goes on with it."""
     from mammogan.config.settings import nearest
-    from mammogan.data.synthetic.synthetic_pool import FORMATS, DicomForm, Pool
+    from mammogan.data.synthetic.exports import FORMATS
+    from mammogan.data.synthetic.synthetic_pool import DicomForm, Pool
     from mammogan.steps.fill_pool import fill
     from mammogan.train.export_model import WEIGHTS
 

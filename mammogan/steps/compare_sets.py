@@ -41,7 +41,7 @@ def compare(
 
     Images are not read again. What is held is what was measured of them, 10 KB an image.
     """
-    from mammogan.data.shards.patients import spacing_mm
+    from mammogan.data.shards.sample_facts import spacing_mm
     from mammogan.metrics.comparison.metrics_table import METRICS
 
     total, done = len(VIEWS) * len(METRICS) + 1, 0
@@ -98,7 +98,7 @@ def _sets(subjects: Subjects, view: str) -> ViewSets:
     """Join the parts of a view's images, and number the patients of its reals."""
     import numpy as np
 
-    from mammogan.data.shards.patients import patients
+    from mammogan.data.shards.sample_facts import patients
     from mammogan.metrics.comparison.view_sets import Looks, ViewSets
     from mammogan.steps.comparison_sets import SOURCES
 

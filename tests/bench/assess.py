@@ -90,7 +90,7 @@ def fill(subjects, folder):
 
 def comparison(run, count):
     """Compare sets of `count` images each; give seconds and the peak of memory in GB."""
-    import mammogan.data.shards.patients as patients
+    import mammogan.data.shards.sample_facts as patients
     from mammogan.config.run_config import Run
 
     settings = Run.load(run)

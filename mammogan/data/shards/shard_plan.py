@@ -15,9 +15,9 @@ from typing import Any
 
 from mammogan.config.dataset import Dataset, Splits
 from mammogan.data.shards import build_status, file_listing, header_catalogue, sources
+from mammogan.data.shards.patient_splits import assign_splits
 from mammogan.data.store import manifest, private_folder
 from mammogan.data.store.manifest import Plan, PlannedShard, Tally
-from mammogan.data.store.private_folder import pseudonym
 from mammogan.errors import DataError
 from mammogan.files import replacing_folder, write
 
@@ -37,10 +37,6 @@ UPDATE found SET outcome = 'refused', reason = 'duplicate' WHERE rowid IN (
     SELECT rowid AS id, row_number() OVER (PARTITION BY key ORDER BY fingerprint, path) AS place
     FROM found WHERE outcome = 'accepted')
   WHERE place > 1)
-"""
-NEW_PATIENTS = """
-INSERT INTO patient SELECT DISTINCT patient, rank(patient), NULL FROM found
-WHERE outcome = 'accepted' AND recipe = ? AND patient NOT IN (SELECT name FROM patient)
 """
 SAMPLES = """
 SELECT path, patient, key, sample FROM found JOIN patient ON patient = name
@@ -124,7 +120,7 @@ def arrange(shardset: Path) -> Plan:
             tallies = _tallies(table, of.recipes)
             if not any(tally.accepted for tally in tallies):
                 raise DataError(_nothing(shardset, of, tallies))
-            _assign(table, of.recipes, key)
+            assign_splits(table, of.recipes, key)
             return _write(shardset, of, table, tallies)
     finally:
         base.unlink(missing_ok=True)
@@ -150,18 +146,6 @@ def is_planned(shardset: Path, wanted: Sequence[tuple[Dataset, Path]]) -> bool:
     folder = private_folder.folder(shardset)
     there = (folder / "sources.json").exists() and build_status.is_arranged(shardset)
     return there and sources.load(folder).digest == sources.digest(wanted)
-
-
-def splits_by_rank(patients: int, splits: Splits) -> Iterator[str]:
-    """Name the split of each of so many patients, ranked by a keyed hash; none is left empty in vain."""
-    wanted = {name: part for name, part in splits.model_dump().items() if part > 0}
-    names = sorted(wanted, key=lambda name: -wanted[name])[:patients]
-    left = patients
-    for name in names[1:]:
-        size = max(round(wanted[name] * patients), 1)
-        left -= size
-        yield from (name for _ in range(size))
-    yield from (names[0] for _ in range(left))
 
 
 def _rows(shardset: Path) -> Iterator[tuple[Any, ...]]:
@@ -192,23 +176,6 @@ def _tallies(table: sqlite3.Connection, recipes: Sequence[Dataset]) -> tuple[Tal
             )
         )
     return tuple(tallies)
-
-
-def _assign(table: sqlite3.Connection, recipes: Sequence[Dataset], key: bytes) -> None:
-    """Give every patient one split; each source keeps its own fractions."""
-    table.create_function("rank", 1, lambda patient: pseudonym(key, "split", patient), deterministic=True)
-    for index, recipe in enumerate(recipes):
-        table.execute(NEW_PATIENTS, [index])
-        ranked = table.execute("SELECT name FROM patient WHERE split IS NULL ORDER BY rank")
-        count = table.execute("SELECT count(*) FROM patient WHERE split IS NULL").fetchone()[0]
-        chosen = zip(splits_by_rank(count, recipe.splits), (name for (name,) in ranked), strict=True)
-        table.execute("CREATE TEMP TABLE chosen (split TEXT, name TEXT PRIMARY KEY)")
-        table.executemany("INSERT INTO chosen VALUES (?, ?)", chosen)
-        table.execute(
-            "UPDATE patient SET split = (SELECT split FROM chosen WHERE chosen.name = patient.name) "
-            "WHERE split IS NULL"
-        )
-        table.execute("DROP TABLE chosen")
 
 
 def _write(

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from mammogan.config.settings import canonical_json
-from mammogan.data.store.image_encoding import encode_png
 from mammogan.data.store.manifest import render
 from mammogan.data.store.shard_writer import ShardWriter, encode_image
-from mammogan.data.synthetic.dicom_export import encode_dicom
+from mammogan.data.synthetic.exports import EXPORTS, SHARDS
 from mammogan.data.synthetic.synthetic_pool import PARTS, BuiltPart, Image, Part, Pool, image_name
 from mammogan.files import write
 
@@ -60,7 +59,7 @@ def _write_part(
     encoders: ThreadPoolExecutor,
     on_written: Callable[[], None],
 ) -> None:
-    writer = ShardWriter(folder, *pool.size_px, "synthetic", part.name) if "shards" in pool.formats else None
+    writer = ShardWriter(folder, *pool.size_px, "synthetic", part.name) if SHARDS in pool.formats else None
     files: dict[str, str] = {}
     waiting: deque[tuple[Image, Future[tuple[bytes, dict[str, str]]]]] = deque()
 
@@ -92,14 +91,14 @@ def _write_part(
 
 def _encode(folder: Path, pool: Pool, image: Image) -> tuple[bytes, dict[str, str]]:
     """Write an image's own files; give its bytes in a shard, and the SHA-256 of each file."""
-    contents: dict[str, bytes] = {}
-    if "png" in pool.formats:
-        contents[f"png/{image.name}.png"] = encode_png(image.pixels_HW)
-    if "dicom" in pool.formats:
-        contents[f"dicom/{image.name}.dcm"] = encode_dicom(pool, image)
+    contents = {
+        f"{name}/{image.name}.{export.suffix}": export.encode(pool, image)
+        for name, export in EXPORTS.items()
+        if name in pool.formats
+    }
     for name, content in contents.items():
         write(folder / name, content)
-    shard = encode_image(image.pixels_HW) if "shards" in pool.formats else b""
+    shard = encode_image(image.pixels_HW) if SHARDS in pool.formats else b""
     return shard, {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
 
 

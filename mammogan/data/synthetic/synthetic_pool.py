@@ -22,7 +22,6 @@ from mammogan.errors import ConfigError, DataError
 from mammogan.files import sha256, write
 
 POOL, MANIFEST, PARTS, RATES = "pool.json", "manifest.json", "parts", "rates"
-FORMATS = ("shards", "png", "dicom")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pydicom import uid
 from pydicom.encaps import encapsulate, get_frame
 
 from mammogan.data.dicom import decode as decoding
-from mammogan.data.dicom.decode import FAST, decode, read
+from mammogan.data.dicom.decode import DECODERS, Decoder, decode, read
 from mammogan.data.dicom.header import UnreadableError
 from tests.data.forms import ENCODERS, compressed
 
@@ -31,13 +31,13 @@ def test_the_fast_decoders_are_exact_and_agree_with_pydicom(dicom, syntax, monke
     made = compressed(dicom(GRAIN), syntax, GRAIN)
     assert np.array_equal(decode(made), GRAIN)
     if syntax not in (uid.JPEGLSLossless, uid.HTJ2KLossless):  # not decoded by pydicom's plugins here
-        monkeypatch.delitem(FAST, syntax)
+        monkeypatch.delitem(DECODERS, syntax)
         assert np.array_equal(decode(made), GRAIN)
 
 
 def test_pydicom_decodes_what_the_fast_decoder_can_not(dicom, monkeypatch):
     made = compressed(dicom(PIXELS), uid.RLELossless, PIXELS)
-    monkeypatch.setitem(FAST, uid.RLELossless, lambda frame, kind: 1 / 0)
+    monkeypatch.setitem(DECODERS, uid.RLELossless, Decoder(lambda frame, kind: 1 / 0, signed=True))
     assert np.array_equal(decode(made), PIXELS)
 
 
@@ -162,7 +162,8 @@ def test_a_huge_declared_size_takes_no_memory(dicom):
 def test_no_fast_decoder_is_asked_for_more_than_its_stream_declares(dicom, monkeypatch):
     made = compressed(dicom(GRAIN), uid.JPEG2000Lossless, GRAIN)
     made.Rows = 50
-    monkeypatch.setitem(decoding.FAST, uid.JPEG2000Lossless, lambda frame, kind: pytest.fail("was decoded"))
+    refused = Decoder(lambda frame, kind: pytest.fail("was decoded"))
+    monkeypatch.setitem(DECODERS, uid.JPEG2000Lossless, refused)
     assert ends(made) == "decode-mismatch"
 
 

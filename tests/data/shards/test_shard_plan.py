@@ -15,7 +15,8 @@ from mammogan.data.shards.build_set import build
 from mammogan.data.shards.build_shards import planned_lines
 from mammogan.data.shards.file_listing import list_files
 from mammogan.data.shards.header_catalogue import read_headers
-from mammogan.data.shards.shard_plan import arrange, begin, plan, splits_by_rank
+from mammogan.data.shards.patient_splits import splits_by_rank
+from mammogan.data.shards.shard_plan import arrange, begin, plan
 from mammogan.data.store import private_folder
 from mammogan.data.store.manifest import load_plan
 from mammogan.errors import ConfigError, DataError
