@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from mammogan.data.phantom import RenderedView, render_view
+from mammogan.data.phantom import RenderedView, render
 
 SMALL = 0.125
 PATIENTS = range(6)
@@ -16,7 +16,7 @@ PATIENTS = range(6)
 @pytest.fixture(scope="module")
 def views() -> dict[tuple[int, str, str], RenderedView]:
     return {
-        (patient, view, side): render_view(3, patient, view, side, frame_scale=SMALL)
+        (patient, view, side): render(3, patient, view, side, frame_scale=SMALL)
         for patient in PATIENTS
         for view in ("CC", "MLO")
         for side in "LR"
@@ -30,10 +30,10 @@ def shown(view: RenderedView) -> np.ndarray:
 
 
 def test_the_same_arguments_give_the_same_pixels_and_others_do_not() -> None:
-    first, again = (render_view(3, 0, "CC", "L", frame_scale=SMALL).pixels for _ in range(2))
+    first, again = (render(3, 0, "CC", "L", frame_scale=SMALL).pixels for _ in range(2))
     assert np.array_equal(first, again)
     for other in ((4, 0, "CC", "L"), (3, 1, "CC", "L"), (3, 0, "MLO", "L")):
-        pixels = render_view(*other, frame_scale=SMALL).pixels
+        pixels = render(*other, frame_scale=SMALL).pixels
         assert pixels.shape != first.shape or not np.array_equal(pixels, first)
 
 
@@ -100,7 +100,7 @@ def test_the_four_views_of_a_woman_share_her_size_and_density(views) -> None:
 
 
 def test_denser_women_have_more_gland() -> None:
-    drawn = [render_view(3, patient, "CC", "L", frame_scale=0.06) for patient in range(24)]
+    drawn = [render(3, patient, "CC", "L", frame_scale=0.06) for patient in range(24)]
     density = [view.woman.density for view in drawn]
     assert np.corrcoef(density, [view.truth["dense_share"] for view in drawn])[0, 1] > 0.85
     assert len({view.woman.density_class for view in drawn}) >= 3
@@ -108,7 +108,7 @@ def test_denser_women_have_more_gland() -> None:
 
 
 def test_the_parenchyma_has_the_power_spectrum_of_breast_tissue() -> None:
-    slopes = [_slope(render_view(0, patient, "CC", "L", frame_scale=0.5)) for patient in range(3)]
+    slopes = [_slope(render(0, patient, "CC", "L", frame_scale=0.5)) for patient in range(3)]
     assert 2.6 < np.mean(slopes) < 3.4  # 1/f^3
 
 
@@ -129,7 +129,7 @@ def _slope(view: RenderedView) -> float:
 
 
 def test_the_frame_scale_changes_the_pixels_size_and_not_the_field() -> None:
-    half, eighth = (render_view(3, 0, "CC", "L", frame_scale=scale) for scale in (0.5, 0.125))
+    half, eighth = (render(3, 0, "CC", "L", frame_scale=scale) for scale in (0.5, 0.125))
     assert half.detector.rows * half.spacing_mm == pytest.approx(
         eighth.detector.rows * eighth.spacing_mm, rel=1e-2
     )

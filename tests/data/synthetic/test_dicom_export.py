@@ -16,7 +16,7 @@ from mammogan.config.source_settings import Source
 from mammogan.data.dicom import decode
 from mammogan.data.dicom.fields import Origins
 from mammogan.data.dicom.header import facts
-from mammogan.data.phantom import render_view
+from mammogan.data.phantom import render
 from mammogan.data.preprocess.preprocess import take
 from mammogan.data.screening.header_rules import screen_header
 from mammogan.data.synthetic.dicom_export import encode_dicom, stored
@@ -55,7 +55,7 @@ def images():
     """A phantom's left breast in both views, chest wall on the left, as a generator draws it."""
     made = {}
     for view in ("CC", "MLO"):
-        seen = render_view(3, 1, view, "L", frame_scale=0.125)
+        seen = render(3, 1, view, "L", frame_scale=0.125)
         grey = cv2.resize(seen.pixels, SIZE_PX[::-1], interpolation=cv2.INTER_AREA)
         made[view] = Image(view, 7, grey * np.uint16(65535 // (1 << seen.bits)))
     return made
