@@ -136,6 +136,15 @@ class _Bounded(io.BufferedReader):
         return super().read(self._bytes if size is None else min(size, self._bytes))
 
 
+def reason_of(error: Exception) -> str:
+    """Name the reason why a file could not be made an image, whatever was raised on the way."""
+    if isinstance(error, UnreadableError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "memory-limit"
+    return "no-access" if isinstance(error, OSError) else "damaged"
+
+
 def is_damage(error: OSError) -> bool:
     """Tell what a parser says of a damaged file from a file that can't be reached.
 

@@ -11,7 +11,7 @@ import cv2
 
 from mammogan.config.dataset import Dataset
 from mammogan.config.settings import canonical_json
-from mammogan.data.dicom.header import UnreadableError, hushed, spacing_mm
+from mammogan.data.dicom.header import hushed, reason_of, spacing_mm
 from mammogan.data.preprocess.preprocess import Picture, pyramid, take
 from mammogan.data.screening.pixel_rules import screen_pixels
 from mammogan.data.shards import sources
@@ -69,12 +69,8 @@ def make(task: Task) -> Made:
             f"A planned file can't be read any more ({error.strerror}); its path stands in the private "
             f"folder's plan under key '{sample.key}'. Bring the source back and give the same command again."
         ) from None
-    except UnreadableError as error:
-        return Made(sample, "unreadable", str(error))
-    except MemoryError:
-        return Made(sample, "unreadable", "memory-limit")
-    except Exception:  # noqa: BLE001  (a damaged file can raise anything, and must not stop the others)
-        return Made(sample, "unreadable", "damaged")
+    except Exception as error:  # noqa: BLE001  (a damaged file can raise anything, and must not stop others)
+        return Made(sample, "unreadable", reason_of(error))
     reason, flags = screen_pixels(picture.measures, recipe.screening)
     if reason:
         return Made(sample, "refused", reason)

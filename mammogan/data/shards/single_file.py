@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mammogan.config.dataset import Dataset
 from mammogan.config.label_fields import VIEWS
-from mammogan.data.dicom.header import UnreadableError, hushed
+from mammogan.data.dicom.header import hushed, reason_of
 from mammogan.data.preprocess.preprocess import pyramid, take
 from mammogan.data.screening.header_rules import screen_header
 from mammogan.data.screening.pixel_rules import screen_pixels
@@ -70,14 +70,8 @@ def fetch(wanted: Wanted) -> Fresh:
         rungs = ladder(recipe.packing.rungs)
         with hushed():
             picture = take(archive.dicom(path), view, laterality, recipe.pixels, rungs[-1])
-    except UnreadableError as error:
-        return Fresh(reason=str(error))
-    except OSError:
-        return Fresh(reason="no-access")
-    except MemoryError:
-        return Fresh(reason="memory-limit")
-    except Exception:  # noqa: BLE001  (a damaged file can raise anything, and must not stop the others)
-        return Fresh(reason="damaged")
+    except Exception as error:  # noqa: BLE001  (a damaged file can raise anything, and must not stop others)
+        return Fresh(reason=reason_of(error))
     refused = (
         screen_header(header, recipe.screening)[0] or screen_pixels(picture.measures, recipe.screening)[0]
     )
