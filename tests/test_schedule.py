@@ -42,17 +42,17 @@ def stages(draw):
 
 
 def test_the_ladder_of_the_paper():
-    rungs = ladder((5, 4), 9)
-    assert rungs[:3] == ((5, 4), (10, 8), (20, 16))
-    assert rungs[-1] == (1280, 1024)
+    readers = ladder((5, 4), 9)
+    assert readers[:3] == ((5, 4), (10, 8), (20, 16))
+    assert readers[-1] == (1280, 1024)
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 8))
 def test_each_rung_is_twice_the_one_before(height, width, count):
-    rungs = ladder((height, width), count)
-    assert rungs[0] == (height, width)
-    assert len(rungs) == count
-    assert all(b == (2 * a[0], 2 * a[1]) for a, b in itertools.pairwise(rungs))
+    readers = ladder((height, width), count)
+    assert readers[0] == (height, width)
+    assert len(readers) == count
+    assert all(b == (2 * a[0], 2 * a[1]) for a, b in itertools.pairwise(readers))
 
 
 def test_the_plan_of_a_method():

@@ -153,10 +153,10 @@ def _wanted(run: Run, last: str | None) -> tuple[Node, ...]:
 def _check_rungs(run: Run) -> None:
     from mammogan import schedule
 
-    rungs = run.recipes[0].packing.rungs
+    resolutions = run.recipes[0].packing.resolutions
     for stage in schedule.plan(run.method):
-        if (stage.height_px, stage.width_px) not in rungs:
-            there = ", ".join(f"{height}x{width}" for height, width in rungs)
+        if (stage.height_px, stage.width_px) not in resolutions:
+            there = ", ".join(f"{height}x{width}" for height, width in resolutions)
             raise ConfigError(
                 f"Stage {stage.index} of the method '{run.method.method.name}' is "
                 f"'{stage.height_px}x{stage.width_px}', and the shard set '{run.shards}' has {there}. Change "

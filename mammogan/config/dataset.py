@@ -66,19 +66,19 @@ class Packing(Settings):
 
     @model_validator(mode="after")
     def _doubles(self) -> Self:
-        if self.rungs[-1] != self.top_px:
+        if self.resolutions[-1] != self.top_px:
             raise ValueError(
                 f"base_px {self.base_px} doubled again and again never gives top_px {self.top_px}"
             )
         return self
 
     @property
-    def rungs(self) -> tuple[tuple[int, int], ...]:
+    def resolutions(self) -> tuple[tuple[int, int], ...]:
         """Resolutions (height, width), lowest first."""
-        rungs = [self.base_px]
-        while rungs[-1][0] < self.top_px[0]:
-            rungs.append((rungs[-1][0] * 2, rungs[-1][1] * 2))
-        return tuple(rungs)
+        resolutions = [self.base_px]
+        while resolutions[-1][0] < self.top_px[0]:
+            resolutions.append((resolutions[-1][0] * 2, resolutions[-1][1] * 2))
+        return tuple(resolutions)
 
 
 class Dataset(Settings):

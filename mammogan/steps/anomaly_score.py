@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from mammogan.data.shards.shard_reader import Rung
+    from mammogan.data.shards.shard_reader import ImageReader
     from mammogan.train.critic_score import Judge
     from mammogan.train.draw_images import Model
     from mammogan.train.gan_inversion import Inverted, Search
@@ -139,14 +139,14 @@ class Gauge:
         return Score(*values, float(p_critic), float(p_reconstruction), p)
 
     @cached_property
-    def _validation(self) -> Rung:
-        return self.shardset.rung(self.stage.height_px, self.stage.width_px, "validation")
+    def _validation(self) -> ImageReader:
+        return self.shardset.reader(self.stage.height_px, self.stage.width_px, "validation")
 
     def _judge(self, view: int) -> Judge:
         from mammogan.train.critic_score import Judge
 
         if view not in self._judges:
-            training = self.shardset.rung(self.stage.height_px, self.stage.width_px, "train")
+            training = self.shardset.reader(self.stage.height_px, self.stage.width_px, "train")
             companions = _places(training, view)[: self.run.method.network.stddev_group - 1]
             device = next(self.model.generator.parameters()).device
             self._judges[view] = Judge(self.run.method, self.source, training.read(companions), view, device)
@@ -166,7 +166,7 @@ class Gauge:
         }
 
 
-def _places(rung: Rung, view: int) -> np.ndarray:
+def _places(reader: ImageReader, view: int) -> np.ndarray:
     import numpy as np
 
-    return np.flatnonzero(rung.views_N == view)
+    return np.flatnonzero(reader.views_N == view)

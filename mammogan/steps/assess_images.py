@@ -92,10 +92,10 @@ def _pairs(subjects: Subjects, part: Part, advance: Callable[[], None]) -> featu
     from mammogan.metrics import ms_ssim
 
     pairs = subjects.pairs(part.source, part.view)[part.numbers.start : part.numbers.stop]
-    positions, rung = subjects.positions(part.source, part.view), subjects.rungs[part.source]
+    positions, reader = subjects.positions(part.source, part.view), subjects.readers[part.source]
     values = []
     for pair in pairs:
-        a_HW, b_HW = rung.read(positions[pair])
+        a_HW, b_HW = reader.read(positions[pair])
         values.append(ms_ssim(a_HW[None], b_HW[None])[0])
         advance()
     return {"pairs": pairs, "ms_ssim": np.array(values)}

@@ -107,7 +107,7 @@ def _sets(subjects: Subjects, view: str) -> ViewSets:
         positions = subjects.positions(source, view)
         groups_N = np.arange(len(positions))
         if source in splits:
-            keys = subjects.rungs[source].keys(positions)
+            keys = subjects.readers[source].keys(positions)
             numbers = patients(subjects.shard_set, splits[source], keys)
             known &= numbers is not None
             groups_N = groups_N if numbers is None else np.array(numbers, np.int64)

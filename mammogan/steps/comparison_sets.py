@@ -25,7 +25,7 @@ from mammogan.steps.select_checkpoint import read_choice
 if TYPE_CHECKING:
     import numpy as np
 
-    from mammogan.data.shards.shard_reader import Rung
+    from mammogan.data.shards.shard_reader import ImageReader
 
 FORMAT = 1
 """Counts up whenever the same images would give other numbers."""
@@ -84,10 +84,10 @@ class Subjects:
         self.size_px = stage.height_px, stage.width_px
         self.shard_set = ShardSet(Path(run.shards))
         self.held_out = self.shard_set.held_out(*self.size_px)
-        self.rungs: dict[str, Rung] = {
-            "synthetic": pool.rung(RunFolder(folder).samples),
-            "real": self.shard_set.rung(*self.size_px, self.held_out),
-            "train": self.shard_set.rung(*self.size_px, "train"),
+        self.readers: dict[str, ImageReader] = {
+            "synthetic": pool.reader(RunFolder(folder).samples),
+            "real": self.shard_set.reader(*self.size_px, self.held_out),
+            "train": self.shard_set.reader(*self.size_px, "train"),
         }
 
     @property
@@ -99,14 +99,14 @@ class Subjects:
         """Give where the images of a source and view lie in their rung: (N,)."""
         import numpy as np
 
-        of_view = np.flatnonzero(self.rungs[source].views_N == VIEWS.index(view))
+        of_view = np.flatnonzero(self.readers[source].views_N == VIEWS.index(view))
         return of_view[: images_per_view(self.method)]
 
     def images(self, source: str, view: str, numbers: range) -> Iterator[np.ndarray]:
         """Read images one by one, uint16 (H, W)."""
         positions = self.positions(source, view)[numbers.start : numbers.stop]
         for at in range(len(positions)):
-            yield self.rungs[source].read(positions[at : at + 1])[0]
+            yield self.readers[source].read(positions[at : at + 1])[0]
 
     @property
     def parts(self) -> list[Part]:

@@ -30,7 +30,7 @@ from mammogan.steps.swd_sets import AT_ONCE, Distances, Sets
 if TYPE_CHECKING:
     import numpy as np
 
-    from mammogan.data.shards.shard_reader import Rung, ShardSet
+    from mammogan.data.shards.shard_reader import ImageReader, ShardSet
 
 FLOORS = "floors.json"
 VERSION = 1
@@ -59,7 +59,7 @@ def shared(folder: Path, run: Run, stage: Stage, shard_set: ShardSet, device: st
         If no view has images in both splits.
     """
     validation, others = (
-        shard_set.rung(stage.height_px, stage.width_px, split) for split in ("validation", "train")
+        shard_set.reader(stage.height_px, stage.width_px, split) for split in ("validation", "train")
     )
     counts = balanced(run.method.scoring.images, validation.views_N, others.views_N)
     key = _key(run, stage, counts)
@@ -110,7 +110,12 @@ def _key(run: Run, stage: Stage, counts: dict[int, int]) -> str:
 
 
 def _gather(
-    run: Run, stage: Stage, folder: Path, counts: dict[int, int], rungs: tuple[Rung, Rung], device: str
+    run: Run,
+    stage: Stage,
+    folder: Path,
+    counts: dict[int, int],
+    readers: tuple[ImageReader, ImageReader],
+    device: str,
 ) -> None:
     """Fill `folder`, whole or not at all; if another task was first, what it has left stays."""
     for left_over in folder.parent.glob(f".{folder.name}.*.tmp"):  # by an owner of the turn that died
@@ -119,10 +124,10 @@ def _gather(
     temporary.mkdir(parents=True, mode=0o700)
     try:
         both = []
-        for name, rung in zip(("validation", "others"), rungs, strict=True):
+        for name, reader in zip(("validation", "others"), readers, strict=True):
             sets = swd_sets.empty(run, stage, counts, temporary / name, device)
-            for view, positions in placed(rung.views_N, counts):
-                swd_sets.add(sets, view, _read(rung, positions))
+            for view, positions in placed(reader.views_N, counts):
+                swd_sets.add(sets, view, _read(reader, positions))
             for one in sets.values():
                 one.save()
             both.append(sets)
@@ -162,9 +167,9 @@ def _load(
     return Reals(key, sets, floors, counts)
 
 
-def _read(rung: Rung, positions: np.ndarray) -> Iterator[np.ndarray]:
+def _read(reader: ImageReader, positions: np.ndarray) -> Iterator[np.ndarray]:
     for first in range(0, len(positions), AT_ONCE):
-        yield from rung.read(positions[first : first + AT_ONCE])
+        yield from reader.read(positions[first : first + AT_ONCE])
 
 
 def _writable(shards: Path, run_folder: Path) -> Path:

@@ -100,13 +100,13 @@ def _from_shards(pool: Path, manifest: PoolManifest) -> Callable[[str], bytes]:
 
     from mammogan.data.store.image_encoding import encode_png
 
-    rung = manifest.rung(pool)
-    places = {name: place for place, name in enumerate(rung.keys(np.arange(len(rung))))}
+    reader = manifest.reader(pool)
+    places = {name: place for place, name in enumerate(reader.keys(np.arange(len(reader))))}
 
     def encoded(name: str) -> bytes:
         if name not in places:
             raise DataError(_lacking(pool, name))
-        return encode_png(rung.read(np.array([places[name]]))[0])
+        return encode_png(reader.read(np.array([places[name]]))[0])
 
     return encoded
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from mammogan.data.shards.shard_reader import Rung
+    from mammogan.data.shards.shard_reader import ImageReader
     from mammogan.train.critic_score import Judge
 
 FILE_NAME = "screening.json"
@@ -74,11 +74,11 @@ def screen_pool(
             f"The pool '{pool}' was drawn from checkpoint '{manifest.pool.checkpoint}', and the run "
             f"'{folder}' chose '{source.digest}': give the run that the pool is of."
         )
-    drawn = manifest.rung(pool)
+    drawn = manifest.reader(pool)
     accelerator.prepare(device := accelerator.local_device())
     shardset = ShardSet(Path(run.shards))
     training, validation = (
-        shardset.rung(stage.height_px, stage.width_px, split) for split in ("train", "validation")
+        shardset.reader(stage.height_px, stage.width_px, split) for split in ("train", "validation")
     )
     measures = (*names((stage.height_px, stage.width_px)), "critic")
     report: dict[str, Any] = {"run": run.run_id, "checkpoint": source.digest, "tail": tail, "views": {}}
@@ -121,14 +121,14 @@ def screen_pool(
     return found
 
 
-def _places(rung: Rung, view: int | None) -> np.ndarray:
+def _places(reader: ImageReader, view: int | None) -> np.ndarray:
     import numpy as np
 
-    return np.arange(len(rung)) if view is None else (rung.views_N == view).nonzero()[0]
+    return np.arange(len(reader)) if view is None else (reader.views_N == view).nonzero()[0]
 
 
 def _measured(
-    rung: Rung, places: np.ndarray, judge: Judge, on_progress: Callable[[], None] = lambda: None
+    reader: ImageReader, places: np.ndarray, judge: Judge, on_progress: Callable[[], None] = lambda: None
 ) -> np.ndarray:
     """Measure the images at `places`, one at a time: (N, M), the critic's score last."""
     import numpy as np
@@ -139,7 +139,7 @@ def _measured(
 
     def images() -> Any:
         for place in places:
-            image_HW = rung.read(np.array([place]))[0]
+            image_HW = reader.read(np.array([place]))[0]
             rows.append(measure(image_HW))
             on_progress()
             yield image_HW

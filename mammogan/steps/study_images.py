@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mammogan.config.dataset import Dataset
     from mammogan.config.pixel_settings import Pixels
-    from mammogan.data.shards.shard_reader import Rung
+    from mammogan.data.shards.shard_reader import ImageReader
     from mammogan.study.reader.study_folder import Study
     from mammogan.study.reader.study_settings import StudyFile
     from mammogan.study.web.image_store import Index, Levels, Outline, Picture, Window
@@ -34,8 +34,8 @@ class Sources:
     `split` is the reals', `model_id` the start of the SHA-256 of the generator's weights.
     """
 
-    reals: Rung
-    synthetics: Rung
+    reals: ImageReader
+    synthetics: ImageReader
     split: str
     model_id: str
     recipe: Dataset
@@ -97,10 +97,10 @@ def open_sources(shards: Path, pool: Path) -> Sources:
     from mammogan.data.synthetic.synthetic_pool import load_manifest
 
     manifest, shard_set = load_manifest(pool), ShardSet(shards)
-    synthetics = manifest.rung(pool)
+    synthetics = manifest.reader(pool)
     split = shard_set.held_out(*manifest.pool.size_px)
     return Sources(
-        reals=shard_set.rung(*manifest.pool.size_px, split),
+        reals=shard_set.reader(*manifest.pool.size_px, split),
         synthetics=synthetics,
         split=split,
         model_id=manifest.pool.checkpoint[:12],
@@ -128,12 +128,15 @@ def offers(
     from mammogan.study.web.image_store import Picture
 
     found: list[Offer] = []
-    rungs: dict[Literal["real", "synthetic"], Rung] = {"real": sources.reals, "synthetic": sources.synthetics}
-    for source, rung in rungs.items():
-        keys, number = rung.keys(np.arange(len(rung))), 0
-        sides = rung.labels.get("laterality", [""] * len(rung))  # unknown of synthetic images
+    image_readers: dict[Literal["real", "synthetic"], ImageReader] = {
+        "real": sources.reals,
+        "synthetic": sources.synthetics,
+    }
+    for source, image_reader in image_readers.items():
+        keys, number = image_reader.keys(np.arange(len(image_reader))), 0
+        sides = image_reader.labels.get("laterality", [""] * len(image_reader))  # unknown of synthetic images
         for view, name in enumerate(VIEWS):
-            places = [int(place) for place in (rung.views_N == view).nonzero()[0]]
+            places = [int(place) for place in (image_reader.views_N == view).nonzero()[0]]
             if source == "synthetic" and accepted is not None:
                 places = [place for place in places if keys[place] in accepted]
             places.sort(key=lambda place: _drawn(seed, source, keys[place]))
@@ -146,7 +149,7 @@ def offers(
                     laterality=str(sides[place]),
                     origin=keys[place],
                 )
-                found.append((picture, _reader(rung, place)))
+                found.append((picture, _reader(image_reader, place)))
     if not found:
         raise ConfigError(f"Neither source has images of the views {', '.join(VIEWS)}.")
     return found
@@ -222,10 +225,10 @@ def laid_out(
         yield folder, fill(folder, offered, sources.outline, window, seed, on_image)
 
 
-def _reader(rung: Rung, place: int) -> Callable[[], Levels]:
+def _reader(image_reader: ImageReader, place: int) -> Callable[[], Levels]:
     import numpy as np
 
-    return lambda: rung.read(np.array([place]))[0]
+    return lambda: image_reader.read(np.array([place]))[0]
 
 
 def _drawn(seed: int, what: str, key: str) -> bytes:

@@ -19,7 +19,7 @@ from mammogan.steps.task import Task
 if TYPE_CHECKING:
     import numpy as np
 
-    from mammogan.data.shards.shard_reader import Rung, ShardSet
+    from mammogan.data.shards.shard_reader import ImageReader, ShardSet
     from mammogan.report.quality_section import Quality
 
 SHOWN_PER_VIEW = 64
@@ -59,7 +59,7 @@ def write_report(task: Task, run: Run) -> list[Path]:
         scores=[scores(task.folder, stage) for stage in stages],
         choice=choice,
         conditions=[about.terms for about in abouts],
-        quality=_quality(task, shard_set.rung(last.height_px, last.width_px, "train")),
+        quality=_quality(task, shard_set.reader(last.height_px, last.width_px, "train")),
     )
     folder = RunFolder(task.folder).report
     files = [folder / "index.html"]
@@ -73,7 +73,7 @@ def write_report(task: Task, run: Run) -> list[Path]:
     return files
 
 
-def _quality(task: Task, training: Rung) -> Quality | None:
+def _quality(task: Task, training: ImageReader) -> Quality | None:
     """Read what was measured, with the pictures of its galleries; nothing if it was not."""
     import numpy as np
 
@@ -112,5 +112,5 @@ def _synthetic(task: Task, view: str, number: int) -> np.ndarray:
 
 def _real(task: Task, shard_set: ShardSet, stage: Stage, view: int) -> list[np.ndarray]:
     """Take validation images of a view: the page says that training never saw these patients."""
-    rung = shard_set.rung(stage.height_px, stage.width_px, "validation")
-    return list(rung.read((rung.views_N == view).nonzero()[0][:SHOWN_PER_VIEW]))
+    reader = shard_set.reader(stage.height_px, stage.width_px, "validation")
+    return list(reader.read((reader.views_N == view).nonzero()[0][:SHOWN_PER_VIEW]))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mammogan.config.method import Method
-from mammogan.data.shards.shard_reader import Rung
+from mammogan.data.shards.shard_reader import ImageReader
 from mammogan.data.shards.shuffle_order import positions
 from mammogan.nets.double_backward import downsample
 from mammogan.nets.layers import upsample
@@ -68,20 +68,20 @@ class BatchLoader:
 
     def __init__(
         self,
-        rung: Rung,
+        reader: ImageReader,
         method: Method,
         stage: Stage,
         group: ProcessGroup,
         device: torch.device,
         salt: int = 0,
     ) -> None:
-        self.rung, self.stage, self.device = rung, stage, device
+        self.reader, self.stage, self.device = reader, stage, device
         self.seed, self.latent_size = method.method.seed, method.network.latent_size
         self.salt = (salt,) if salt else ()
         self.augmentation = method.augmentation
         self.probability = method.augmentation.first_probability
         self.supervision = method.supervision
-        self.labels_NF = numbers_of(rung, method.supervision)
+        self.labels_NF = numbers_of(reader, method.supervision)
         size = stage.batch
         self._share = slice(
             group.rank * size // group.world_size, (group.rank + 1) * size // group.world_size
@@ -120,13 +120,13 @@ class BatchLoader:
     def _read(self, images: int) -> _Read:
         """Read and draw what follows after `images`; the whole batch's noise, whoever takes what of it."""
         size = self.stage.batch
-        shown = positions(len(self.rung), images, size, (self.seed, self.stage.index, *self.salt))
+        shown = positions(len(self.reader), images, size, (self.seed, self.stage.index, *self.salt))
         noise = random_numbers(self.seed, "step", self.stage.index, images, *self.salt)
         critic_latents_NZ = torch.randn(size, self.latent_size, generator=noise)
         mix_N = torch.rand(size, generator=noise)
         generator_latents_NZ = torch.randn(size, self.latent_size, generator=noise)
         # The generator's labels follow the reals' own marginal.
-        others = torch.randint(len(self.rung), (size,), generator=noise).numpy()
+        others = torch.randint(len(self.reader), (size,), generator=noise).numpy()
         parts = (
             torch.from_numpy(self.labels_NF[shown]),
             critic_latents_NZ,
@@ -134,7 +134,7 @@ class BatchLoader:
             generator_latents_NZ,
             torch.from_numpy(self.labels_NF[others]),
         )
-        return _Read(self.rung.read(shown[self._share]), parts)
+        return _Read(self.reader.read(shown[self._share]), parts)
 
     def close(self) -> None:
         """End the reading thread."""

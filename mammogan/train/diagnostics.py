@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mammogan.config.method import Method
-from mammogan.data.shards.shard_reader import Rung
+from mammogan.data.shards.shard_reader import ImageReader
 from mammogan.schedule import Stage
 from mammogan.train import alarms, augment
 from mammogan.train.dataloader import faded, random_numbers, to_float, to_uint16
@@ -28,7 +28,12 @@ class Diagnostics:
     """
 
     def __init__(
-        self, method: Method, stage: Stage, gan_step: GanStep, train: Rung, validation: Rung | None
+        self,
+        method: Method,
+        stage: Stage,
+        gan_step: GanStep,
+        train: ImageReader,
+        validation: ImageReader | None,
     ) -> None:
         self.method, self.stage, self.gan_step = method, stage, gan_step
         self.train, self.validation = train, validation
@@ -61,8 +66,8 @@ class Diagnostics:
         spread_M = np.linspace(0, len(self.validation) - 1, count).astype(np.int64)
         shown = self.places_M[:count], spread_M
         train, validation = (
-            self._score(self._reals(rung, places_M, fade), labels_MF, fade, probability, noise)
-            for rung, places_M, labels_MF in zip(
+            self._score(self._reals(reader, places_M, fade), labels_MF, fade, probability, noise)
+            for reader, places_M, labels_MF in zip(
                 (self.train, self.validation),
                 shown,
                 (self.labels_NF[shown[0]], numbers_of(self.validation, self.method.supervision)[shown[1]]),
@@ -92,9 +97,9 @@ class Diagnostics:
             total += float(scores_N.sum())
         return total / len(labels_MF)
 
-    def _reals(self, rung: Rung, places_M: np.ndarray, fade: float) -> Iterator[Tensor]:
+    def _reals(self, reader: ImageReader, places_M: np.ndarray, fade: float) -> Iterator[Tensor]:
         for part_M in self._split(places_M):
-            yield faded(to_float(rung.read(part_M), self.gan_step.device), fade)
+            yield faded(to_float(reader.read(part_M), self.gan_step.device), fade)
 
     def _draw(self, latents_NZ: Tensor, labels_NF: Tensor, fade: float) -> Tensor:
         device = self.gan_step.device

@@ -16,12 +16,12 @@ from torch.nn import functional
 
 from mammogan.config.label_fields import UNKNOWN
 from mammogan.config.loss_settings import Supervision
-from mammogan.data.shards.shard_reader import Rung
+from mammogan.data.shards.shard_reader import ImageReader
 
 
-def numbers_of(rung: Rung, supervision: Supervision) -> NDArray[np.int64]:
+def numbers_of(reader: ImageReader, supervision: Supervision) -> NDArray[np.int64]:
     """Give the classes of all images of a rung, (N, F); `UNKNOWN` where an image does not say."""
-    return np.stack([rung.classes(field) for field in supervision.fields], axis=1)
+    return np.stack([reader.classes(field) for field in supervision.fields], axis=1)
 
 
 def views_of(labels_NF: Tensor, supervision: Supervision) -> Tensor:

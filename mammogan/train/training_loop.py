@@ -68,9 +68,9 @@ def _train(
     if start:
         adam_state.scatter(gan_step.critic_engine, start.tensors("critic_adam"))
         adam_state.scatter(gan_step.generator_engine, start.tensors("generator_adam"))
-    train = shards.rung(stage.height_px, stage.width_px, "train")
+    train = shards.reader(stage.height_px, stage.width_px, "train")
     adaptive = method.augmentation.kind == "adaptive"
-    validation = shards.rung(stage.height_px, stage.width_px, "validation") if adaptive else None
+    validation = shards.reader(stage.height_px, stage.width_px, "validation") if adaptive else None
     batches = BatchLoader(train, method, stage, group, device, rolled_back)
     table = LabelTable.of(batches.labels_NF)
     ticks = Ticks(

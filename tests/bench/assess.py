@@ -102,8 +102,8 @@ def comparison(run, count):
     )
     subjects = Large(run, settings.model_copy(update={"method": method}))
     subjects.count = count
-    for rung in subjects.rungs.values():
-        rung.keys = lambda positions: [str(position) for position in positions]
+    for reader in subjects.readers.values():
+        reader.keys = lambda positions: [str(position) for position in positions]
     small, known = run / "small", patients.patients
     (run / "assess").rename(small)
     fill(subjects, small)

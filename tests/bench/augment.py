@@ -134,8 +134,8 @@ class Case:
         self.loss = Loss()
         self.objective, self.penalise = OBJECTIVES["wgan-gp"](self.loss), PENALTIES[self.loss.penalty]
         image_NHW = (phantoms().numpy()[:, 0] + 1) * 32767.5
-        rungs = [(height_px << n, width_px << n) for n in range(10) if height_px << n <= TOP[0]]
-        scaled = [pyramid(image_HW.astype(np.uint16), tuple(rungs))[0] for image_HW in image_NHW]
+        readers = [(height_px << n, width_px << n) for n in range(10) if height_px << n <= TOP[0]]
+        scaled = [pyramid(image_HW.astype(np.uint16), tuple(readers))[0] for image_HW in image_NHW]
         real_NHW = np.stack(scaled * (BATCH // 2)).astype(np.float32) / 32767.5 - 1
         self.real_NCHW = torch.from_numpy(real_NHW).unsqueeze(1)
         self.fake_NCHW = self.real_NCHW + 0.1 * torch.randn_like(self.real_NCHW)

@@ -124,8 +124,8 @@ class Nearest:
         height, width = gauge.model.size_px
         self.reals, self.held_out = {}, {}
         for view in range(len(VIEWS)):
-            images = [gauge.shardset.rung(height, width, split) for split in ("train", "validation")]
-            train_NHW, held_NHW = (rung.read(np.flatnonzero(rung.views_N == view)) for rung in images)
+            images = [gauge.shardset.reader(height, width, split) for split in ("train", "validation")]
+            train_NHW, held_NHW = (reader.read(np.flatnonzero(reader.views_N == view)) for reader in images)
             self.reals[view] = to_float(train_NHW, HERE)
             self.held_out[view] = [self.distance(image, view) for image in held_NHW[: gauge.count(view)]]
 

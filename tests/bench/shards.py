@@ -173,7 +173,7 @@ def reading(patients: int, rounds: int) -> Iterator[Row]:
     """Compare readers of one core: of the top rung, and of the rungs that are packed."""
     built(CACHE / f"raw-{patients}")
     shards = ShardSet(CACHE / "set")
-    top = shards.rung(*TOP, "train")
+    top = shards.reader(*TOP, "train")
     everything = np.arange(len(top))
     images = top.read(everything)
     pngs = {f"{n}.png": encode_png(image) for n, image in enumerate(images)}
@@ -204,7 +204,7 @@ def reading(patients: int, rounds: int) -> Iterator[Row]:
 
 
 def _small(shards: ShardSet, size_px: tuple[int, int], rounds: int) -> Row:
-    small = shards.rung(*size_px, "train")
+    small = shards.reader(*size_px, "train")
     positions = np.random.default_rng(0).integers(0, len(small), 20_000)
     members = {}
     for number in range(1000):

@@ -66,14 +66,14 @@ def main() -> None:
             continue
         first = checkpoint.at(options.run, before.index, before.images)
         size = stage.height_px, stage.width_px
-        rung = shards.rung(*size, "validation")
+        reader = shards.reader(*size, "validation")
         old, new = (load_average(run.method, source, here) for source in (first, end))
         start, finish = averages(options.run, run, stage, shards, (old, 2), (new, 1))
         say(f"| {size[0]}x{size[1]} | {start:.1f} | {finish:.1f} | {finish / start:.2f} |")
         for view, name in enumerate(VIEWS):
             count = options.columns * options.rows
             fakes = list(new.draw(run.method.method.seed, range(count), view))
-            reals = list(rung.read(np.flatnonzero(rung.views_N == view)[:count]))
+            reals = list(reader.read(np.flatnonzero(reader.views_N == view)[:count]))
             for kind, images in (("synthetic", fakes), ("real", reals)):
                 write(
                     options.sheets / f"{size[0]}-{kind}-{name.lower()}.png",

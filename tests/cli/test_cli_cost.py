@@ -42,8 +42,8 @@ def test_all_that_is_assumed_is_printed():
 
 
 def test_a_calibration_takes_the_place_of_the_data_sheet_and_marks_what_it_extrapolates(tmp_path):
-    rungs = (Measured(5, 4, 8, 40.0, 1.889, 0.02, 0.04), Measured(10, 8, 8, 8.0, 15.3, 0.1, 0.2))
-    Calibration("CPU of somebody", "cpu", "mammogan", "fp32", rungs).save(tmp_path / "c.json")
+    readers = (Measured(5, 4, 8, 40.0, 1.889, 0.02, 0.04), Measured(10, 8, 8, 8.0, 15.3, 0.1, 0.2))
+    Calibration("CPU of somebody", "cpu", "mammogan", "fp32", readers).save(tmp_path / "c.json")
     text = told("--images", "1000", "--calibration", str(tmp_path / "c.json"))
     rows = {line.split()[0]: line for line in text.splitlines() if line}
     assert "~" not in rows["10x8"]

@@ -82,9 +82,9 @@ def test_a_wrong_value_is_named(override, message):
 
 
 def test_the_ladder_has_nine_rungs():
-    assert Packing().rungs[0] == (5, 4)
-    assert Packing().rungs[-1] == (1280, 1024)
-    assert len(Packing().rungs) == 9
+    assert Packing().resolutions[0] == (5, 4)
+    assert Packing().resolutions[-1] == (1280, 1024)
+    assert len(Packing().resolutions) == 9
 
 
 def test_every_recipe_has_a_card():

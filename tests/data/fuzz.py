@@ -133,8 +133,8 @@ def process(folder: Path, made: dict[str, str], workers: int = 2) -> Counter[tup
     built = ShardSet(shardset)
     for height, width in manifest.rungs_px:
         splits = {file.split for file in manifest.files}
-        rungs = [built.rung(height, width, split) for split in splits]
-        assert sum(map(len, rungs)) == sum(tally.accepted for tally in manifest.tallies)
+        readers = [built.reader(height, width, split) for split in splits]
+        assert sum(map(len, readers)) == sum(tally.accepted for tally in manifest.tallies)
     _nothing_leaks(shardset, said)
     return Counter((line["outcome"], line["reason"]) for line in ledger)
 

@@ -129,8 +129,8 @@ def test_a_generator_that_copies_is_caught_and_its_originals_are_listed(reports)
         assert found(copied, view, name="first_to_second", of="thumbnail")["value"] < 0.5
     pairs = copied["gallery"]["closest"]
     assert len(pairs) == 100 and max(pair["ratio"] for pair in pairs) < 0.7
-    rung = {"CC": 0, "MLO": COUNT}  # where a view begins in the rung of training images
-    assert all(pair["other"] == rung[pair["view"]] + pair["number"] for pair in pairs)
+    reader = {"CC": 0, "MLO": COUNT}  # where a view begins in the rung of training images
+    assert all(pair["other"] == reader[pair["view"]] + pair["number"] for pair in pairs)
     assert min(pair["ratio"] for pair in fair["gallery"]["closest"]) > 0.5
 
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from mammogan.cli import app
 from mammogan.config.dataset import load_recipe
-from mammogan.data.shards.shard_reader import Rung
+from mammogan.data.shards.shard_reader import ImageReader
 from mammogan.data.store.image_encoding import decode_png
 from mammogan.data.synthetic.pool_writer import write_parts
 from mammogan.data.synthetic.synthetic_pool import DicomForm, Image, Pool, claim, finish, load_manifest
@@ -50,7 +50,7 @@ def drawing(seed, view, number):
 
 
 def rung_of(pool):
-    return Rung(pool, [part.shard for part in load_manifest(pool).parts])
+    return ImageReader(pool, [part.shard for part in load_manifest(pool).parts])
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from tests.patience import PATIENCE_S
 SETTINGS = ("ladder.stages=2", "scoring.images=24", "scoring.seeds=2", "scoring.directions=8")
 
 
-class Rung:
+class ImageReader:
     """Images in memory that note which were read."""
 
     def __init__(self, views, seed):
@@ -37,11 +37,11 @@ class Rung:
 class Shards:
     def __init__(self):
         views = [0, 1] * 10
-        self.rungs = {"validation": Rung([*views, 0, 0], 0), "train": Rung([1, *views], 1)}
+        self.readers = {"validation": ImageReader([*views, 0, 0], 0), "train": ImageReader([1, *views], 1)}
 
-    def rung(self, height_px, width_px, split):
+    def reader(self, height_px, width_px, split):
         assert (height_px, width_px) == (10, 8)
-        return self.rungs[split]
+        return self.readers[split]
 
 
 def run_on(folder, *more, data="data"):
@@ -73,7 +73,7 @@ def test_fakes_are_held_against_validation_reals_and_training_reals_make_the_flo
     shards = Shards()
     found = shared(shards)
     assert found.counts == {0: 10, 1: 10}
-    validation = shards.rungs["validation"]
+    validation = shards.readers["validation"]
     assert sorted(validation.asked) == list(range(20))
     for (seed, foreground, view), one in found.sets.items():
         alone = SlicedWasserstein(**one.settings)
@@ -93,7 +93,7 @@ def test_fakes_are_held_against_validation_reals_and_training_reals_make_the_flo
 def test_the_next_task_and_the_next_run_read_nothing_anew(shared):
     first, again = shared(Shards()), Shards()
     found = shared(again, "method.name='other'")
-    assert [rung.asked for rung in again.rungs.values()] == [[], []]
+    assert [reader.asked for reader in again.readers.values()] == [[], []]
     assert found.key == first.key
     for kind, one in found.sets.items():
         assert one.distance(first.sets[kind]) == [0.0]
@@ -137,7 +137,7 @@ def test_reals_that_are_damaged_are_gathered_again(shared, tmp_path, name):
     os.truncate(tmp_path / "set-scoring" / f"10x8-{first.key}" / name, 5)
     again = Shards()
     found = shared(again)
-    assert again.rungs["validation"].asked
+    assert again.readers["validation"].asked
     for kind, one in found.sets.items():
         assert one.images == first.sets[kind].images
     assert json.loads((tmp_path / "set-scoring" / f"10x8-{first.key}" / "floors.json").read_text())
@@ -155,8 +155,8 @@ def test_what_another_task_has_made_meanwhile_stays(shared, tmp_path):
     first, shards, run = shared(Shards()), Shards(), run_on(tmp_path)
     folder = tmp_path / "set-scoring" / f"10x8-{first.key}"
     before = {path: path.stat().st_ino for path in folder.rglob("*")}
-    rungs = (shards.rungs["validation"], shards.rungs["train"])
-    real_sets._gather(run, schedule.plan(run.method)[1], folder, first.counts, rungs, "cpu")
+    readers = (shards.readers["validation"], shards.readers["train"])
+    real_sets._gather(run, schedule.plan(run.method)[1], folder, first.counts, readers, "cpu")
     assert {path: path.stat().st_ino for path in folder.rglob("*")} == before
     assert list(folder.parent.iterdir()) == [folder]
 
@@ -170,7 +170,7 @@ def test_of_tasks_that_start_at_once_one_gathers(shared, monkeypatch):
     for thread in threads:
         thread.join()
     assert len({one.key for one in found}) == 1
-    assert sorted(len(shards.rungs["train"].asked) for shards in every) == [0, 0, 0, 20]
+    assert sorted(len(shards.readers["train"].asked) for shards in every) == [0, 0, 0, 20]
 
 
 def test_the_turn_of_an_owner_that_died_is_taken_and_of_one_that_lives_is_not(tmp_path, monkeypatch):

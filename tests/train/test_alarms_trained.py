@@ -110,16 +110,16 @@ def trained(folder, phantoms, fault, seed, stages, *settings):
 def ticks_of(run, index, deaf):
     method, shards = Run.load(run).method, ShardSet(Path(Run.load(run).shards))
     stage = schedule.plan(method)[index]
-    rung = shards.rung(stage.height_px, stage.width_px, "train")
-    places, labels = sheet(rung.classes("view")[:, None], Alarms().images)
-    chance, ticks = label_entropy(rung.classes("view")[:, None], method.supervision.weight), []
+    reader = shards.reader(stage.height_px, stage.width_px, "train")
+    places, labels = sheet(reader.classes("view")[:, None], Alarms().images)
+    chance, ticks = label_entropy(reader.classes("view")[:, None], method.supervision.weight), []
     for entry in tracking.read(run, f"train-{index}"):
         if "metrics" in entry:
             source = checkpoint.at(run, index, entry["step"] - stage.images_before)
             model = load_average(method, source, torch.device("cpu"))
             latents = model.latents(method.method.seed, range(len(places)))
             fakes = model.images(latents * 0 + 1 if deaf else latents, torch.from_numpy(labels))
-            ticks.append(entry["metrics"] | observe(rung.read(places), to_uint16(fakes)) | chance)
+            ticks.append(entry["metrics"] | observe(reader.read(places), to_uint16(fakes)) | chance)
     return ticks
 
 

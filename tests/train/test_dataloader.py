@@ -29,8 +29,8 @@ def feed(tiny_shards):
     def make(*overrides, stage=1, rank=0, count=1, salt=0, **changes):
         method = load_method("tour", (*TINY, *overrides))
         planned = dataclasses.replace(schedule.plan(method)[stage], **changes)
-        rung = ShardSet(tiny_shards).rung(planned.height_px, planned.width_px, "train")
-        made.append(BatchLoader(rung, method, planned, ProcessGroup(rank, count), CPU, salt))
+        reader = ShardSet(tiny_shards).reader(planned.height_px, planned.width_px, "train")
+        made.append(BatchLoader(reader, method, planned, ProcessGroup(rank, count), CPU, salt))
         return made[-1]
 
     yield make
@@ -51,7 +51,7 @@ def joined(parts):
 def test_the_ranks_parts_side_by_side_are_the_whole_batch(feed, count, overrides):
     """More ranks than the one shard, too: nobody waits for a shard of their own."""
     alone = feed(*overrides)
-    assert len(alone.rung._paths) == 1
+    assert len(alone.reader._paths) == 1
     ranks = [feed(*overrides, rank=rank, count=count) for rank in range(count)]
     for images in (0, 8, 16, 88):
         assert not differing(alone.batch(images), joined([each.batch(images) for each in ranks]))
@@ -85,9 +85,9 @@ def test_nothing_is_read_beyond_the_end_of_a_stage(feed):
 def test_every_image_is_shown_equally_often(feed, batch):
     """Batches that don't divide the set, and batches larger than it."""
     each = feed(stage=0, batch=batch, stable_images=10**6)
-    every = each.rung.read(np.arange(len(each.rung)))
+    every = each.reader.read(np.arange(len(each.reader)))
     names = {image.tobytes(): number for number, image in enumerate(every)}
-    assert len(names) == len(each.rung) and len(each.rung) % batch
+    assert len(names) == len(each.reader) and len(each.reader) % batch
     epochs, shown = 8, []
     for images in range(0, epochs * len(names), batch):
         pixels = to_uint16(each.batch(images).real_NCHW)
@@ -100,8 +100,8 @@ def test_every_image_is_shown_equally_often(feed, batch):
 
 def test_each_image_comes_with_its_own_labels(feed):
     each = feed('supervision.fields=["view", "density", "vendor"]', stage=0)
-    every = each.rung.read(np.arange(len(each.rung)))
-    labels = numbers_of(each.rung, each.supervision)
+    every = each.reader.read(np.arange(len(each.reader)))
+    labels = numbers_of(each.reader, each.supervision)
     batch = each.batch(16)
     assert len(np.unique(batch.labels_NF, axis=0)) > 1
     for image, row in zip(to_uint16(batch.real_NCHW), batch.labels_NF.tolist(), strict=True):
@@ -223,7 +223,7 @@ def test_a_shard_that_cannot_be_read_ahead_fails_the_batch_that_needs_it(feed, m
         raise OSError("gone")
 
     each._ahead[1].result()
-    monkeypatch.setattr(each.rung, "read", fail)
+    monkeypatch.setattr(each.reader, "read", fail)
     each.batch(8)
     with pytest.raises(OSError, match="gone"):
         each.batch(16)

@@ -42,8 +42,8 @@ def test_a_class_that_no_field_has_is_an_error():
 
 
 def test_classes_of_a_rung_are_taken_field_by_field():
-    rung = SimpleNamespace(classes={"view": np.array([0, 1]), "density": np.array([3, UNKNOWN])}.get)
-    assert numbers_of(rung, Supervision(fields=("density", "view"))).tolist() == [[3, 0], [UNKNOWN, 1]]
+    reader = SimpleNamespace(classes={"view": np.array([0, 1]), "density": np.array([3, UNKNOWN])}.get)
+    assert numbers_of(reader, Supervision(fields=("density", "view"))).tolist() == [[3, 0], [UNKNOWN, 1]]
 
 
 def test_labels_are_drawn_as_often_as_they_occur():

@@ -53,9 +53,9 @@ def starts(monkeypatch):
     found = []
     make = training_loop.BatchLoader
 
-    def recorded(rung, method, stage, group, device, salt):
+    def recorded(reader, method, stage, group, device, salt):
         found.append([stage.learning_rate, salt])
-        return make(rung, method, stage, group, device, salt)
+        return make(reader, method, stage, group, device, salt)
 
     monkeypatch.setattr(training_loop, "BatchLoader", recorded)
     return found
@@ -288,11 +288,11 @@ def test_sheets_of_any_size_are_scored_in_whole_groups_under_any_supervision(tin
     gan_step = new_gan_step("augmentation.kind=adaptive", *overrides)
     sizes = []
     gan_step.critic.register_forward_hook(lambda net, given, told: sizes.append(len(given[0])))
-    rungs = [ShardSet(tiny_shards).rung(10, 8, split) for split in ("train", "validation")]
+    readers = [ShardSet(tiny_shards).reader(10, 8, split) for split in ("train", "validation")]
     method = gan_step.method
-    diagnostics = Diagnostics(method, schedule.plan(method)[1], gan_step, *rungs)
+    diagnostics = Diagnostics(method, schedule.plan(method)[1], gan_step, *readers)
     assert torch.tensor(diagnostics.overfit(0.5, 96)).isfinite()
-    size = min(method.alarms.images, len(rungs[0]))
+    size = min(method.alarms.images, len(readers[0]))
     assert sum(sizes) == 3 * (size - size % min(4, size))
     assert max(sizes) <= gan_step.micro and all(n % 4 == 0 or n == 2 for n in sizes)
     assert set(diagnostics.observe(0.5)) >= {"alarm/distance", "alarm/deviation_fake", "alarm/ms_ssim_real"}

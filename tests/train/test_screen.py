@@ -32,8 +32,10 @@ def run(undisturbed, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def validation(run):
-    rung = ShardSet(run_of(run)).rung(10, 8, "validation")
-    return {view: list(rung.read((rung.views_N == number).nonzero()[0])) for number, view in enumerate(VIEWS)}
+    reader = ShardSet(run_of(run)).reader(10, 8, "validation")
+    return {
+        view: list(reader.read((reader.views_N == number).nonzero()[0])) for number, view in enumerate(VIEWS)
+    }
 
 
 def run_of(folder):

@@ -80,11 +80,11 @@ def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple
     return Picture(image, placing, measures)
 
 
-def pyramid(image_HW: Levels, rungs: tuple[tuple[int, int], ...]) -> list[Levels]:
+def pyramid(image_HW: Levels, resolutions: tuple[tuple[int, int], ...]) -> list[Levels]:
     """Average 2 x 2 pixels again and again: one picture a rung, lowest first, each rounded once."""
     means: Any = image_HW.astype(np.float32)
     pictures = [image_HW]
-    for halvings, (height, width) in enumerate(rungs[-2::-1], start=1):
+    for halvings, (height, width) in enumerate(resolutions[-2::-1], start=1):
         if halvings == 5:  # every halving takes two bits more, and float32 has 24
             means = means.astype(np.float64)
         means = cv2.resize(means, (width, height), interpolation=cv2.INTER_AREA)

@@ -121,14 +121,14 @@ def _write_shard(shardset: Path, plan: Plan, shard: PlannedShard, results: Itera
     left: list[Made] = []
     flags: dict[str, tuple[str, ...]] = {}
     pixels: dict[str, str] = {}
-    sums = [NOTHING for _ in plan.rungs]
+    sums = [NOTHING for _ in plan.resolutions]
     try:
         for made in results:
             if made.outcome != "accepted":
                 left.append(made)
                 continue
             if not writers:
-                writers += [ShardWriter(shardset, h, w, shard.split, shard.name) for h, w in plan.rungs]
+                writers += [ShardWriter(shardset, h, w, shard.split, shard.name) for h, w in plan.resolutions]
             for writer, image, note in zip(writers, made.images, made.notes, strict=True):
                 writer.add(made.sample.key, made.sample.labels, image, note)
             flags |= {made.sample.key: made.flags} if made.flags else {}

@@ -21,7 +21,7 @@ from mammogan.data.dicom.decode import decode
 from mammogan.data.dicom.header import reading
 from mammogan.data.preprocess.voi_lut import grey_table
 from mammogan.data.shards import sources
-from mammogan.data.shards.shard_reader import Rung, ShardSet
+from mammogan.data.shards.shard_reader import ImageReader, ShardSet
 from mammogan.data.store import private_folder
 from mammogan.data.store.private_folder import Line
 from mammogan.files import write
@@ -36,13 +36,13 @@ Tile = NDArray[np.uint8]
 
 def contact_sheet(shardset: ShardSet, path: Path, split: str, columns: int = 8) -> int:
     """Write a PNG of some images of each view, evenly spread over the split; return how many."""
-    height, width = max(rung for rung in shardset.manifest.rungs_px if rung[0] <= TILE_PX[0])
-    rung = shardset.rung(height, width, split)
+    height, width = max(size_px for size_px in shardset.manifest.rungs_px if size_px[0] <= TILE_PX[0])
+    reader = shardset.reader(height, width, split)
     rows, shown = [], 0
     for view, name in enumerate(VIEWS):
-        positions = np.flatnonzero(rung.views_N == view)
+        positions = np.flatnonzero(reader.views_N == view)
         chosen = positions[np.linspace(0, len(positions) - 1, min(columns, len(positions))).astype(int)]
-        rows += _rows(_tiles(rung, chosen), f"{name}   {len(positions)} images, {split}", columns)
+        rows += _rows(_tiles(reader, chosen), f"{name}   {len(positions)} images, {split}", columns)
         shown += len(chosen)
     _write(path, rows)
     return shown
@@ -132,10 +132,10 @@ def _blank(why: str) -> Tile:
     return tile
 
 
-def _tiles(rung: Rung, positions: NDArray[np.int64]) -> list[Tile]:
+def _tiles(reader: ImageReader, positions: NDArray[np.int64]) -> list[Tile]:
     return [
         np.asarray(cv2.resize((image >> 8).astype(np.uint8), TILE_PX[::-1], interpolation=cv2.INTER_NEAREST))
-        for image in rung.read(positions)
+        for image in reader.read(positions)
     ]
 
 

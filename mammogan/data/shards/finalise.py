@@ -159,7 +159,7 @@ def _manifest(shardset: Path, plan: Plan) -> Manifest:
     left: Counter[tuple[int, str, str]] = Counter()
     flags: Counter[str] = Counter()
     files: list[ShardFile] = []
-    sums = [NOTHING for _ in plan.rungs]
+    sums = [NOTHING for _ in plan.resolutions]
     for shard, record in _records(shardset, plan):
         files += record.files
         for line, outcome, reason in _outcomes(planned_lines(shardset, shard), record):
@@ -183,14 +183,16 @@ def _manifest(shardset: Path, plan: Plan) -> Manifest:
     return Manifest(
         identity=plan.identity,
         recipes=tuple(manifest.recipe_record(recipe) for recipe in plan.recipes),
-        rungs_px=plan.rungs,
+        rungs_px=plan.resolutions,
         tallies=tuple(_tally(tally, index, left) for index, tally in enumerate(plan.tallies)),
         counts=tuple(
             Count(recipe=recipe, split=split, view=view, vendor=vendor, images=images)
             for (recipe, split, view, vendor), images in sorted(counts.items())
         ),
         flags=dict(sorted(flags.items())),
-        moments=tuple(_moments(rung, sum_) for rung, sum_ in zip(plan.rungs, sums, strict=True)),
+        moments=tuple(
+            _moments(resolution, sum_) for resolution, sum_ in zip(plan.resolutions, sums, strict=True)
+        ),
         files=tuple(files),
     )
 
@@ -210,8 +212,13 @@ def _tally(planned: Tally, index: int, left: Counter[tuple[int, str, str]]) -> T
     )
 
 
-def _moments(rung: tuple[int, int], sums: Sequence[int]) -> Moments:
+def _moments(size_px: tuple[int, int], sums: Sequence[int]) -> Moments:
     mean, sd, skewness, kurtosis = (round(value, 9) for value in moments(sums))
     return Moments(
-        height_px=rung[0], width_px=rung[1], mean=mean, sd=sd, skewness=skewness, kurtosis=kurtosis
+        height_px=resolution[0],
+        width_px=resolution[1],
+        mean=mean,
+        sd=sd,
+        skewness=skewness,
+        kurtosis=kurtosis,
     )

@@ -61,8 +61,8 @@ def make(task: Task) -> Made:
     try:
         with hushed():
             dicom = of.archive(sample.recipe).dicom(Path(task.path))
-            rungs = ladder(recipe.packing.rungs)
-            picture = take(dicom, sample.view, sample.laterality, recipe.pixels, rungs[-1])
+            resolutions = ladder(recipe.packing.resolutions)
+            picture = take(dicom, sample.view, sample.laterality, recipe.pixels, resolutions[-1])
             spacing = spacing_mm(dicom)
     except OSError as error:
         raise DataError(
@@ -78,8 +78,8 @@ def make(task: Task) -> Made:
 
 
 def _rungs(sample: Sample, recipe: Dataset, picture: Picture, spacing: float, flags: tuple[str, ...]) -> Made:
-    rungs = recipe.packing.rungs
-    images = pyramid(picture.image_HW, ladder(rungs))[: len(rungs)]
+    resolutions = recipe.packing.resolutions
+    images = pyramid(picture.image_HW, ladder(resolutions))[: len(resolutions)]
     taken_px = picture.image_HW.shape
     contents = tuple(encode_image(image) for image in images)
     pixels_sha256 = hashlib.sha256(contents[-1]).hexdigest()  # equal pictures are equal bytes
@@ -91,7 +91,7 @@ def _rungs(sample: Sample, recipe: Dataset, picture: Picture, spacing: float, fl
         "image_sha256_at_top": pixels_sha256,
     }
     notes = []
-    for height, width in rungs:
+    for height, width in resolutions:
         pixel_mm = round(spacing / picture.placing.scale * taken_px[0] / height, 6) or None
         note = about | {"size_px": (height, width), "pixel_spacing_mm": pixel_mm}
         notes.append(canonical_json(note).encode())
@@ -106,9 +106,9 @@ def _rungs(sample: Sample, recipe: Dataset, picture: Picture, spacing: float, fl
     )
 
 
-def ladder(rungs: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+def ladder(resolutions: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
     """Go on doubling until the rules of the pixels can see something: they judge the topmost picture."""
-    whole = list(rungs)
+    whole = list(resolutions)
     while whole[-1][0] < SCREENED_PX:
         whole.append((whole[-1][0] * 2, whole[-1][1] * 2))
     return tuple(whole)

@@ -81,7 +81,7 @@ class ShardSet:
             "what it was trained on: plan the set with a 'splits.test' or 'splits.validation'."
         )
 
-    def rung(self, height_px: int, width_px: int, split: str) -> Rung:
+    def reader(self, height_px: int, width_px: int, split: str) -> ImageReader:
         """Open the images of one resolution and split.
 
         Raises
@@ -95,16 +95,16 @@ class ShardSet:
             if (f.height_px, f.width_px, f.split) == (height_px, width_px, split)
         ]
         if not files:
-            rungs = ", ".join(f"{h}x{w}" for h, w in self.manifest.rungs_px)
+            resolutions = ", ".join(f"{h}x{w}" for h, w in self.manifest.rungs_px)
             splits = ", ".join(sorted({file.split for file in self.manifest.files}))
             raise DataError(
                 f"The shard set '{self.path}' has no images of '{height_px}x{width_px}' in split '{split}'. "
-                f"Rungs: {rungs}. Splits: {splits}."
+                f"Rungs: {resolutions}. Splits: {splits}."
             )
-        return Rung(self.path, files)
+        return ImageReader(self.path, files)
 
 
-class Rung:
+class ImageReader:
     """The images of one resolution and split, by position 0 .. len - 1.
 
     `views_N` holds each image's view as its place in ``VIEWS`` (a shard holds no other), and `labels` every

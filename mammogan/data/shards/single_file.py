@@ -67,15 +67,15 @@ def fetch(wanted: Wanted) -> Fresh:
         laterality = header.laterality if header.laterality in ("L", "R") else wanted.laterality
         if reason := _unplaced(view, laterality):
             return Fresh(reason=reason)
-        rungs = ladder(recipe.packing.rungs)
+        resolutions = ladder(recipe.packing.resolutions)
         with hushed():
-            picture = take(archive.dicom(path), view, laterality, recipe.pixels, rungs[-1])
+            picture = take(archive.dicom(path), view, laterality, recipe.pixels, resolutions[-1])
     except Exception as error:  # noqa: BLE001  (a damaged file can raise anything, and must not stop others)
         return Fresh(reason=reason_of(error))
     refused = (
         screen_header(header, recipe.screening)[0] or screen_pixels(picture.measures, recipe.screening)[0]
     )
-    image_HW = pyramid(picture.image_HW, rungs)[rungs.index(wanted.size_px)]
+    image_HW = pyramid(picture.image_HW, resolutions)[resolutions.index(wanted.size_px)]
     return Fresh(image_HW, view, laterality, "", refused, header.burned_in)
 
 

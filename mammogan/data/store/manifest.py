@@ -91,9 +91,9 @@ class Plan(Settings):
     tallies: tuple[Tally, ...]
 
     @property
-    def rungs(self) -> tuple[tuple[int, int], ...]:
+    def resolutions(self) -> tuple[tuple[int, int], ...]:
         """Resolutions (height, width), lowest first."""
-        return self.recipes[0].packing.rungs
+        return self.recipes[0].packing.resolutions
 
 
 class ShardFile(Settings):

@@ -49,7 +49,7 @@ class ShardWriter:
 
     def __init__(self, shardset: Path, height_px: int, width_px: int, split: str, name: str) -> None:
         self._folder = shardset / f"{height_px}x{width_px}"
-        self._rung, self._split, self._name = (height_px, width_px), split, name
+        self._reader_of, self._split, self._name = (height_px, width_px), split, name
         self._packed = is_packed(height_px, width_px)
         self._keys: list[str] = []
         self._labels: list[Labels] = []
@@ -95,8 +95,8 @@ class ShardWriter:
             path=f"{self._folder.name}/{self._name}.tar",
             index=f"{self._folder.name}/{self._name}.index.json",
             split=self._split,
-            height_px=self._rung[0],
-            width_px=self._rung[1],
+            height_px=self._reader_of[0],
+            width_px=self._reader_of[1],
             samples=len(self._keys),
             bytes=self._hashing.size,
             sha256=self._hashing.sha256.hexdigest(),
@@ -109,13 +109,13 @@ class ShardWriter:
 
     def _pack(self) -> None:
         header = io.BytesIO()
-        shape = (len(self._images), *self._rung)
+        shape = (len(self._images), *self._reader_of)
         np.lib.format.write_array_header_1_0(header, {"descr": "<u2", "fortran_order": False, "shape": shape})
         start = self._member(
             f"{self._name}.{image_encoding.PACKED_SUFFIX}", header.getvalue() + b"".join(self._images)
         )
         start += len(header.getvalue())
-        size = 2 * self._rung[0] * self._rung[1]
+        size = 2 * self._reader_of[0] * self._reader_of[1]
         self._places = [(start + number * size, size) for number in range(len(self._images))]
         self._member(f"{self._name}.json", b"[" + b",\n".join(self._notes) + b"]\n")
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mammogan.data.shards.shard_reader import Rung, ShardSet
+from mammogan.data.shards.shard_reader import ImageReader, ShardSet
 from mammogan.data.shards.shuffle_order import positions
 from mammogan.data.synthetic.synthetic_pool import Pool, load_manifest
 from mammogan.errors import ConfigError
@@ -59,10 +59,10 @@ class Mixed:
         if not 0 <= share < 1:
             raise ConfigError(f"The share '{share:g}' of synthetic images is not from 0 to below 1.")
         self._paths, self._seed = (shardset, pool), seed
-        self._rungs = self._opened()
+        self._readers = self._opened()
         self._places_N = self._taken(None if accepted is None else frozenset(accepted))
         self.epoch = 0
-        reals = len(self._rungs[REAL])
+        reals = len(self._readers[REAL])
         self._lengths = reals, round(reals * share / (1 - share))
 
     def set_epoch(self, epoch: int) -> None:
@@ -89,11 +89,11 @@ class Mixed:
         if not 0 <= index < len(self):
             raise IndexError(index)
         kind = SYNTHETIC if index >= self._lengths[REAL] else REAL
-        rung = self._rungs[kind]
+        reader = self._readers[kind]
         place = self._synthetic(index - self._lengths[REAL]) if kind == SYNTHETIC else index
-        image_HW = rung.read(np.array([place]))[0]
+        image_HW = reader.read(np.array([place]))[0]
         image = image_HW.astype(np.float32)[None] / np.float32(32767.5) - np.float32(1)
-        return {"image": image, "view": int(rung.views_N[place]), "synthetic": kind}
+        return {"image": image, "view": int(reader.views_N[place]), "synthetic": kind}
 
     def _synthetic(self, number: int) -> int:
         shown = self.epoch * self._lengths[SYNTHETIC] + number
@@ -101,22 +101,22 @@ class Mixed:
 
     def _taken(self, accepted: frozenset[str] | None) -> NDArray[np.int64]:
         """Give the places of the synthetic images that may be taken."""
-        every_N = np.arange(len(self._rungs[SYNTHETIC]))
+        every_N = np.arange(len(self._readers[SYNTHETIC]))
         if accepted is None:
             return every_N
-        names = self._rungs[SYNTHETIC].keys(every_N)
+        names = self._readers[SYNTHETIC].keys(every_N)
         if not accepted or not accepted <= set(names):
             strange = f"'{min(accepted - set(names))}', which is not in" if accepted else "no image of"
             raise ConfigError(f"The list of accepted images names {strange} the pool '{self._paths[1]}'.")
         return every_N[[name in accepted for name in names]]
 
-    def _opened(self) -> tuple[Rung, Rung]:
+    def _opened(self) -> tuple[ImageReader, ImageReader]:
         shardset, pool = self._paths
         manifest = load_manifest(pool)
         files = [part.shard for part in manifest.parts if part.shard is not None]
         if not files:
             raise ConfigError(f"The pool '{pool}' has {_formats(manifest.pool)} only: sample it as shards.")
-        return ShardSet(shardset).rung(*manifest.pool.size_px, "train"), Rung(pool, files)
+        return ShardSet(shardset).reader(*manifest.pool.size_px, "train"), ImageReader(pool, files)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the open files behind: a spawned worker opens its own."""
@@ -124,7 +124,7 @@ class Mixed:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._rungs = self._opened()
+        self._readers = self._opened()
 
 
 def _formats(pool: Pool) -> str:

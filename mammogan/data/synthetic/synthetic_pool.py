@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from mammogan import __version__
 from mammogan.config.settings import Natural, Positive, Settings, validate
-from mammogan.data.shards.shard_reader import Rung
+from mammogan.data.shards.shard_reader import ImageReader
 from mammogan.data.store.image_encoding import decode_png
 from mammogan.data.store.manifest import ShardFile, render
 from mammogan.errors import ConfigError, DataError
@@ -138,7 +138,7 @@ class PoolManifest(Settings):
     pool: Pool
     parts: tuple[BuiltPart, ...]
 
-    def rung(self, folder: Path) -> Rung:
+    def reader(self, folder: Path) -> ImageReader:
         """Open the images of the pool, which lies in `folder`.
 
         Raises
@@ -149,7 +149,7 @@ class PoolManifest(Settings):
         files = [part.shard for part in self.parts if part.shard is not None]
         if not files:
             raise ConfigError(f"The pool '{folder}' has no shards: sample it with --format shards.")
-        return Rung(folder, files)
+        return ImageReader(folder, files)
 
 
 def image_name(view: str, number: int) -> str:

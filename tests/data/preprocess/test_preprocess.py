@@ -87,10 +87,10 @@ def test_breast_range_stretches_from_background_to_the_percentile(dicom):
 
 
 def test_every_rung_is_the_exact_mean_of_two_by_two_pixels_rounded_once():
-    rungs = Packing(top_px=(1280, 1024)).rungs
+    readers = Packing(top_px=(1280, 1024)).resolutions
     top = np.random.default_rng(0).integers(0, 65536, (1280, 1024)).astype(np.uint16)
-    pictures = pyramid(top, rungs)
-    assert [image.shape for image in pictures] == list(rungs)
-    for image, (height, width) in zip(pictures, rungs, strict=True):
+    pictures = pyramid(top, readers)
+    assert [image.shape for image in pictures] == list(readers)
+    for image, (height, width) in zip(pictures, readers, strict=True):
         exact = top.astype(np.float64).reshape(height, 1280 // height, width, 1024 // width).mean(axis=(1, 3))
         assert np.array_equal(image, np.rint(exact))

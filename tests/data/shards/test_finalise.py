@@ -52,15 +52,15 @@ def test_of_images_with_the_same_pixels_one_is_kept(resent, built):
     assert verify(resent) == []
     pixels = []
     for split in ("train", "validation"):
-        rung = ShardSet(resent).rung(160, 128, split)
-        pixels += [image.tobytes() for image in rung.read(np.arange(len(rung)))]
+        reader = ShardSet(resent).reader(160, 128, split)
+        pixels += [image.tobytes() for image in reader.read(np.arange(len(reader)))]
     assert len(set(pixels)) == len(pixels) == made.images
 
 
 def test_moments_are_those_of_the_images_that_were_kept(resent):
     made = build(resent, workers=0)
-    rung = ShardSet(resent).rung(40, 32, "train")
-    images = rung.read(np.arange(len(rung))) >> 4
+    reader = ShardSet(resent).reader(40, 32, "train")
+    images = reader.read(np.arange(len(reader))) >> 4
     moments = next(moments for moments in made.moments if moments.height_px == 40)
     assert moments.mean == pytest.approx((images.mean() + 0.5) / 4096, abs=1e-9)
     assert moments.sd == pytest.approx(images.std() / 4096, abs=1e-9)

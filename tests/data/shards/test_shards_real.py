@@ -35,8 +35,8 @@ def test_eight_films_of_two_patients_are_accepted_as_films(tmp_path, films):
         ("train", "CC"): 2, ("train", "MLO"): 2, ("validation", "CC"): 2, ("validation", "MLO"): 2,
     }  # fmt: skip
     assert verify(tmp_path / "set") == []
-    rung = ShardSet(tmp_path / "set").rung(320, 256, "train")
-    for image in rung.read(np.arange(len(rung))):
+    reader = ShardSet(tmp_path / "set").reader(320, 256, "train")
+    for image in reader.read(np.arange(len(reader))):
         assert image[:, 0].max() > 10000, "the chest wall is on the left edge"
         assert image[:, 200:].max() == 0, "lead letters and scan borders are gone"
         assert image.max() > 0.95 * WHITE
@@ -65,7 +65,7 @@ def test_of_the_real_files_one_is_a_mammogram_to_learn_from(tmp_path, real):
         note = json.load(tar.extractfile(tar.getnames()[1]))
     assert (note["view"], note["laterality"], note["vendor"]) == ("MLO", "R", "ge")
     assert note["placing"]["mirrored"]
-    lit = ShardSet(tmp_path / "set").rung(320, 256, "train").read(np.array([0]))[0] > 0
+    lit = ShardSet(tmp_path / "set").reader(320, 256, "train").read(np.array([0]))[0] > 0
     assert lit[:, 0].mean() > 0.6
     assert not lit[:, 230:].any()
     assert 0.2 < lit.mean() < 0.4

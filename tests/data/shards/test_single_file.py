@@ -24,14 +24,14 @@ def got(saved, dicom, recipe, tmp_path):
 def test_a_file_of_the_set_becomes_the_image_that_stands_in_its_shard(built, recipe):
     found, secret = ShardSet(built), private_folder.folder(built)
     for shard in found.plan.shards:
-        rung = found.rung(80, 64, shard.split)
-        by_key = {key: place for place, key in enumerate(rung.keys(np.arange(len(rung))))}
+        reader = found.reader(80, 64, shard.split)
+        by_key = {key: place for place, key in enumerate(reader.keys(np.arange(len(reader))))}
         for line in private_folder.read_lines(secret / "plan" / f"{shard.name}.jsonl"):
             sample = line["sample"]
             if (place := by_key.get(sample["key"])) is None:
                 continue  # what its pixels refused
             fresh = fetch(Wanted(line["path"], load_sources(secret).recipes[0], (80, 64)))
-            assert np.array_equal(fresh.image_HW, rung.read(np.array([place]))[0])
+            assert np.array_equal(fresh.image_HW, reader.read(np.array([place]))[0])
             assert (fresh.view, fresh.laterality) == (sample["view"], sample["laterality"])
             assert fresh.reason == fresh.refused == ""
 

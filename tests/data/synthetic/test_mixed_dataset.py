@@ -60,13 +60,13 @@ def test_every_real_comes_once_and_the_synthetics_are_the_share_that_is_asked_fo
 
 
 def test_images_are_those_of_the_shards_with_their_view(built, pool, size_px):
-    mixed, rung = Mixed(built, pool, 0.5), ShardSet(built).rung(*size_px, "train")
-    for i in range(len(rung)):
+    mixed, reader = Mixed(built, pool, 0.5), ShardSet(built).reader(*size_px, "train")
+    for i in range(len(reader)):
         item = mixed[i]
         assert item["image"].dtype == np.float32 and item["image"].shape == (1, *size_px)
-        assert np.array_equal(np.rint((item["image"][0] + 1) * 32767.5), rung.read(np.array([i]))[0])
-        assert (item["view"], item["synthetic"]) == (rung.views_N[i], 0)
-    for i in range(len(rung), len(mixed)):
+        assert np.array_equal(np.rint((item["image"][0] + 1) * 32767.5), reader.read(np.array([i]))[0])
+        assert (item["view"], item["synthetic"]) == (reader.views_N[i], 0)
+    for i in range(len(reader), len(mixed)):
         item = mixed[i]
         grey = round((float(item["image"].flat[0]) + 1) * 32767.5)
         assert (item["view"], item["synthetic"]) == (grey % 10, 1)
