@@ -113,7 +113,7 @@ class FakeSet(ShardSet):
             files=[SimpleNamespace(split=split, **about) for split in self.splits]
         )
 
-    def image_reader(self, height_px, width_px, split):
+    def reader(self, height_px, width_px, split):
         return (height_px, width_px, split)
 
 

@@ -215,8 +215,8 @@ def _tally(planned: Tally, index: int, left: Counter[tuple[int, str, str]]) -> T
 def _moments(size_px: tuple[int, int], sums: Sequence[int]) -> Moments:
     mean, sd, skewness, kurtosis = (round(value, 9) for value in moments(sums))
     return Moments(
-        height_px=resolution[0],
-        width_px=resolution[1],
+        height_px=size_px[0],
+        width_px=size_px[1],
         mean=mean,
         sd=sd,
         skewness=skewness,
