@@ -157,11 +157,10 @@ def _training_frames(
     from mammogan.config.run_config import Run
     from mammogan.report.video import captioned, doublings, read_frame, rescaled
     from mammogan.steps.licence_notice import terms
-    from mammogan.tracking.run_journal import FOLDER
 
     run = Run.load(folder)
     sheets = [
-        (entry["step"], stage, folder / FOLDER / entry["picture"])
+        (entry["step"], stage, RunFolder(folder).tracking / entry["picture"])
         for stage in schedule.plan(run.method)
         for entry in tracking.read(folder, f"train-{stage.index}")
         if Path(entry.get("picture", "")).name.startswith("samples-")

@@ -61,7 +61,7 @@ def look(
     return found | ({"network": network.features(image_HW)} if network else {})
 
 
-def plant_all(image_HW: Image, number: int) -> dict[str, NDArray[np.generic]]:
+def plant_copies(image_HW: Image, number: int) -> dict[str, NDArray[np.generic]]:
     """Make every kind of copy of training image `number`, and embed them: features (K, F), thumbnails."""
     random = np.random.default_rng([number, image_HW.shape[0]])
     copies = [planted_copies.plant(image_HW, kind, random) for kind in planted_copies.KINDS]

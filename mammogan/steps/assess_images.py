@@ -69,7 +69,7 @@ def assess(
 def _images(
     subjects: Subjects, part: Part, network: UserNetwork | None, advance: Callable[[], None]
 ) -> feature_parts.Arrays:
-    from mammogan.metrics.image_features import PLANTED, look, plant_all
+    from mammogan.metrics.image_features import PLANTED, look, plant_copies
 
     planted: list[dict[str, Any]] = []
 
@@ -78,7 +78,7 @@ def _images(
         for number, image_HW in zip(part.numbers, images, strict=True):
             yield look(image_HW, oblique=part.view == "MLO", network=network)
             if part.source == "train" and number < PLANTED:
-                planted.append(plant_all(image_HW, number))
+                planted.append(plant_copies(image_HW, number))
             advance()
 
     found = feature_parts.stacked(rows())

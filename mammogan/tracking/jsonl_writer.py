@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from mammogan.files import full_disk_explained, sha256
-from mammogan.tracking.run_journal import FOLDER, read
+from mammogan.run_folder import RunFolder
+from mammogan.tracking.run_journal import read
 from mammogan.tracking.tracker import RunSummary, modified, one_at_a_time
 
 FILE_NAME = "log.jsonl"
@@ -38,7 +39,7 @@ class JsonLinesWriter:
     """Writes the run's log beside its journals, whatever `uri` a server has."""
 
     def __init__(self, run: Path, uri: str) -> None:
-        self._run, self._path = run, run / FOLDER / FILE_NAME
+        self._run, self._path = run, RunFolder(run).tracking / FILE_NAME
 
     @property
     def destination(self) -> str:
@@ -93,7 +94,7 @@ class JsonLinesWriter:
             for name, value in entry.get("metrics", {}).items():
                 yield {"kind": "metric", "run": stage, "name": name, "value": _finite(value), **when}
             if "picture" in entry:
-                yield {"kind": "image", "run": stage, "path": f"{FOLDER}/{entry['picture']}", **when}
+                yield {"kind": "image", "run": stage, "path": f"tracking/{entry['picture']}", **when}
         if entries:
             yield {"kind": "status", "run": stage, "value": _status(finished)}
 

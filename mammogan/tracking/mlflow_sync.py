@@ -16,9 +16,10 @@ from typing import Any
 from uuid import uuid4
 
 from mammogan.files import sha256, write
+from mammogan.run_folder import RunFolder
 from mammogan.tracking import mlflow_database
 from mammogan.tracking.mlflow_model import log_model
-from mammogan.tracking.run_journal import FOLDER, read
+from mammogan.tracking.run_journal import read
 from mammogan.tracking.tracker import ModelPackage, RunSummary, modified, one_at_a_time
 
 EXPERIMENT, PARENT, SYNCED = "mammogan", "parent", "told.json"
@@ -52,7 +53,7 @@ class MlflowTracker:
 
     def last_sync(self) -> float:
         """Return when a server last took something of the run, 0 if never."""
-        return modified(self._run / FOLDER / SYNCED)
+        return modified(RunFolder(self._run).tracking / SYNCED)
 
     def sync(self, summary: RunSummary) -> None:
         """Log what is new: the run as a parent, each stage that has begun as its child."""
@@ -64,7 +65,7 @@ class MlflowTracker:
         with one_at_a_time(run):
             mlflow_database.ensure(self._uri)
             server = _Server(MlflowClient(tracking_uri=self._uri), run, self._uri)
-            launched_ms = int((run / "run.json").stat().st_mtime * 1000)
+            launched_ms = int(RunFolder(run).settings.stat().st_mtime * 1000)
             parent = server.run_of(PARENT, summary.name, summary.tags, launched_ms)
             server.log_params(parent, summary.params)
             entries_of_all: list[dict[str, Any]] = []
@@ -92,7 +93,7 @@ class _Server:
 
     def __init__(self, client: Any, run: Path, uri: str) -> None:
         self.client, self.run, self.uri = client, run, uri
-        self.path = run / FOLDER / SYNCED
+        self.path = RunFolder(run).tracking / SYNCED
         self.all = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else {}
         self.synced: dict[str, Any] = self.all.setdefault(uri, {})
         if f"run {PARENT}" in self.synced and not self._knows(self.synced[f"run {PARENT}"]):
@@ -165,7 +166,7 @@ class _Server:
             return
         mark = re.compile(rf"samples.step.{when['step']}.timestamp.{when['timestamp']}\b")
         if not any(mark.match(name) and name.endswith(".png") for name in there):
-            with Image.open(self.run / FOLDER / entry["picture"]) as image:
+            with Image.open(RunFolder(self.run).tracking / entry["picture"]) as image:
                 self.client.log_image(run_id, image, key="samples", synchronous=True, **when)
         self.note("pictures", [*logged, entry["picture"]])
 

@@ -11,18 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from mammogan.files import full_disk_explained, replacing
 from mammogan.provenance import provenance
+from mammogan.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import numpy as np
-
-FOLDER = "tracking"
 
 
 class Journal:
     """What one job of a run logs, in ``<run>/tracking/<source>.jsonl``; silent if not `writes`."""
 
     def __init__(self, run: Path, source: str, *, writes: bool = True) -> None:
-        self.folder, self.source, self.writes = run / FOLDER, source, writes
+        self.folder, self.source, self.writes = RunFolder(run).tracking, source, writes
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         """Note numbers by name at `step`."""
@@ -61,7 +60,7 @@ def read(run: Path, source: str) -> Iterator[dict[str, Any]]:
 
     After a stage was rolled back the same step may have other numbers.
     """
-    path, seen = run / FOLDER / f"{source}.jsonl", set()
+    path, seen = RunFolder(run).journal(source), set()
     for line in path.read_bytes().splitlines() if path.exists() else ():
         try:
             entry = json.loads(line)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from mammogan.tracking.run_journal import FOLDER
+from mammogan.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ class Tracker(Protocol):
 @contextmanager
 def one_at_a_time(run: Path) -> Iterator[None]:
     """Let one job of a run log to trackers at a time."""
-    (run / FOLDER).mkdir(parents=True, exist_ok=True)
-    with (run / FOLDER / "lock").open("w") as lock:
+    RunFolder(run).tracking.mkdir(parents=True, exist_ok=True)
+    with (RunFolder(run).tracking / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

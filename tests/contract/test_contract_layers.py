@@ -4,7 +4,6 @@ import ast
 import subprocess
 import sys
 import tomllib
-from collections import Counter
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -106,12 +105,6 @@ def test_every_file_of_the_package_that_is_not_python_is_packaged():
     assert [name for name in data if not any(fnmatch(name, glob) for glob in globs)] == []
     for glob in globs:
         assert any(fnmatch(name, glob) for name in data), glob
-
-
-def test_base_names_are_unique_within_the_package():
-    """`errors.py` is one file: a search for a module's name finds one."""
-    counts = Counter(path.name for path in MODULES if path.stem not in ("__init__", "__main__"))
-    assert {name for name, count in counts.items() if count > 1} == set()
 
 
 def test_every_profile_and_recipe_of_the_repository_comes_with_the_package():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mammogan.metrics import breast_density, random_features
-from mammogan.metrics.image_features import QUANTITIES, THUMBNAIL_PX, look, plant_all, thumbnail
+from mammogan.metrics.image_features import QUANTITIES, THUMBNAIL_PX, look, plant_copies, thumbnail
 from tests.metrics.noise import picture, pictures
 
 
@@ -94,7 +94,7 @@ def test_a_thumbnail_is_of_the_breast_wherever_it_lies():
 
 def test_copies_are_planted_the_same_again():
     image = picture(64, 52, np.random.default_rng(0))
-    first, again, other = (plant_all(image, number) for number in (3, 3, 4))
+    first, again, other = (plant_copies(image, number) for number in (3, 3, 4))
     np.testing.assert_array_equal(first["planted-thumbnail"], again["planted-thumbnail"])
     assert (first["planted-thumbnail"] != other["planted-thumbnail"]).any()
     assert first["planted-random-network"].shape[0] == first["planted-thumbnail"].shape[0] == 3

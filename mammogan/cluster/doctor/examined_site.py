@@ -55,7 +55,7 @@ class Case:
     def probes(self) -> tuple[Probe, ...]:
         """What was seen on a node of each partition, or on this machine."""
         if not self.has_slurm:
-            return (node_probe.here(self.site),)
+            return (node_probe.this_machine(self.site),)
         if not self.jobs:
             return ()
         if isinstance(self.facts, str):

@@ -47,7 +47,7 @@ class Probe:
     """Whether the job ran and nothing came back, which is not for want of a place in the queue."""
 
 
-def here(site: Site) -> Probe:
+def this_machine(site: Site) -> Probe:
     """Run the script on this machine, as the scheduler ``local`` would run a job."""
     place, classes = "this machine", tuple(f"resources.{name}" for name in Resources.model_fields)
     cuda = any(site.resources.of(name).device == "cuda" for name in Resources.model_fields)
