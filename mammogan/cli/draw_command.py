@@ -24,6 +24,7 @@ from mammogan.cli.model_options import (
     progress,
 )
 from mammogan.errors import ConfigError, DataError
+from mammogan.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import numpy as np
