@@ -20,7 +20,7 @@ from mammogan.train import checkpoint
 from tests.container.conftest import ROOT
 
 pytestmark = [pytest.mark.container, pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(3600)]
-MAMMOGAN = Path(sys.executable).with_name("mammogan")
+MAMMOGAN = (sys.executable, "-m", "mammogan")
 SETTINGS = (
     "ladder.stages=3",
     "schedule.fade_kimg=[0, 0.064]",
@@ -41,7 +41,7 @@ SETTINGS = (
 
 def mammogan(*words):
     done = subprocess.run(
-        [MAMMOGAN, *map(str, words)],
+        [*MAMMOGAN, *map(str, words)],
         check=False,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -16,8 +15,10 @@ from mammogan.steps.job_graph import graph
 from tests.patience import PATIENCE_S
 from tests.train.conftest import TINY
 
-MAMMOGAN = Path(sys.executable).with_name("mammogan")
-SETTINGS = [part for setting in (*TINY, "tracking.uri=off") for part in ("--set", setting)]
+MAMMOGAN = (sys.executable, "-m", "mammogan")
+ONE_THREAD = ("resources.cpu_array.cpus_per_task=1", "resources.gpu_nodes.cpus_per_task=1")
+ALL = (*TINY, "tracking.uri=off", *ONE_THREAD)
+SETTINGS = [part for setting in ALL for part in ("--set", setting)]
 TWO_STAGES = ["--method", "tour", "--set", "ladder.stages=2"]
 SMALL = ["--set", "packing.top_px=[10,8]", "--set", "splits.train=0.6", "--set", "splits.validation=0.4"]
 
@@ -25,7 +26,7 @@ SMALL = ["--set", "packing.top_px=[10,8]", "--set", "splits.train=0.6", "--set",
 def mammogan(*words, code=0, **environment):
     """Run the command line; give what it printed, stdout and stderr in one."""
     done = subprocess.run(
-        [MAMMOGAN, *map(str, words)],
+        [*MAMMOGAN, *map(str, words)],
         env=os.environ | {"COLUMNS": "200"} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

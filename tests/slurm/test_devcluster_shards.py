@@ -42,7 +42,9 @@ def expected(archive, tmp_path_factory):
 def command(shardset: Path, archive: Path, *words: str) -> subprocess.CompletedProcess[str]:
     settings = [word for text in SMALL for word in ("--set", text)]
     start = [
-        Path(sys.executable).with_name("mammogan"),
+        sys.executable,
+        "-m",
+        "mammogan",
         "shards",
         "build",
         shardset,

@@ -3,8 +3,6 @@
 import os
 import shutil
 import socket
-import subprocess
-import sys
 
 import pytest
 
@@ -16,6 +14,7 @@ from mammogan.data.phantom import make_cohort
 from mammogan.data.shards.build_set import build
 from mammogan.data.shards.shard_plan import plan
 from mammogan.data.shards.shard_reader import ShardSet
+from tests.forked import Forked
 from tests.patience import PATIENCE_S
 
 TINY = (
@@ -94,13 +93,7 @@ def start(run, node, ranks=1, **environment):
         **environment,
     }
     return [
-        subprocess.Popen(
-            [sys.executable, "-c", STEP, str(run), node],
-            env=common | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        Forked(STEP, run, node, environment=common | {"RANK": str(rank), "LOCAL_RANK": str(rank)})
         for rank in range(ranks)
     ]
 

@@ -20,7 +20,7 @@ from tests.data.conftest import half_disc, make_dicom, save
 from tests.patience import PATIENCE_S
 from tests.train.conftest import TINY
 
-MAMMOGAN = Path(sys.executable).with_name("mammogan")
+MAMMOGAN = (sys.executable, "-m", "mammogan")
 PLANTED = {
     "UI": "1.2.826.0.1.7310777.313", "DA": "19031217", "DT": "19031217031337", "TM": "031337.313377",
     "IS": "731077731", "DS": "7310777.31", "AE": "ZQCANARY", "CS": "ZQCANARY",
@@ -136,7 +136,7 @@ def archive(tmp_path_factory):
 def mammogan(*words, code=0):
     """Run the command line; give all that it said."""
     done = subprocess.run(
-        [MAMMOGAN, *map(str, words)],
+        [*MAMMOGAN, *map(str, words)],
         env=os.environ | {"COLUMNS": "300"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
