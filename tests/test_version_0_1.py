@@ -1,8 +1,8 @@
 """What version 0.1 has left on disk opens and goes on: a shard set, a stopped training, a finished run.
 
 ``tests/fixtures/version-0.1.tar.xz`` was written by commit 130cf6f: phantoms of 6 patients at 10x8, stage 1
-stopped after 40 of its 96 images, the records of the same run when it was finished, and the averaged generator
-of that end.
+stopped after 40 of its 96 images, the records of the same run when it was finished, and the averaged
+generator of that end.
 """
 
 import json
