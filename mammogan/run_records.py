@@ -13,6 +13,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from mammogan.config.settings import first_problem
 from mammogan.errors import DataError
 from mammogan.files import write
 
@@ -37,9 +38,7 @@ class Record(BaseModel):
         except FileNotFoundError:
             raise DataError(f"'{path}' is missing. {remedy}") from None
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the file"
-            raise DataError(f"'{path}' is damaged: {where}: {first['msg']}. {remedy}") from None
+            raise DataError(f"'{path}' is damaged ({first_problem(error)}). {remedy}") from None
 
     @classmethod
     def read_if_sound(cls, path: Path) -> Self | None:

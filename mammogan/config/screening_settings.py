@@ -100,30 +100,12 @@ class Screening(Settings):
     breast_area: tuple[Fraction, Fraction] = Field(
         default=(0.05, 0.85), description="Smallest and largest fraction of the frame that the breast covers."
     )
-    row_break: Fraction = Field(
-        default=0.2,
-        description="Fraction of the width that may jump between two rows before the file counts as "
-        "half-decoded.",
-    )
-    repeated_rows: Fraction = Field(
-        default=0.02,
-        description="Fraction of rows that may repeat the row above before the file counts as half-decoded.",
-    )
-    implant_area: Fraction = Field(
-        default=0.1,
-        description="Fraction of the breast that a bright, even region must cover to count as an implant.",
-    )
-    foreign_body_area: Fraction = Field(
-        default=0.015, description="Fraction of the breast that a white body must cover to count as foreign."
-    )
-    paddle_length: Fraction = Field(
-        default=0.2,
-        description="Length of a straight edge that counts as a paddle, as a fraction of the shorter side.",
-    )
-    metal_length: Fraction = Field(
-        default=0.012,
-        description="Length of a thin white object that counts as metal, as a fraction of the height.",
-    )
+    row_break: Fraction = Field(default=0.2, description="Jump between two rows: most, of the width.")
+    repeated_rows: Fraction = Field(default=0.02, description="Rows that repeat the one above: most, of all.")
+    implant_area: Fraction = Field(default=0.1, description="A bright, even region: most, of the breast.")
+    foreign_body_area: Fraction = Field(default=0.015, description="A white body: most, of the breast.")
+    paddle_length: Fraction = Field(default=0.2, description="A straight edge: most, of the shorter side.")
+    metal_length: Fraction = Field(default=0.012, description="A thin white object: most, of the height.")
     only_flag: tuple[Flag, ...] = Field(
         default=("burned-in", "view-conflict", "laterality-conflict"),
         description="Rules that only mark an image instead of refusing it.",

@@ -99,6 +99,12 @@ def packaged(folder: str, pattern: str) -> list[Path]:
     return sorted(Path(str(resources.files("mammogan") / folder)).glob(pattern))
 
 
+def first_problem(error: ValidationError) -> str:
+    """Return the first thing that is wrong with a record that this package wrote: its key, and why."""
+    first = error.errors()[0]
+    return f"'{'.'.join(map(str, first['loc'])) or 'the whole file'}': {first['msg']}"
+
+
 def load(model: type[Model], path: Path, overrides: Iterable[str] = ()) -> Model:
     """Read `path` as `model`, after `overrides` of the form ``table.key=value``."""
     tree, where = read_toml(path), str(path)

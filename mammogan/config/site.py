@@ -29,13 +29,8 @@ class Place(Settings):
     stop_notice_s: Annotated[int, Field(ge=60)] = Field(
         default=180, description="How long before its time limit a job is asked to save and stop."
     )
-    requeues: Natural = Field(
-        default=20, description="How often a job that reached its time limit is queued again."
-    )
-    retries: Natural = Field(
-        default=3,
-        description="How often a job that failed is queued again, unless it failed twice at the same place.",
-    )
+    requeues: Natural = Field(default=20, description="Times that a job is queued again at its time limit.")
+    retries: Natural = Field(default=3, description="Times that a failed job is queued again.")
     slurm_conf: str = Field(
         default="", description="Path of the configuration of a Slurm that is not the machine's own."
     )

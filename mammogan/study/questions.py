@@ -149,6 +149,23 @@ class Question:
         raise ValueError(text)
 
 
+def _yes_or_no(name: str, text: str, meaning: str, group: str, share: float) -> Question:
+    """Return a question whose two answers are compared; `share` is that of yes in a rehearsal."""
+    return Question(
+        name=name,
+        text=text,
+        meaning=meaning,
+        options={"yes": "Yes", "no": "No"},
+        analysis=(
+            Groups(
+                {group: ("yes",), f"not {group}": ("no",)},
+                ((f"{group} - not", group, f"not {group}"),),
+            ),
+        ),
+        shares={"yes": share, "no": round(1 - share, 2)},
+    )
+
+
 def _table(*questions: Question) -> dict[str, Question]:
     return {question.name: question for question in questions}
 
@@ -168,31 +185,9 @@ QUESTIONS = _table(
             ),
         ),
     ),
-    Question(
-        name="board",
-        text="Are you board certified in radiology?",
-        meaning="Board certified",
-        options={"yes": "Yes", "no": "No"},
-        analysis=(
-            Groups(
-                {"board certified": ("yes",), "not board certified": ("no",)},
-                (("board certified - not", "board certified", "not board certified"),),
-            ),
-        ),
-        shares={"yes": 0.82, "no": 0.18},
-    ),
-    Question(
-        name="breast",
-        text="Are you a specialist in breast imaging?",
-        meaning="Breast specialist",
-        options={"yes": "Yes", "no": "No"},
-        analysis=(
-            Groups(
-                {"breast specialists": ("yes",), "not breast specialists": ("no",)},
-                (("breast specialists - not", "breast specialists", "not breast specialists"),),
-            ),
-        ),
-        shares={"yes": 0.60, "no": 0.40},
+    _yes_or_no("board", "Are you board certified in radiology?", "Board certified", "board certified", 0.82),
+    _yes_or_no(
+        "breast", "Are you a specialist in breast imaging?", "Breast specialist", "breast specialists", 0.60
     ),
     Question(
         name="years",

@@ -26,14 +26,11 @@ import torch
 from mammogan import schedule, tracking
 from mammogan.cluster import slurm_commands, submission_ledger
 from mammogan.cluster.run_state import LIVE, Watcher
-from mammogan.config.dataset import load_recipe
 from mammogan.config.run_config import Run
-from mammogan.data.phantom import make_cohort
-from mammogan.data.shards.build_set import build
-from mammogan.data.shards.shard_plan import plan
 from mammogan.steps.tracking_sync import summarize
 from mammogan.train import checkpoint
 from tests.patience import PATIENCE_S
+from tests.train.conftest import make_shards
 
 log = logging.getLogger(__name__)
 SEED = int(os.environ.get("MAMMOGAN_DRILL_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
@@ -182,12 +179,7 @@ def daemon_killed(name):
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("drill")
-    make_cohort(folder / "dicoms", 5, 0, workers=1, frame_scale=0.25)
-    recipe = load_recipe("phantom", ("packing.top_px=[10,8]", "splits.train=0.6", "splits.validation=0.4"))
-    plan(folder / "set", [(recipe, folder / "dicoms")], workers=0)
-    build(folder / "set", workers=0)
-    return folder / "set"
+    return make_shards(tmp_path_factory.mktemp("drill"))
 
 
 @pytest.fixture(scope="module")

@@ -37,14 +37,18 @@ TINY = (
 STEP = "import sys, pathlib; from mammogan import steps; steps.run(pathlib.Path(sys.argv[1]), sys.argv[2])"
 
 
-@pytest.fixture(scope="session")
-def tiny_shards(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tiny")
+def make_shards(folder, top_px="[10,8]"):
+    """Make a shard set of a few phantoms, of all resolutions up to the given one."""
     make_cohort(folder / "dicoms", 5, 0, workers=1, frame_scale=0.25)
-    recipe = load_recipe("phantom", ("packing.top_px=[10,8]", "splits.train=0.6", "splits.validation=0.4"))
-    plan(folder / "shards", [(recipe, folder / "dicoms")], workers=0)
+    settings = (f"packing.top_px={top_px}", "splits.train=0.6", "splits.validation=0.4")
+    plan(folder / "shards", [(load_recipe("phantom", settings), folder / "dicoms")], workers=0)
     build(folder / "shards", workers=0)
     return folder / "shards"
+
+
+@pytest.fixture(scope="session")
+def tiny_shards(tmp_path_factory):
+    return make_shards(tmp_path_factory.mktemp("tiny"))
 
 
 def new_run(folder, shards, *overrides):

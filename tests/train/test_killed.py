@@ -11,16 +11,12 @@ import time
 import pytest
 
 from mammogan import schedule
-from mammogan.config.dataset import load_recipe
 from mammogan.config.run_config import Run
-from mammogan.data.phantom import make_cohort
-from mammogan.data.shards.build_set import build
-from mammogan.data.shards.shard_plan import plan
 from mammogan.errors import StopRequestedError
 from mammogan.run_folder import RunFolder
 from mammogan.train import checkpoint
 from mammogan.train.training_loop import STOP_FILE, train_stage
-from tests.train.conftest import new_run, train
+from tests.train.conftest import make_shards, new_run, train
 from tests.train.test_stage import assert_same, end_of
 
 STAGES = 4
@@ -42,12 +38,7 @@ for stage in range(int(sys.argv[2])):
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
     """Make shards of all four resolutions."""
-    folder = tmp_path_factory.mktemp("shards")
-    make_cohort(folder / "dicoms", 5, 0, workers=1, frame_scale=0.25)
-    recipe = load_recipe("phantom", ("packing.top_px=[40,32]", "splits.train=0.6", "splits.validation=0.4"))
-    plan(folder / "set", [(recipe, folder / "dicoms")], workers=0)
-    build(folder / "set", workers=0)
-    return folder / "set"
+    return make_shards(tmp_path_factory.mktemp("shards"), "[40,32]")
 
 
 def begin(run):

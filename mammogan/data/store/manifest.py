@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, model_serializer, model_validator
 
 from mammogan.config.dataset import Dataset
 from mammogan.config.label_fields import LABEL_FIELDS
-from mammogan.config.settings import Settings, canonical_json
+from mammogan.config.settings import Settings, canonical_json, first_problem
 from mammogan.errors import DataError
 
 SCHEMA_VERSION: Literal[2] = 2
@@ -218,10 +218,8 @@ def load_record(model: type[Record], path: Path) -> Record:
                 f"{SCHEMA_VERSION}: use the version that wrote it, or plan and build the set anew in another "
                 "folder; with --key and the key of the old private folder its images keep their names."
             ) from None
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "the whole file"
         raise DataError(
-            f"'{path}' is damaged or was written by another version of MammoGAN ('{key}': {first['msg']}). "
+            f"'{path}' is damaged or was written by another version of MammoGAN ({first_problem(error)}). "
             "Build the shard set anew."
         ) from None
 

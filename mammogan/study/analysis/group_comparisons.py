@@ -19,8 +19,10 @@ from mammogan.study.analysis.trials import Trials
 from mammogan.study.questions import QUESTIONS, RADIOLOGIST, Groups, Question, Slope
 
 Mask = NDArray[np.bool_]
-FEWEST, FEW = 2, 10
-"""Readers on a side below which nothing is computed, and below which the note names how few they are."""
+FEWEST = 2
+"""Readers on a side below which nothing is computed."""
+FEW = 10
+"""Readers on a side below which the note names how few they are."""
 
 
 @dataclass(frozen=True)

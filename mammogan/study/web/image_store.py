@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
-from mammogan.config.settings import Positive, Settings
+from mammogan.config.settings import Positive, Settings, first_problem
 from mammogan.errors import DataError
 from mammogan.files import replacing, write
 
@@ -124,11 +124,9 @@ def load_record(model: type[Record], path: Path, missing: str) -> Record:
     try:
         return model.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole file"
         raise DataError(
-            f"'{path}' is damaged, or of another version ('{where}': {first['msg']}): copy it from where it "
-            "was made."
+            f"'{path}' is damaged, or of another version ({first_problem(error)}): copy it from where it was "
+            "made."
         ) from None
 
 
