@@ -13,8 +13,7 @@ from typing import NamedTuple
 from torch import nn
 
 from mammogan.config.method import Method
-from mammogan.nets.critic import Critic
-from mammogan.nets.generator import Generator
+from mammogan.nets import pggan
 
 
 class NetworkPair(NamedTuple):
@@ -24,35 +23,5 @@ class NetworkPair(NamedTuple):
     critic: Callable[[Method, int, bool], nn.Module]
 
 
-def pggan_generator(method: Method, stage: int, recompute: bool) -> Generator:
-    """Build PGGAN's generator of `stage`."""
-    net, labels = method.network, sum(method.supervision.classes)
-    return Generator(
-        stage,
-        method.ladder.base_px,
-        net.latent_size,
-        labels,
-        net.channels_base,
-        net.channels_max,
-        recompute=recompute,
-    )
-
-
-def pggan_critic(method: Method, stage: int, recompute: bool) -> Critic:
-    """Build PGGAN's critic of `stage`."""
-    net, kind = method.network, method.supervision.kind
-    labels = sum(method.supervision.classes)
-    return Critic(
-        stage,
-        method.ladder.base_px,
-        labels if kind == "auxiliary" else 0,
-        net.channels_base,
-        net.channels_max,
-        net.stddev_group,
-        projected=labels if kind == "projection" else 0,
-        recompute=recompute,
-    )
-
-
-NETWORKS: dict[str, NetworkPair] = {"pggan": NetworkPair(pggan_generator, pggan_critic)}
+NETWORKS: dict[str, NetworkPair] = {"pggan": NetworkPair(pggan.build_generator, pggan.build_critic)}
 """`mammogan.train.build_networks` reads the table."""
