@@ -10,6 +10,7 @@ from mammogan import schedule
 from mammogan.config.run_config import Run
 from mammogan.train import adam, adam_state, checkpoint
 from mammogan.train.adam import SkipNonFiniteAdam
+from mammogan.train.checkpoint_retention import Retention
 from mammogan.train.distributed import ProcessGroup
 from mammogan.train.training_loop import train_stage
 from tests.train.conftest import new_run
@@ -220,7 +221,7 @@ def test_after_a_reset_an_update_is_a_first_one(zero):
 
 def test_moments_are_forgotten_when_a_stage_begins_and_when_its_fade_ends(tiny_shards, tmp_path, monkeypatch):
     """Two steps a tick: of stage 0 four in all, of stage 1 four in its fade and eight after it."""
-    monkeypatch.setattr(checkpoint, "prune", lambda *arguments, **options: None)
+    monkeypatch.setattr(Retention, "while_training", lambda *arguments, **options: None)
     folder = new_run(tmp_path / "run", tiny_shards)
     run = Run.load(folder)
     counts = {}

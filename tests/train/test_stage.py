@@ -183,7 +183,7 @@ def test_other_objectives_train_with_a_penalty_now_and_then(make_run, objective)
     (process,) = start(run, "train-0")
     assert process.wait(timeout=PATIENCE_S) == 0, process.communicate()[1]
     ticks = [entry["metrics"] for entry in tracking.read(run, "train-0") if "metrics" in entry]
-    assert all(tick["critic/penalty"] > 0 and tick["critic/drift"] == 0 for tick in ticks)
+    assert all(tick["critic/penalty"] > 0 and "critic/drift" not in tick for tick in ticks)
     assert all(np.isfinite(list(tick.values())).all() for tick in ticks)
 
 
