@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,9 +46,10 @@ def launch(
     """
     plan = merged(run, method, data, site, tuple(settings or ()))
     wanted = _wanted(plan, until)
-    _check_rungs(plan)
+    _check_resolutions(plan)
     _check_batches(plan)
     _check_trackers(plan)
+    _check_networks(plan)
     console = Console()
     if dry_run:
         _show(plan, run, wanted, calibration, console)
@@ -150,7 +152,7 @@ def _wanted(run: Run, last: str | None) -> tuple[Node, ...]:
     return tuple(node for node in nodes if node.name in names)
 
 
-def _check_rungs(run: Run) -> None:
+def _check_resolutions(run: Run) -> None:
     from mammogan import schedule
 
     resolutions = run.recipes[0].packing.resolutions
@@ -162,6 +164,18 @@ def _check_rungs(run: Run) -> None:
                 f"'{stage.height_px}x{stage.width_px}', and the shard set '{run.shards}' has {there}. Change "
                 "ladder.base_px or ladder.stages, or plan shards with another packing.base_px or top_px."
             )
+
+
+def _check_networks(run: Run) -> None:
+    """See that the method's pair of networks is there; without PyTorch, as on a login node, jobs see that."""
+    if run.method.network.kind == "pggan":
+        return
+    if find_spec("torch") is None:
+        typer.echo(f"network.kind '{run.method.network.kind}' is checked by the first job: no PyTorch here.")
+        return
+    from mammogan.train.build_networks import pair_of
+
+    pair_of(run.method)
 
 
 def _check_trackers(plan: Run) -> None:

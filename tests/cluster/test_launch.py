@@ -60,6 +60,12 @@ def test_dry_run_shows_stages_jobs_and_scripts_and_writes_nothing(run, tmp_path)
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_networks_that_are_not_there_are_answered_before_anything_is_submitted(run, tmp_path):
+    with pytest.raises(ConfigError, match=r"no pair of networks 'pgan' \(network.kind\).*'pggan'"):
+        run(*NEW, "--set", "network.kind=pgan")
+    assert not (tmp_path / "r").exists()
+
+
 def test_until_a_step_takes_all_of_its_nodes_and_what_they_need(run):
     text = run(*NEW, "--set", "ladder.stages=2", "--until", "score", "--dry-run").output
     jobs = [line.split(":")[0].strip() for line in text.splitlines() if " x " in line and ":" in line]
