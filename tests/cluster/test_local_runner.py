@@ -14,6 +14,7 @@ import pytest
 from mammogan.cluster import local_runner, submission_ledger
 from mammogan.cluster.run_state import Watcher, log_of
 from mammogan.errors import ClusterError
+from mammogan.run_folder import RunFolder
 from mammogan.steps.job_graph import graph
 from tests.patience import PATIENCE_S
 
@@ -126,6 +127,6 @@ def test_cancel_ends_a_background_launcher_and_its_processes(stub, tmp_path):
     job_id = states[0].jobs[0]
     assert run_state.cancel(tmp_path) == 1
     launcher.wait(timeout=PATIENCE_S)
-    assert not run_state.alive(job_id, submission_ledger.logs(tmp_path, "shards"))
+    assert not run_state.alive(job_id, RunFolder(tmp_path).logs("shards"))
     assert watcher.read()[0].state == "cancelled"
     assert run_state.cancel(tmp_path) == 0

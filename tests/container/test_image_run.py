@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from mammogan.cluster import submission_ledger
 from mammogan.config.run_config import Run
 from mammogan.files import sha256
+from mammogan.run_folder import RunFolder
 from mammogan.steps.job_graph import graph
 from mammogan.tracking.mlflow_sync import default_uri
 from mammogan.train import checkpoint
@@ -124,7 +124,7 @@ def bare(cluster, place, contained):
 
 
 def scripts_of(run, node):
-    return [path.read_text() for path in submission_ledger.logs(run, node).glob("*_submission.sh")]
+    return [path.read_text() for path in RunFolder(run).logs(node).glob("*_submission.sh")]
 
 
 def test_the_main_job_ends_with_a_report_inside_the_image(contained, image):
@@ -139,7 +139,7 @@ def test_the_main_job_ends_with_a_report_inside_the_image(contained, image):
     assert "#SBATCH --nodes=2\n" in script
     assert "#SBATCH --ntasks-per-node=2\n" in script
     assert "#SBATCH --array=0-7%3\n" in scripts_of(contained, "score-2")[0]
-    ranks = list(submission_ledger.logs(contained, "train-2").glob("*_log.out"))
+    ranks = list(RunFolder(contained).logs("train-2").glob("*_log.out"))
     assert len({path.name.split("_")[1] for path in ranks}) == 4
 
 

@@ -69,6 +69,6 @@ def test_what_has_neither_git_nor_tag_is_of_unknown_version(git, tmp_path):
 def test_a_checkout_that_was_never_installed_runs_and_says_that_it_does_not_know(tmp_path):
     (tmp_path / "mammogan").mkdir()
     shutil.copy(ROOT / "mammogan" / "__init__.py", tmp_path / "mammogan")
-    asked = [sys.executable, "-c", "import mammogan; print(mammogan.__version__)"]
+    asked = [sys.executable, "-S", "-c", "import mammogan; print(mammogan.__version__)"]
     told = subprocess.run(asked, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
     assert told.strip() == "0+unknown"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mammogan.cluster import slurm_commands, submission_ledger
+from mammogan.run_folder import RunFolder
 
 
 @pytest.mark.slow
@@ -20,7 +21,7 @@ def test_array_of_a_thousand_tasks_is_one_submission_and_its_three_failures_alon
     assert states["select"].state == "blocked"
     # One array of Slurm's, of which each task has written its own log.
     assert all(submission_ledger.log(run.folder, array, task).exists() for task in range(1000))
-    assert len(list(submission_ledger.logs(run.folder, "score-0").glob("*_submission.sh"))) == 1
+    assert len(list(RunFolder(run.folder).logs("score-0").glob("*_submission.sh"))) == 1
     made = {
         task: run.stub.output(run.folder, "score-0", task).stat().st_mtime_ns
         for task in range(1000)

@@ -120,7 +120,7 @@ class Mixed:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the open files behind: a spawned worker opens its own."""
-        return {key: value for key, value in self.__dict__.items() if key != "_rungs"}
+        return {key: value for key, value in self.__dict__.items() if key != "_readers"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
