@@ -36,11 +36,13 @@ from mammogan.data.shards.single_file import Wanted, fetch
 from mammogan.files import write
 from mammogan.metrics.conformal import p_values
 from mammogan.pages.image_sheet import png, sheet
+from mammogan.run_folder import RunFolder
 from mammogan.steps.anomaly_score import Gauge
 from mammogan.train import accelerator, checkpoint
 from mammogan.train.build_networks import load_average
 from mammogan.train.dataloader import to_float
 from mammogan.train.gan_inversion import Search, losses
+from tests.steps import scored
 from tests.train.conftest import train
 
 SEED, FRAME_SCALE, FIRST_NEW = 0, 0.125, 500_000
@@ -174,7 +176,7 @@ def prepare(folder, patients, top_px="[40,32]", settings=()):
     for stage in track(stages, "stages"):
         if not checkpoint.at(run, stage.index, stage.images).folder.exists():
             train(run, f"train-{stage.index}")
-    write(run / "selection.json", json.dumps({"stage": stages[-1].index, "images": stages[-1].images}))
+    scored.choice(scored.score(stages[-1].images, 20.0, stage=stages[-1].index)).write(RunFolder(run).choice)
     return run
 
 

@@ -15,10 +15,12 @@ from mammogan.data.shards.shard_reader import ShardSet
 from mammogan.data.synthetic.pool_writer import write_parts
 from mammogan.data.synthetic.synthetic_pool import DicomForm, Image, Pool, claim, finish
 from mammogan.errors import ConfigError, DataError
+from mammogan.run_folder import RunFolder
 from mammogan.steps.screen_pool import FILE_NAME, screen_pool
 from mammogan.train import checkpoint
 from mammogan.train.accelerator import local_device
 from mammogan.train.critic_score import Judge
+from tests.steps import scored
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,7 @@ def run(undisturbed, tmp_path_factory):
     folder = tmp_path_factory.mktemp("screened") / "run"
     shutil.copytree(undisturbed, folder)
     last = next(checkpoint.saved(folder, 1))
-    (folder / "selection.json").write_text(json.dumps({"stage": 1, "images": last.images}))
+    scored.choice(scored.score(last.images, 20.0, stage=1)).write(RunFolder(folder).choice)
     return folder
 
 
