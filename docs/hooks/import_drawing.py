@@ -24,18 +24,21 @@ Edges = Counter[tuple[str, str]]
 
 @cache
 def rooms() -> frozenset[str]:
-    """List the rooms: each folder or file directly in the package that holds Python."""
-    return frozenset(_room(path) for path in _modules()) - {""}
+    """List the rooms: each folder or file directly in the package that holds Python, but for the entry points.
+
+    ``_version`` is there only where the package is installed, and ``__main__`` is the command line again.
+    """
+    found = (_room(path) for path in _modules())
+    return frozenset(room for room in found if room and not room.startswith("_"))
 
 
 def imports() -> Edges:
     """Count the modules of one room that import another: (importer, imported) to number."""
     found: Edges = Counter()
     for path in _modules():
-        here = _room(path)
-        if not here:
-            continue
-        found.update((here, there) for there in _imported(path) if there != here)
+        importer = _room(path)
+        if importer in rooms():
+            found.update((importer, other) for other in _imported(path) if other != importer)
     return found
 
 
