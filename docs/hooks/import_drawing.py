@@ -24,7 +24,7 @@ Edges = Counter[tuple[str, str]]
 
 @cache
 def rooms() -> frozenset[str]:
-    """List the rooms: each folder or file directly in the package that holds Python, but for the entry points.
+    """List the rooms: each folder or file directly in the package, but for the entry points.
 
     ``_version`` is there only where the package is installed, and ``__main__`` is the command line again.
     """
