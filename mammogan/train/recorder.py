@@ -25,12 +25,12 @@ OnProgress = Callable[[int, int, str], None]
 class Recorder:
     """Measures and logs a stage's ticks; every rank holds one, and the main rank's alone writes.
 
-    Parameters
+    Attributes
     ----------
-    since : int
+    since
         Images of the stage at the newest tick.
-    resumed_at : int
-        Images of the stage at which this process began.
+    resumed_at
+        Images of the stage from which its speed is measured: at that tick, or where this process began.
     """
 
     def __init__(
