@@ -3,37 +3,57 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from mammogan.config.method import Method
+from mammogan.config.settings import first_problem
+from mammogan.errors import DataError
 from mammogan.files import write
 from mammogan.run_folder import RunFolder
+from mammogan.run_records import Rollback
 from mammogan.schedule import Stage
 from mammogan.train.checkpoint_retention import Retention
+
+_ROLLBACKS = TypeAdapter(list[Rollback])
 
 
 class RolledBackError(Exception):
     """The stage is to be begun again, from the checkpoint that is the newest now."""
 
 
-def noted(run: Path, stage: int) -> list[dict[str, int]]:
-    """List the times that `stage` was rolled back: ``at`` and ``to`` how many images."""
+def noted(run: Path, stage: int) -> list[Rollback]:
+    """List the times that `stage` was rolled back.
+
+    Raises
+    ------
+    DataError
+        If the list is damaged.
+    """
     path = RunFolder(run).rollbacks(stage)
-    found: list[dict[str, int]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    return found
+    if not path.exists():
+        return []
+    try:
+        return _ROLLBACKS.validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise DataError(
+            f"'{path}' is damaged ({first_problem(error)}): copy it back, or delete it if the stage never "
+            "went back."
+        ) from None
 
 
 def note(run: Path, stage: int, at: int, to: int) -> None:
     """Go back to `to` images. A job that is killed in between finishes it at its next start."""
-    write(RunFolder(run).rollbacks(stage), json.dumps([*noted(run, stage), {"at": at, "to": to}], indent=1))
+    times = [*noted(run, stage), Rollback(at=at, to=to)]
+    write(RunFolder(run).rollbacks(stage), _ROLLBACKS.dump_json(times, indent=1))
     forget(run, stage)
 
 
 def forget(run: Path, stage: int) -> None:
     """Delete the checkpoints that were left behind by the newest time, but not those saved since."""
     if times := noted(run, stage):
-        Retention(run, stage).after_rollback(times[-1]["to"], len(times))
+        Retention(run, stage).after_rollback(times[-1].to, len(times))
 
 
 def slowed(stage: Stage, method: Method, times: int) -> Stage:

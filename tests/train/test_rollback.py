@@ -10,8 +10,9 @@ import torch
 from mammogan import schedule
 from mammogan.config.run_config import Run
 from mammogan.data.shards.shard_reader import ShardSet
-from mammogan.errors import RunFailedError
+from mammogan.errors import DataError, RunFailedError
 from mammogan.run_folder import RunFolder
+from mammogan.run_records import Rollback
 from mammogan.train import alarms, checkpoint, checkpoint_retention, rollback, training_loop
 from mammogan.train.alarms import Alarm
 from mammogan.train.diagnostics import Diagnostics
@@ -97,7 +98,7 @@ def test_an_alarm_goes_back_slower_with_other_noise_and_at_last_fails(run, start
         r"1e-06; so it was for 1 tick\. Lower optimiser\.learning_rate",
     ):
         train(folder)
-    assert rollback.noted(folder, 1) == [{"at": 64, "to": 48}] * 2
+    assert rollback.noted(folder, 1) == [Rollback(at=64, to=48)] * 2
     assert starts == [[0.002, 0], [0.001, 1], [0.0005, 2]]
     last = checkpoint.newest_valid(folder, 1)
     assert last.images == 64
@@ -119,7 +120,7 @@ def test_going_back_once_ends_well_and_elsewhere(run, begun, alarm_at, starts):
     folder = run(*GOES_BACK)
     alarm_at(80)
     train(folder)
-    assert rollback.noted(folder, 1) == [{"at": 80, "to": 64}]
+    assert rollback.noted(folder, 1) == [Rollback(at=80, to=64)]
     assert starts == [[0.002, 0], [0.001, 1]]
     end, other = (checkpoint.at(where, 1, 96) for where in (folder, begun))
     assert [tick["rolled_back"] for tick in end.facts["ticks"]] == [0, 0, 0, 0, 1, 1]
@@ -137,7 +138,7 @@ def test_going_back_to_the_start_of_a_stage_grows_it_again(run, begun, alarm_at,
     folder = run(*GOES_BACK, "alarms.rollback_rate=1")
     alarm_at(48, ticks=3)
     train(folder)
-    assert rollback.noted(folder, 1) == [{"at": 48, "to": 0}]
+    assert rollback.noted(folder, 1) == [Rollback(at=48, to=0)]
     assert starts == [[0.002, 0], [0.002, 1]]
     ticks = checkpoint.at(folder, 1, 96).facts["ticks"]
     assert [(tick["images"], tick["rolled_back"]) for tick in ticks] == [(n, 1) for n in range(16, 97, 16)]
@@ -203,7 +204,7 @@ def test_killed_while_it_goes_back_it_ends_all_the_same(run, alarm_at, monkeypat
     assert (tick in counts(folder)) == (moment != "amid the deletions")
     assert tick - 16 in counts(folder), "what is to be deleted"
     train(folder)
-    assert rollback.noted(folder, 1) == rollback.noted(undisturbed, 1) == [{"at": tick, "to": tick - 32}]
+    assert rollback.noted(folder, 1) == rollback.noted(undisturbed, 1) == [Rollback(at=tick, to=tick - 32)]
     assert_same(undisturbed, folder, 1)
 
 
@@ -296,3 +297,11 @@ def test_sheets_of_any_size_are_scored_in_whole_groups_under_any_supervision(tin
     assert sum(sizes) == 3 * (size - size % min(4, size))
     assert max(sizes) <= gan_step.micro and all(n % 4 == 0 or n == 2 for n in sizes)
     assert set(diagnostics.observe(0.5)) >= {"alarm/distance", "alarm/deviation_fake", "alarm/ms_ssim_real"}
+
+
+def test_damaged_list_of_rollbacks_is_named(tmp_path):
+    path = RunFolder(tmp_path).rollbacks(1)
+    path.parent.mkdir(parents=True)
+    path.write_text('[{"at": 64}]')
+    with pytest.raises(DataError, match=r"rollbacks\.json' is damaged \(.*to.*copy it back"):
+        rollback.noted(tmp_path, 1)

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from mammogan import schedule, tracking
 from mammogan.config.run_config import Run
+from mammogan.run_records import Rollback
 from mammogan.train import alarms, checkpoint, rollback
 from mammogan.train.checkpoint_retention import KEPT_TO_RESUME
 from tests.patience import PATIENCE_S
@@ -144,7 +145,7 @@ def test_an_alarm_makes_both_ranks_go_back_and_at_last_fail(undisturbed, make_ru
     assert all(process.returncode for process in processes)
     assert "Stage 1 ends after 64 images (alarms.action). Alarm 'gradients':" in said[0]
     assert "Stage 1 ends after 64 images (alarms.action). See the log of the leading rank." in said[1]
-    assert rollback.noted(run, 1) == [{"at": 64, "to": 48}]
+    assert rollback.noted(run, 1) == [Rollback(at=64, to=48)]
 
 
 def test_asked_to_stop_all_ranks_save_and_leave_with_the_code_that_requeues(undisturbed, make_run, tmp_path):
