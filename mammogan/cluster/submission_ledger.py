@@ -25,9 +25,15 @@ def log(run: Path, record: Submission, task: int, rank: int = 0) -> Path:
 
 
 def failure(run: Path, node: str, task: int) -> Failure | None:
-    """Read why a task failed, if it said so."""
+    """Read why a task failed, if it said so.
+
+    Raises
+    ------
+    DataError
+        If its word is damaged.
+    """
     path = RunFolder(run).failure(node, task)
-    return Failure.model_validate_json(path.read_bytes()) if path.exists() else None
+    return Failure.read(path, "Delete it: the task's log tells the same.") if path.exists() else None
 
 
 def note_failure(run: Path, node: str, task: int, why: Failure) -> None:

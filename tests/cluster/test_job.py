@@ -10,7 +10,8 @@ import pytest
 
 from mammogan import steps
 from mammogan.cluster import job, submission_ledger
-from mammogan.errors import ClusterError, ConfigError, StopRequestedError
+from mammogan.errors import ClusterError, ConfigError, DataError, StopRequestedError
+from mammogan.run_folder import RunFolder
 
 REAL_MAIN = job.main  # the stub fixture puts another in its place
 
@@ -89,3 +90,11 @@ def test_scratch_is_a_folder_of_the_tasks_own_and_goes_with_it(run, monkeypatch,
     REAL_MAIN(str(run), "shards", 0)
     assert seen[0].startswith(str(tmp_path))
     assert not Path(seen[0]).exists()
+
+
+def test_damaged_word_of_a_failure_is_named(tmp_path):
+    path = RunFolder(tmp_path).failure("select", 0)
+    path.parent.mkdir(parents=True)
+    path.write_text('{"rank": 0}')
+    with pytest.raises(DataError, match=r"is damaged \(.*code.*Delete it"):
+        submission_ledger.failure(tmp_path, "select", 0)
