@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from mammogan.config.method import Method
@@ -33,6 +33,8 @@ class Stage:
     scored_checkpoints: int
     learning_rate: float
     recompute: bool = False
+    decay_images: int = 0
+    final_rate: float = 1.0
 
     @property
     def images(self) -> int:
@@ -47,6 +49,14 @@ class Stage:
     def fade(self, images: int) -> float:
         """Weight of the new resolution after `images` of this stage: 0 at its start, 1 once it is stable."""
         return 1.0 if images >= self.fade_images else images / self.fade_images
+
+    def rate(self, images: int) -> float:
+        """Learning rate after `images` of this stage: at its end it may fall by half a cosine."""
+        left = self.images - images
+        if left >= self.decay_images:
+            return self.learning_rate
+        height = (1 - math.cos(math.pi * left / self.decay_images)) / 2
+        return self.learning_rate * (self.final_rate + (1 - self.final_rate) * height)
 
     def kimg(self, images: int) -> float:
         """Thousands of images shown since the start of the run."""
@@ -90,6 +100,9 @@ def plan(method: Method) -> tuple[Stage, ...]:
             learning_rate=_at(method.optimiser.learning_rate, index),
             recompute=_at(method.engine.recompute, index),
         )
+        if index == method.ladder.stages - 1:
+            decay = round(method.optimiser.cosine_decay * stage.images)
+            stage = replace(stage, decay_images=decay, final_rate=method.optimiser.final_rate)
         stages.append(stage)
         before += stage.images
     return tuple(stages)

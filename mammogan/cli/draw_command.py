@@ -135,7 +135,7 @@ def video(
         paths = model.walk(seed, (rows or 1) * (columns or 1), total, sigma)
         numbers = range(paths.shape[1])
         labels = [model.labels(seed, numbers, number, others) for _, number in shown]
-        views = [model.follow(paths, labels_NF, truncation) for labels_NF in labels]
+        views = [model.follow(seed, paths, labels_NF, truncation) for labels_NF in labels]
         frames = videos.side_by_side(views, columns or 1, height)
     with progress("frames", total) as advance:
         videos.write_video(out, _counted(frames, advance), fps)

@@ -173,7 +173,7 @@ def _check_networks(run: Run) -> None:
     if find_spec("torch") is None:
         typer.echo(f"network.kind '{run.method.network.kind}' is checked by the first job: no PyTorch here.")
         return
-    from mammogan.train.build_networks import pair_of
+    from mammogan.nets.networks import pair_of
 
     pair_of(run.method)
 

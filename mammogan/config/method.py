@@ -53,10 +53,12 @@ class Ladder(Settings):
 class Network(GrownSettings):
     """The pair of networks, `kind` of `mammogan.nets.networks.NETWORKS`, and its widths.
 
-    Channels at stage s: min(channels_base / 2^s, channels_max), as PGGAN's nf(s) with s counted from 1.
+    Channels at stage s: min(channels_base / 2^s, channels_max), as PGGAN's nf(s) with s counted from 1, or
+    `channels` lists them. ``pggan`` is PGGAN's pair. The generator of ``bilinear-noise`` convolves before it
+    doubles, doubles bilinearly and is fed noise: no stripes, and less work; its critic is PGGAN's.
     """
 
-    ADDED: ClassVar[frozenset[str]] = frozenset({"kind"})
+    ADDED: ClassVar[frozenset[str]] = frozenset({"kind", "channels", "critic_mean", "skip_outputs"})
 
     kind: str = Field(
         default="pggan", description="Pair of networks, by its name in `mammogan.nets.networks.NETWORKS`."
@@ -66,19 +68,63 @@ class Network(GrownSettings):
         default=8192, description="Sets how fast channels fall with the resolution; see the formula above."
     )
     channels_max: Positive = Field(default=512, description="Most channels of a layer.")
+    channels: tuple[Positive, ...] = Field(
+        default=(),
+        description="Channels of each stage, instead of the formula; the last entry serves all later stages.",
+    )
+    critic_mean: Literal["after", "between"] = Field(
+        default="after",
+        description="Where a critic's block takes 2x2 means: after both its convolutions (PGGAN), or between "
+        "them, which is less work.",
+    )
+    skip_outputs: bool = Field(
+        default=False,
+        description="The image is the sum of what all stages draw; for kind bilinear-noise.",
+    )
     stddev_group: Positive = Field(
         default=4,
         description="Images that minibatch standard deviation compares; batches are multiples of it.",
     )
 
+    def widths(self, stage: int) -> tuple[int, ...]:
+        """Return the channels of the stages up to `stage`."""
+        most, base, listed = self.channels_max, self.channels_base, self.channels
+        return tuple(
+            listed[min(s, len(listed) - 1)] if listed else min(base >> (s + 1), most)
+            for s in range(stage + 1)
+        )
 
-class Optimiser(Settings):
+    @model_validator(mode="after")
+    def _skips(self) -> Self:
+        if self.skip_outputs and self.kind == "pggan":
+            raise ValueError(
+                "skip_outputs is for other kinds than pggan, whose image is the last stage's alone"
+            )
+        return self
+
+
+class Optimiser(GrownSettings):
     """Adam of both networks."""
+
+    ADDED: ClassVar[frozenset[str]] = frozenset({"keep_moments", "cosine_decay", "final_rate"})
 
     learning_rate: Rates = Field(description="One number, or a list with one for each stage.")
     beta1: Fraction = Field(default=0.0, description="Adam's decay of the mean of gradients.")
     beta2: Fraction = Field(default=0.99, description="Adam's decay of the mean of squared gradients.")
     epsilon: Annotated[float, Field(gt=0)] = Field(default=1e-8, description="Adam's epsilon.")
+    keep_moments: bool = Field(
+        default=False,
+        description="Go on with Adam's moments of the stage before, instead of fresh ones when a fade begins "
+        "and ends; needs engine.zero_stage 0.",
+    )
+    cosine_decay: Fraction = Field(
+        default=0.0,
+        description="Fraction of the last stage, at its end, in which the learning rate falls by half a "
+        "cosine; 0 keeps it.",
+    )
+    final_rate: Fraction = Field(
+        default=0.05, description="What the learning rate falls to, as a fraction of itself."
+    )
 
 
 class Schedule(Settings):
@@ -98,13 +144,41 @@ class Schedule(Settings):
     )
 
 
-class Ema(Settings):
-    """The averaged generator, which is scored and drawn with."""
+class Ema(GrownSettings):
+    """The averaged generator, which is scored and drawn with.
+
+    Its span is counted in steps, by `decay`, or in images, by `half_life_kimg`, the same whatever the batch.
+    A half-life begins at 0 with each stage and grows with `ramp` of the images since: else the average of a
+    short stage would be that of images which the generator has long left behind, and look veiled.
+    """
+
+    ADDED: ClassVar[frozenset[str]] = frozenset({"half_life_kimg", "ramp"})
 
     decay: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.999,
-        description="Decay of the exponential moving average, for each step.",
+        description="Decay of the exponential moving average, for each step; for half_life_kimg 0.",
     )
+    half_life_kimg: NonNegative = Field(
+        default=0.0,
+        description="Thousands of images after which weights count half in the average; 0 goes by decay.",
+    )
+    ramp: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.05,
+        description="Largest half-life as a fraction of the images since the stage began.",
+    )
+
+    def weight(self, batch: int, images: int) -> float:
+        """Return the newest weights' part in the average, after `images` of a stage in steps of `batch`."""
+        if not self.half_life_kimg:
+            return 1 - self.decay
+        half_life = min(1000 * self.half_life_kimg, self.ramp * images)
+        return 1 - float(0.5 ** (batch / half_life)) if half_life else 1.0
+
+    @model_validator(mode="after")
+    def _one_span(self) -> Self:
+        if self.half_life_kimg and self.decay != type(self).model_fields["decay"].default:
+            raise ValueError("decay counts steps and half_life_kimg images: give one of the two")
+        return self
 
 
 class Engine(Settings):
@@ -173,6 +247,15 @@ class Method(Settings):
                         f"{table}.{key} {value} is not a multiple of network.stddev_group {group}: a group "
                         "split between ranks would make the result depend on their number"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _keeps_whole_moments(self) -> Self:
+        if self.optimiser.keep_moments and self.engine.zero_stage:
+            raise ValueError(
+                "optimiser.keep_moments needs engine.zero_stage 0: what ZeRO divides has one count of steps, "
+                "and new layers begin theirs anew"
+            )
         return self
 
     @model_validator(mode="after")

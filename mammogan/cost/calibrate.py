@@ -146,9 +146,8 @@ def _measured(method: Method, stage: Stage, batch: int, device: torch.device) ->
     noise = torch.randn(batch, method.network.latent_size, device=device)
     reals = torch.randn(batch, 1, stage.height_px, stage.width_px, device=device)
     labels = torch.zeros(batch, len(method.supervision.fields), dtype=torch.int64, device=device)
-    whole = Batch(
-        reals, labels, noise, torch.rand(batch, device=device), noise, labels, torch.empty(batch, 3, 0)
-    )
+    mix, numbers = torch.rand(batch, device=device), torch.arange(batch, device=device)
+    whole = Batch(reals, labels, noise, mix, noise, labels, numbers, numbers, torch.empty(batch, 3, 0))
     seconds = []
     for number in range(STEPS + 1):
         begin = time.perf_counter()

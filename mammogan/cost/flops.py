@@ -86,7 +86,7 @@ def _generator(method: Method, stage: int) -> tuple[float, float, int, float]:
     (`mammogan.nets.layers`), and those without that, which are the critic's.
     """
     net, base = method.network, method.ladder.base_px
-    widths = [min(net.channels_base >> (s + 1), net.channels_max) for s in range(stage + 1)]
+    widths = net.widths(stage)
     pixels = [height * width for height, width in ladder(base, stage + 1)]
     first = widths[0]
     dense = (net.latent_size + sum(method.supervision.classes)) * first * pixels[0]
@@ -107,7 +107,7 @@ def _generator(method: Method, stage: int) -> tuple[float, float, int, float]:
 
 def _critic_parameters(method: Method, stage: int) -> int:
     net, (height, width) = method.network, method.ladder.base_px
-    widths = [min(net.channels_base >> (s + 1), net.channels_max) for s in range(stage + 1)]
+    widths = net.widths(stage)
     first = widths[0]
     images = sum(2 * maps for maps in widths)
     blocks = sum(9 * maps * (maps + below) + maps + below for below, maps in pairwise(widths))

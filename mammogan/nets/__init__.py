@@ -2,6 +2,5 @@
 
 from mammogan.nets.critic import Critic
 from mammogan.nets.generator import Generator
-from mammogan.nets.layers import channels
 
-__all__ = ["Critic", "Generator", "channels"]
+__all__ = ["Critic", "Generator"]

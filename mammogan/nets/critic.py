@@ -5,6 +5,7 @@ Shape suffixes: N images, C channels, H x W pixels, L labels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mammogan.nets.double_backward import activate, downsample
-from mammogan.nets.layers import EqualConv, EqualLinear, channels, checkpoint_activations, minibatch_stddev
+from mammogan.nets.layers import EqualConv, EqualLinear, checkpoint_activations, minibatch_stddev
 
 
 class Critic(nn.Module):
@@ -25,6 +26,8 @@ class Critic(nn.Module):
     projected : int
         Labels that the critic is told: their embeddings are projected on the last features and added to the
         score (Miyato and Koyama 2018, equation 3).
+    early_mean : bool
+        A block takes 2x2 means between its convolutions and not after both: the second is a quarter the work.
     stddev_group : int
         Consecutive images over which minibatch standard deviation is taken.
     """
@@ -34,16 +37,16 @@ class Critic(nn.Module):
         stage: int,
         base_px: tuple[int, int],
         logits: int,
-        channels_base: int,
-        channels_max: int,
+        widths: Sequence[int],
         stddev_group: int,
         *,
         projected: int = 0,
+        early_mean: bool = False,
         recompute: bool = False,
     ) -> None:
         super().__init__()
         self.stage, self.stddev_group, self.recompute = stage, stddev_group, recompute
-        widths = [channels(s, channels_base, channels_max) for s in range(stage + 1)]
+        self.early_mean = early_mean
         conv = partial(EqualConv, double_backward=True)
         self.from_image = nn.ModuleList(conv(1, width, 1) for width in widths)
         self.blocks = nn.ModuleList(
@@ -81,9 +84,7 @@ class Critic(nn.Module):
             scores_N = scores_N + (self.projection(features_NC).float() * labels_NL).sum(dim=1)
         return scores_N, outputs[:, 1:]
 
-    @staticmethod
-    def _block(block: nn.Module, x_NCHW: Tensor) -> Tensor:
-        x = x_NCHW
-        for convolution in block.children():
-            x = activate(convolution(x))
-        return downsample(x)
+    def _block(self, block: nn.Module, x_NCHW: Tensor) -> Tensor:
+        first, second = block.children()
+        x = activate(first(x_NCHW))
+        return activate(second(downsample(x))) if self.early_mean else downsample(activate(second(x)))

@@ -22,11 +22,6 @@ EPSILON = 1e-8
 GAIN = math.sqrt(2)  # He et al. 2015, for layers that a leaky ReLU follows
 
 
-def channels(stage: int, base: int, most: int) -> int:
-    """Count the feature maps at `stage`: PGGAN's nf(s) = min(base / 2^s, most), with s = stage + 1."""
-    return min(base >> (stage + 1), most)
-
-
 @cache
 def wide() -> int:
     """Count the channels from which convolutions are faster with contiguous maps than with channels last.
@@ -152,6 +147,21 @@ def upsample(x_NCHW: Tensor) -> Tensor:
     return functional.interpolate(x_NCHW, scale_factor=2, mode="nearest")
 
 
+def upsample_bilinear(x_NCHW: Tensor) -> Tensor:
+    """Double height and width bilinearly, as torch's own with ``align_corners=False`` does.
+
+    A transposed convolution a channel, with edges repeated: torch's interpolation and its padding add up
+    gradients in no fixed order on a GPU.
+    """
+    rows = torch.cat([x_NCHW[:, :, :1], x_NCHW, x_NCHW[:, :, -1:]], dim=2)
+    edged = torch.cat([rows[..., :1], rows, rows[..., -1:]], dim=3)
+    places = torch.arange(4, dtype=x_NCHW.dtype, device=x_NCHW.device)
+    taps = 1 - (places - 1.5).abs() / 2  # 1/4 3/4 3/4 1/4, made there: a copy would have to be waited for
+    channels = x_NCHW.shape[1]
+    kernel = torch.outer(taps, taps).expand(channels, 1, 4, 4)
+    return functional.conv_transpose2d(edged, kernel, stride=2, padding=3, groups=channels)
+
+
 def minibatch_stddev(x_NCHW: Tensor, group: int, *, detach: bool = False) -> Tensor:
     """Append one map: the mean standard deviation over each run of `group` consecutive images (PGGAN 3).
 
@@ -169,9 +179,7 @@ def minibatch_stddev(x_NCHW: Tensor, group: int, *, detach: bool = False) -> Ten
     return torch.cat([x_NCHW, maps], dim=1)
 
 
-def checkpoint_activations(
-    function: Callable[[nn.Module, Tensor], Tensor], block: nn.Module, x: Tensor
-) -> Tensor:
-    """Apply `function` and keep only its input; the rest is computed again on the way back."""
-    # No layer draws random numbers, so there is no state of theirs to keep.
-    return checkpoint(function, block, x, use_reentrant=False, preserve_rng_state=False)  # type: ignore[no-any-return]
+def checkpoint_activations(function: Callable[..., Tensor], *inputs: nn.Module | Tensor | None) -> Tensor:
+    """Apply `function` and keep only its inputs; the rest is computed again on the way back."""
+    # No layer draws random numbers (noise is a function of its number): there is no state of theirs to keep.
+    return checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=False)  # type: ignore[no-any-return]

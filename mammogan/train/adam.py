@@ -76,6 +76,12 @@ def take_step(engine: Any) -> tuple[Tensor, Tensor]:
     return adam.norm, adam.skipped
 
 
+def set_rate(engine: Any, rate: float) -> None:
+    """Set the learning rate of the next update."""
+    for group in engine.optimizer.param_groups:
+        group["lr"] = rate
+
+
 def optimiser_of(engine: Any) -> SkipNonFiniteAdam:
     """Find the optimiser in its engine, through ZeRO's own where there is one."""
     optimiser = engine.optimizer

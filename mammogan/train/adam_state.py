@@ -13,11 +13,15 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 def gather(engine: Any) -> dict[str, Tensor]:
-    """Collect ``<parameter>/<moment>`` tensors, ``step`` and the loss scale; every rank must call it."""
+    """Collect ``<parameter>/<moment>`` tensors, ``step`` and the loss scale; every rank must call it.
+
+    ``<parameter>/step`` is there for a parameter that has taken fewer steps than others have.
+    """
     from deepspeed.utils import safe_get_full_optimizer_state
 
     states = engine.optimizer.state if _plain(engine) else None
-    tensors: dict[str, Tensor] = {"step": torch.tensor(float(_steps(engine)))}
+    steps = _steps(engine)
+    tensors: dict[str, Tensor] = {"step": torch.tensor(steps)}
     if (scale := optimiser_of(engine).log2_scale) is not None:
         tensors["log2_scale"] = scale.detach().cpu().clone()
     for name, parameter in engine.module.named_parameters():
@@ -28,6 +32,9 @@ def gather(engine: Any) -> dict[str, Tensor]:
                 value = states.get(parameter, {}).get(moment)
             if value is not None:  # a layer that no step has reached yet has no moments
                 tensors[f"{name}/{moment}"] = value.detach().to("cpu", torch.float32, copy=True).contiguous()
+        own = float(states[parameter]["step"]) if states and parameter in states else steps
+        if own != steps:  # of a layer that is younger than the others, whose moments were kept
+            tensors[f"{name}/step"] = torch.tensor(own)
     return tensors
 
 
@@ -47,10 +54,8 @@ def scatter(engine: Any, tensors: dict[str, Tensor]) -> None:
                 state = {
                     moment: value.to(parameter.device) for moment, value in found.items() if value is not None
                 }
-                engine.optimizer.state[parameter] = {
-                    "step": torch.tensor(step, device=parameter.device),
-                    **state,
-                }
+                taken = tensors.get(f"{name}/step", tensors["step"])
+                engine.optimizer.state[parameter] = {"step": taken.to(parameter.device, copy=True), **state}
         else:
             for moment, value in found.items():
                 if value is not None:

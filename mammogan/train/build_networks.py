@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from mammogan import schedule
 from mammogan.config.method import Method
 from mammogan.config.run_config import Run
-from mammogan.config.settings import nearest
-from mammogan.errors import ConfigError, DataError
-from mammogan.nets.networks import NETWORKS, NetworkPair
+from mammogan.errors import DataError
+from mammogan.nets.networks import pair_of
 from mammogan.train import checkpoint
 from mammogan.train.checkpoint import Checkpoint
 from mammogan.train.dataloader import random_numbers
@@ -30,20 +29,6 @@ class Networks(NamedTuple):
     generator: Any
     average: Any
     critic: Any
-
-
-def pair_of(method: Method) -> NetworkPair:
-    """Return the pair of networks that the method names.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such pair.
-    """
-    kind = method.network.kind
-    if kind not in NETWORKS:
-        raise ConfigError(f"There is no pair of networks '{kind}' (network.kind).{nearest(kind, NETWORKS)}")
-    return NETWORKS[kind]
 
 
 def build_generator(method: Method, stage: int, *, recompute: bool = False) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ from mammogan.config.method import Method
 from mammogan.data.shards.shard_reader import ImageReader
 from mammogan.data.shards.shuffle_order import positions
 from mammogan.nets.double_backward import downsample
-from mammogan.nets.layers import upsample
+from mammogan.nets.networks import pair_of
 from mammogan.schedule import Stage
 from mammogan.train import augment
 from mammogan.train.accelerator import move
@@ -33,7 +33,10 @@ from mammogan.train.label_encoding import numbers_of, views_of
 
 @dataclass(frozen=True)
 class Batch:
-    """One rank's share of a step: N images for the critic, N latents and labels for the generator."""
+    """One rank's share of a step: N images for the critic, N latents and labels for the generator.
+
+    Noise is given by its numbers, int64; see `mammogan.nets.noise`.
+    """
 
     real_NCHW: Tensor
     labels_NF: Tensor
@@ -41,6 +44,8 @@ class Batch:
     mix_N: Tensor
     generator_latents_NZ: Tensor
     generator_labels_NF: Tensor
+    critic_noise_N: Tensor
+    generator_noise_N: Tensor
     changes_NRP: Tensor
     """Augmentation of real, fake and the generator's fake; on the host, and of size 0 without any."""
 
@@ -81,6 +86,7 @@ class BatchLoader:
         self.augmentation = method.augmentation
         self.probability = method.augmentation.first_probability
         self.supervision = method.supervision
+        self.upsample = pair_of(method).upsample
         self.labels_NF = numbers_of(reader, method.supervision)
         size = stage.batch
         self._share = slice(
@@ -101,7 +107,7 @@ class BatchLoader:
         self._ahead = None
         if following < self.stage.images:
             self._ahead = following, self._reader.submit(self._read, following)
-        real_NCHW = faded(to_float(read.images_NHW, self.device), self.stage.fade(images))
+        real_NCHW = faded(to_float(read.images_NHW, self.device), self.stage.fade(images), self.upsample)
         parts = [move(part[self._share], self.device) for part in read.parts]
         return Batch(*(real_NCHW, *parts, self._changes(images, read)[self._share]))
 
@@ -109,7 +115,7 @@ class BatchLoader:
         if self.augmentation.kind == "none":
             return torch.empty(self.stage.batch, 3, 0)
         noise = random_numbers(self.seed, "augment", self.stage.index, images, *self.salt)
-        labels_NF, *_, others_NF = read.parts
+        labels_NF, _, _, _, others_NF, *_ = read.parts
         views = (views_of(each, self.supervision) for each in (labels_NF, labels_NF, others_NF))
         rows = [
             augment.draw(self.augmentation, self.probability, self.stage.batch, noise, view_N)
@@ -133,6 +139,10 @@ class BatchLoader:
             mix_N,
             generator_latents_NZ,
             torch.from_numpy(self.labels_NF[others]),
+            *(
+                noise_numbers(self.seed, range(images, images + size), net, self.stage.index, *self.salt)
+                for net in ("critic", "generator")
+            ),
         )
         return _Read(self.reader.read(shown[self._share]), parts)
 
@@ -143,9 +153,18 @@ class BatchLoader:
 
 def random_numbers(seed: int, *purpose: str | int) -> torch.Generator:
     """Give a source of random numbers of its own for `purpose`, the same on every machine."""
+    return torch.Generator().manual_seed(_number(seed, *purpose))
+
+
+def noise_numbers(seed: int, images: range, *purpose: str | int) -> Tensor:
+    """Give each image's number of noise for `purpose`, (N,) int64, a function of (seed, purpose, image)."""
+    return torch.tensor([_number(seed, "noise", *purpose, image) for image in images], dtype=torch.int64)
+
+
+def _number(seed: int, *purpose: str | int) -> int:
+    """Hash to a number of 56 bits."""
     text = ":".join(map(str, (seed, *purpose)))
-    number = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest())
-    return torch.Generator().manual_seed(number)
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest())
 
 
 def to_float(images_NHW: np.ndarray, device: torch.device) -> Tensor:
@@ -161,6 +180,9 @@ def to_uint16(images_NCHW: Tensor) -> np.ndarray:
     return pixels.cpu().numpy().astype(np.uint16)
 
 
-def faded(images_NCHW: Tensor, fade: float) -> Tensor:
-    """Blend reals as the networks blend: with their own halved and doubled copy while a stage fades in."""
+def faded(images_NCHW: Tensor, fade: float, upsample: Callable[[Tensor], Tensor]) -> Tensor:
+    """Blend reals as the networks blend: with their own halved and doubled copy while a stage fades in.
+
+    `upsample` is that of the pair of networks.
+    """
     return images_NCHW if fade >= 1 else torch.lerp(upsample(downsample(images_NCHW)), images_NCHW, fade)

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from mammogan.config.method import Method
 from mammogan.data.shards.shard_reader import ImageReader
+from mammogan.nets.networks import pair_of
 from mammogan.schedule import Stage
 from mammogan.train import alarms, augment
-from mammogan.train.dataloader import faded, random_numbers, to_float, to_uint16
+from mammogan.train.dataloader import faded, noise_numbers, random_numbers, to_float, to_uint16
 from mammogan.train.gan_step import GanStep, augmented
 from mammogan.train.label_encoding import numbers_of, one_hot, views_of
 
@@ -42,6 +43,8 @@ class Diagnostics:
         self.drawn_MF = torch.from_numpy(drawn_MF)
         noise = random_numbers(method.method.seed, "sheet")
         self.latents_MZ = torch.randn(len(drawn_MF), method.network.latent_size, generator=noise)
+        self.noise_M = noise_numbers(method.method.seed, range(len(drawn_MF)), "sheet")
+        self.upsample = pair_of(method).upsample
         supervision = method.supervision
         weight = supervision.weight if supervision.kind == "auxiliary" else 0.0
         self.constants = alarms.label_entropy(self.labels_NF, weight)
@@ -51,8 +54,10 @@ class Diagnostics:
         device = self.gan_step.device
         reals, fakes = [], []
         for part_M in self._split(np.arange(len(self.places_M))):
-            reals.append(to_uint16(faded(to_float(self.train.read(self.places_M[part_M]), device), fade)))
-            fakes.append(to_uint16(self._draw(self.latents_MZ[part_M], self.drawn_MF[part_M], fade)))
+            real_NCHW = to_float(self.train.read(self.places_M[part_M]), device)
+            reals.append(to_uint16(faded(real_NCHW, fade, self.upsample)))
+            z_NZ, y_NF, noise_N = self.latents_MZ[part_M], self.drawn_MF[part_M], self.noise_M[part_M]
+            fakes.append(to_uint16(self._draw(z_NZ, y_NF, noise_N, fade)))
         return alarms.observe(np.concatenate(reals), np.concatenate(fakes)) | self.constants
 
     def overfit(self, probability: float, images: int) -> float:
@@ -75,7 +80,8 @@ class Diagnostics:
             )
         )
         drawn_MF = self.drawn_MF[:count]
-        fakes = (self._draw(z, y, fade) for z, y in self._cut(self.latents_MZ[:count], drawn_MF))
+        drawn = self._cut(self.latents_MZ[:count], drawn_MF, self.noise_M[:count])
+        fakes = (self._draw(z_NZ, y_NF, noise_N, fade) for z_NZ, y_NF, noise_N in drawn)
         fake = self._score(fakes, drawn_MF.numpy(), fade, probability, noise)
         return augment.overfit(train, validation, fake)
 
@@ -99,13 +105,15 @@ class Diagnostics:
 
     def _reals(self, reader: ImageReader, places_M: np.ndarray, fade: float) -> Iterator[Tensor]:
         for part_M in self._split(places_M):
-            yield faded(to_float(reader.read(part_M), self.gan_step.device), fade)
+            yield faded(to_float(reader.read(part_M), self.gan_step.device), fade, self.upsample)
 
-    def _draw(self, latents_NZ: Tensor, labels_NF: Tensor, fade: float) -> Tensor:
-        device = self.gan_step.device
+    def _draw(self, latents_NZ: Tensor, labels_NF: Tensor, noise_N: Tensor, fade: float) -> Tensor:
         labels_NL = one_hot(labels_NF, self.method.supervision.classes)
+        latents_NZ, labels_NL, noise_N = (
+            x.to(self.gan_step.device) for x in (latents_NZ, labels_NL, noise_N)
+        )
         with torch.no_grad():
-            images_NCHW: Tensor = self.gan_step.average(latents_NZ.to(device), labels_NL.to(device), fade)
+            images_NCHW: Tensor = self.gan_step.average(latents_NZ, labels_NL, fade, noise_N)
         return images_NCHW
 
     def _cut(self, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:

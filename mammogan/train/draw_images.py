@@ -17,7 +17,7 @@ from mammogan.config.label_fields import CLASSES, UNKNOWN, VIEWS
 from mammogan.config.method import Method
 from mammogan.nets import Generator
 from mammogan.train.accelerator import compute_in
-from mammogan.train.dataloader import random_numbers, to_uint16
+from mammogan.train.dataloader import noise_numbers, random_numbers, to_uint16
 from mammogan.train.label_encoding import LabelTable, one_hot
 
 CHUNK = 16  # images drawn at once: always as many, since a batch's size can change the last bit
@@ -51,7 +51,8 @@ class Model:
         for first in range(begin, numbers.stop, CHUNK) if numbers else ():
             chunk = range(first, first + CHUNK)
             labels_NF = self.labels(seed, chunk, view, others)
-            images_NHW = to_uint16(self.images(self.latents(seed, chunk), labels_NF, truncation))
+            noise_N = self.noise(seed, chunk)
+            images_NHW = to_uint16(self.images(self.latents(seed, chunk), labels_NF, truncation, noise_N))
             yield from images_NHW[max(0, numbers.start - first) : numbers.stop - first]
 
     @property
@@ -75,6 +76,10 @@ class Model:
         size = self.method.network.latent_size
         return torch.stack([torch.randn(size, generator=random_numbers(seed, "latent", i)) for i in numbers])
 
+    def noise(self, seed: int, numbers: range) -> Tensor:
+        """Give the numbers of noise of the images `numbers`: (N,) int64, the same for every view."""
+        return noise_numbers(seed, numbers)
+
     def walk(self, seed: int, count: int, frames: int, sigma_frames: float) -> Tensor:
         """Draw `count` closed paths of latents: (T, N, Z) float32, path i a function of (seed, i, T, sigma).
 
@@ -89,11 +94,15 @@ class Model:
         paths_TNZ: Tensor = torch.fft.ifft(spectra_KNZ, dim=0).real / gains_K.square().mean().sqrt()
         return paths_TNZ
 
-    def follow(self, paths_TNZ: Tensor, labels_NF: Tensor, truncation: float = 1.0) -> Iterator[np.ndarray]:
-        """Draw the frames of a film, each uint16 (N, H, W)."""
+    def follow(
+        self, seed: int, paths_TNZ: Tensor, labels_NF: Tensor, truncation: float = 1.0
+    ) -> Iterator[np.ndarray]:
+        """Draw the frames of a video, each uint16 (N, H, W); the noise of a path stays as it is."""
+        noise_N = self.noise(seed, range(len(labels_NF)))
         for latents_NZ in paths_TNZ:
-            parts = zip(torch.split(latents_NZ, CHUNK), torch.split(labels_NF, CHUNK), strict=True)
-            yield np.concatenate([to_uint16(self.images(*part, truncation)) for part in parts])
+            parts = zip(*(torch.split(x, CHUNK) for x in (latents_NZ, labels_NF, noise_N)), strict=True)
+            frames = (self.images(z_NZ, y_NF, truncation, noise) for z_NZ, y_NF, noise in parts)
+            yield np.concatenate([to_uint16(frame) for frame in frames])
 
     def labels(
         self, seed: int, numbers: range, view: int | None, others: Mapping[str, int] | None = None
@@ -108,8 +117,14 @@ class Model:
         shares_N = torch.cat([torch.rand(1, generator=random_numbers(seed, "labels", i)) for i in numbers])
         return self.table.pick(wanted, shares_N)
 
-    def images(self, latents_NZ: Tensor, labels_NF: Tensor, truncation: float = 1.0) -> Tensor:
-        """Draw images (N, 1, H, W), about [-1, 1].
+    def images(
+        self,
+        latents_NZ: Tensor,
+        labels_NF: Tensor,
+        truncation: float = 1.0,
+        noise_N: Tensor | None = None,
+    ) -> Tensor:
+        """Draw images (N, 1, H, W), about [-1, 1]; without numbers of noise, the networks get none.
 
         A `truncation` below 1 draws more usual images of less variety, 0 only the mean one of each label. It
         pulls the generator's first features towards their mean: mean + truncation * (features - mean). A
@@ -117,13 +132,15 @@ class Model:
         """
         device = next(self.generator.parameters()).device
         labels_NL = one_hot(labels_NF, self.method.supervision.classes).to(device)
+        noise_N = None if noise_N is None else noise_N.to(device)
         with torch.no_grad(), compute_in(self.method.engine.precision, device):
             if truncation == 1:
-                images_NCHW: Tensor = self.generator(latents_NZ.to(device), labels_NL, self.fade)
+                images_NCHW: Tensor = self.generator(latents_NZ.to(device), labels_NL, self.fade, noise_N)
                 return images_NCHW.float()
             features_NCHW = self.generator.seed(latents_NZ.to(device), labels_NL)
             mean_NCHW = torch.stack([self._mean(label_L) for label_L in labels_NL])
-            return self.generator.grow(torch.lerp(mean_NCHW, features_NCHW, truncation), self.fade).float()
+            truncated_NCHW = torch.lerp(mean_NCHW, features_NCHW, truncation)
+            return self.generator.grow(truncated_NCHW, self.fade, noise_N).float()
 
     def _mean(self, label_L: Tensor) -> Tensor:
         """Give the mean first features (C, h, w) of a label, the same for every seed.

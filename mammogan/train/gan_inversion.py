@@ -76,7 +76,8 @@ def invert(
 ) -> Inverted:
     """Find the latent that draws `image_HW` (uint16, of the model's size) of `view` best.
 
-    The starts are the latents of the images 0, 1, .. of the seed, with the other labels that these have. All
+    The starts are the latents of the images 0, 1, .. of the seed, with the other labels that these have; no
+    image gets noise, which could only be searched for number by number. All
     arithmetic is fp32, whatever the method's precision: the result is a function of model, image, view and
     search on one kind of machine with one number of threads, and of no other image.
 

@@ -122,7 +122,7 @@ class GanStep:
     def __init__(
         self, method: Method, stage: Stage, networks: Networks, group: ProcessGroup, device: torch.device
     ) -> None:
-        self.method, self.device = method, device
+        self.method, self.stage, self.device = method, stage, device
         self.generator, self.average, self.critic = networks
         for net in networks:
             net.to(device)
@@ -140,17 +140,21 @@ class GanStep:
 
     def step(self, batch: Batch, fade: float, number: int) -> None:
         """Update the critic, then the generator, then its average; `number` counts the steps of the stage."""
+        size = self.stage.batch
+        for engine in (self.critic_engine, self.generator_engine):
+            adam.set_rate(engine, self.stage.rate(number * size))
         fakes = self._update_critic(batch, fade, number)
         self._update_generator(batch, fade, fakes)
         with torch.no_grad():  # or the average would keep a graph of all steps
-            torch._foreach_lerp_(self._averaged, self._learned, 1 - self.method.ema.decay)
+            weight = self.method.ema.weight(size, (number + 1) * size)
+            torch._foreach_lerp_(self._averaged, self._learned, weight)
 
     def _update_critic(self, batch: Batch, fade: float, number: int) -> list[Tensor]:
         loss, fakes = self.method.loss, []
         share = loss.shared_fakes and self.accumulation == 1
         for part in batch.split(self.micro):
             with torch.set_grad_enabled(share):
-                fake_NCHW = self._draw(part.critic_latents_NZ, part.labels_NF, fade)
+                fake_NCHW = self._draw(part.critic_latents_NZ, part.labels_NF, part.critic_noise_N, fade)
             fakes += [fake_NCHW] if share else []
             real_NCHW = augmented(part.real_NCHW, part.changes_NRP[:, 0])
             seen_NCHW = augmented(fake_NCHW.detach(), part.changes_NRP[:, 1])
@@ -176,7 +180,8 @@ class GanStep:
         for number, part in enumerate(batch.split(self.micro)):
             labels_NF = part.labels_NF if shared else part.generator_labels_NF
             latents_NZ = part.critic_latents_NZ if shared else part.generator_latents_NZ
-            fake_NCHW = fakes[number] if fakes else self._draw(latents_NZ, labels_NF, fade)
+            noise_N = part.critic_noise_N if shared else part.generator_noise_N
+            fake_NCHW = fakes[number] if fakes else self._draw(latents_NZ, labels_NF, noise_N, fade)
             fake_NCHW = augmented(fake_NCHW, part.changes_NRP[:, 2])
             with accelerator.compute_in(self.method.engine.precision, self.device):
                 scores_N, logits_NL = self.critic(fake_NCHW, fade, self.critic_loss.condition(labels_NF))
@@ -194,7 +199,7 @@ class GanStep:
         state = torch.stack(adam.take_step(engine))
         self.sums.add(f"{net} update", [f"{net}/gradient_norm", f"{net}/skipped"], state)
 
-    def _draw(self, latents_NZ: Tensor, labels_NF: Tensor, fade: float) -> Tensor:
+    def _draw(self, latents_NZ: Tensor, labels_NF: Tensor, noise_N: Tensor, fade: float) -> Tensor:
         labels_NL = one_hot(labels_NF, self.method.supervision.classes)
         # Each fade is another number, for which a compiled generator would be compiled anew.
         fading = self.method.engine.compile != "off" and fade < 1
@@ -202,7 +207,7 @@ class GanStep:
             accelerator.compute_in(self.method.engine.precision, self.device),
             accelerator.uncompiled(fading),
         ):
-            fake_NCHW: Tensor = self.generator_engine(latents_NZ, labels_NL, fade)
+            fake_NCHW: Tensor = self.generator_engine(latents_NZ, labels_NL, fade, noise_N)
         return fake_NCHW.float()
 
 

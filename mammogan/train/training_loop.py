@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from mammogan import schedule
+from mammogan.config.method import Method
 from mammogan.config.run_config import Run
 from mammogan.data.shards.shard_reader import ShardSet
 from mammogan.errors import StopRequestedError
@@ -65,9 +66,9 @@ def _train(
     stage = rollback.slowed(stage, method, rolled_back)
     networks = build_networks.networks(folder, run, stage.index, start)
     gan_step = GanStep(method, stage, networks, group, device)
-    if start:
-        adam_state.scatter(gan_step.critic_engine, start.tensors("critic_adam"))
-        adam_state.scatter(gan_step.generator_engine, start.tensors("generator_adam"))
+    if moments := start or _kept_moments(folder, method, stage):
+        adam_state.scatter(gan_step.critic_engine, moments.tensors("critic_adam"))
+        adam_state.scatter(gan_step.generator_engine, moments.tensors("generator_adam"))
     train = shards.reader(stage.height_px, stage.width_px, "train")
     adaptive = method.augmentation.kind == "adaptive"
     validation = shards.reader(stage.height_px, stage.width_px, "validation") if adaptive else None
@@ -88,7 +89,8 @@ def _train(
             vote = group.vote(_stop_requested())
             gan_step.step(batches.batch(images), stage.fade(images), images // stage.batch)
             images += stage.batch
-            if images == stage.fade_images:  # PGGAN forgets the moments when a fade begins, and when it ends
+            if images == stage.fade_images and not method.optimiser.keep_moments:
+                # PGGAN forgets the moments when a fade begins, and when it ends.
                 adam_state.reset(gan_step.critic_engine)
                 adam_state.reset(gan_step.generator_engine)
             stopping = vote.result()
@@ -112,6 +114,14 @@ def _agree_on_start(folder: Path, stage: Stage, group: ProcessGroup) -> tuple[Ch
         found, times = checkpoint.newest_valid(folder, stage.index), len(rollback.noted(folder, stage.index))
     images = round(group.broadcast(found.images if found else 0))
     return checkpoint.at(folder, stage.index, images) if images else None, round(group.broadcast(times))
+
+
+def _kept_moments(folder: Path, method: Method, stage: Stage) -> Checkpoint | None:
+    """Give the checkpoint whose moments a stage begins with; None for fresh ones."""
+    if not method.optimiser.keep_moments or not stage.index:
+        return None
+    before = schedule.plan(method)[stage.index - 1]
+    return checkpoint.at(folder, before.index, before.images)
 
 
 def _stop_requested() -> bool:

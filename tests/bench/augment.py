@@ -129,7 +129,7 @@ class Case:
         stages = plan(load_method("mammogan"))
         (self.stage,) = [s.index for s in stages if (s.height_px, s.width_px) == (height_px, width_px)]
         torch.manual_seed(0)
-        self.critic = Critic(self.stage, (5, 4), 2, net.channels_base, net.channels_max, net.stddev_group)
+        self.critic = Critic(self.stage, (5, 4), 2, net.widths(self.stage), net.stddev_group)
         self.adam = torch.optim.Adam(self.critic.parameters(), lr=1e-4, betas=(0.0, 0.99), fused=True)
         self.loss = Loss()
         self.objective, self.penalise = OBJECTIVES["wgan-gp"](self.loss), PENALTIES[self.loss.penalty]

@@ -118,7 +118,9 @@ def batch_of(shape: Shape, reals_NCHW: Tensor, labels_NF: Tensor) -> Batch:
     here = reals_NCHW.device
     noise = partial(torch.randn, shape.batch, shape.latent, device=here)
     mix_N = torch.rand(shape.batch, device=here)
-    return Batch(reals_NCHW, labels_NF, noise(), mix_N, noise(), labels_NF, torch.empty(shape.batch, 3, 0))
+    numbers_N = torch.arange(shape.batch, device=here)
+    changes = torch.empty(shape.batch, 3, 0)
+    return Batch(reals_NCHW, labels_NF, noise(), mix_N, noise(), labels_NF, numbers_N, numbers_N, changes)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mammogan.nets import channels
+from mammogan.config.method import Network
 
 Step = Callable[[], None]
 RATE, BETAS = 1e-3, (0.0, 0.99)
@@ -33,7 +33,7 @@ RATE, BETAS = 1e-3, (0.0, 0.99)
 
 @dataclass(frozen=True)
 class Shape:
-    """What is trained: rung `stage` of a ladder from `base_px`, channels as of `mammogan.nets.channels`."""
+    """What is trained: rung `stage` of a ladder from `base_px`, with a method's channels."""
 
     base_px: tuple[int, int]
     stage: int
@@ -49,7 +49,9 @@ class Shape:
     @property
     def widths(self) -> list[int]:
         """Channels of every rung up to this one."""
-        return [channels(s, self.channels_base, self.channels_max) for s in range(self.stage + 1)]
+        return list(
+            Network(channels_base=self.channels_base, channels_max=self.channels_max).widths(self.stage)
+        )
 
     @property
     def latent(self) -> int:

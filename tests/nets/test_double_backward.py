@@ -8,6 +8,7 @@ from torch.utils.flop_counter import flop_registry
 
 from mammogan.nets import Critic, Generator, critic, layers
 from mammogan.nets.double_backward import activate, convolve, downsample
+from tests.nets.test_nets import widths
 
 BASE = (5, 4)
 TORCHS = {
@@ -129,7 +130,7 @@ def test_no_gradient_wanted_and_none_given():
 def test_the_critics_penalty_is_that_of_torchs_own_layers(torchs_own, base, most, held):
     """For both layouts that convolutions run in, in mid-fade."""
     torch.manual_seed(0)
-    net, images = Critic(2, BASE, 2, base, most, 4), torch.randn(4, 1, 20, 16)
+    net, images = Critic(2, BASE, 2, widths(2, base, most), 4), torch.randn(4, 1, 20, 16)
     mine = penalty(net, images, 0.5, detach_stddev=held)
     my_gradients = gradients(net, mine)
     torchs_own()
@@ -141,7 +142,7 @@ def test_the_critics_penalty_is_that_of_torchs_own_layers(torchs_own, base, most
 
 def test_the_critics_loss_is_that_of_torchs_own_layers(torchs_own):
     torch.manual_seed(0)
-    net, images = Critic(2, BASE, 2, 256, 32, 4), torch.randn(8, 1, 20, 16, requires_grad=True)
+    net, images = Critic(2, BASE, 2, widths(2, 256, 32), 4), torch.randn(8, 1, 20, 16, requires_grad=True)
 
     def both():
         scores, logits = net(images, 0.5)
@@ -183,7 +184,7 @@ def test_large_maps_have_channels_last_in_16_bits(monkeypatch):
 def test_no_zeros_are_pushed_back_through_the_penalty():
     """Units are the critic's forward pass: 4, and 2 more with free minibatch stddev."""
     torch.manual_seed(0)
-    net, images = Critic(3, BASE, 2, 512, 64, 4), torch.randn(4, 1, 40, 32)
+    net, images = Critic(3, BASE, 2, widths(3, 512, 64), 4), torch.randn(4, 1, 40, 32)
     with torch.no_grad():
         unit = work(lambda: net(images))
     for held, units in ((True, 4), (False, 6)):
@@ -195,7 +196,7 @@ def test_no_zeros_are_pushed_back_through_the_penalty():
 def test_torchs_own_layers_would_push_zeros_back(torchs_own):
     """The reason for ours: should torch learn it, they can go."""
     torch.manual_seed(0)
-    net, images = Critic(3, BASE, 2, 512, 64, 4), torch.randn(4, 1, 40, 32)
+    net, images = Critic(3, BASE, 2, widths(3, 512, 64), 4), torch.randn(4, 1, 40, 32)
     with torch.no_grad():
         unit = work(lambda: net(images))
     torchs_own()
@@ -204,7 +205,7 @@ def test_torchs_own_layers_would_push_zeros_back(torchs_own):
 
 def test_held_stddev_changes_the_penaltys_gradient_by_less_than_1_percent():
     torch.manual_seed(0)
-    net = Critic(3, BASE, 2, 8192, 64, 4)
+    net = Critic(3, BASE, 2, widths(3, 8192, 64), 4)
     images = torch.randn(8, 1, 40, 32)
     free, held = (flat(gradients(net, penalty(net, images, detach_stddev=h))) for h in (False, True))
     cosine = torch.dot(free, held) / free.norm() / held.norm()
@@ -214,8 +215,8 @@ def test_held_stddev_changes_the_penaltys_gradient_by_less_than_1_percent():
 
 def test_recomputing_is_bit_equal():
     torch.manual_seed(0)
-    net, images = Critic(3, BASE, 2, 256, 32, 4), torch.randn(4, 1, 40, 32)
-    drawing = Generator(3, BASE, 8, 2, 256, 32)
+    net, images = Critic(3, BASE, 2, widths(3, 256, 32), 4), torch.randn(4, 1, 40, 32)
+    drawing = Generator(3, BASE, 8, 2, widths(3, 256, 32))
     z, labels = torch.randn(4, 8), torch.eye(2)[[0, 1, 0, 1]]
     found = []
     for recompute in (False, True):

@@ -6,11 +6,16 @@ import pytest
 import torch
 from torch.nn import functional
 
-from mammogan.nets import Critic, Generator, channels
+from mammogan.config.method import Network
+from mammogan.nets import Critic, Generator
 from mammogan.nets.double_backward import downsample
 from mammogan.nets.layers import EqualConv, EqualLinear, minibatch_stddev, pixel_norm, upsample
 
 BASE = (5, 4)
+
+
+def widths(stage, base, most):
+    return Network(channels_base=base, channels_max=most).widths(stage)
 
 
 def parameters(net):
@@ -18,28 +23,34 @@ def parameters(net):
 
 
 def test_channels_follow_the_published_table():
-    assert [channels(s, 8192, 512) for s in range(9)] == [512, 512, 512, 512, 256, 128, 64, 32, 16]
+    assert widths(8, 8192, 512) == (512, 512, 512, 512, 256, 128, 64, 32, 16)
 
 
 def test_parameter_counts_are_those_of_the_published_networks():
     with torch.device("meta"):
-        assert parameters(Generator(8, BASE, 512, 2, 8192, 512)) == 24_143_065
-        assert parameters(Critic(8, BASE, 2, 8192, 512, 4)) == 24_131_763
+        assert parameters(Generator(8, BASE, 512, 2, widths(8, 8192, 512))) == 24_143_065
+        assert parameters(Critic(8, BASE, 2, widths(8, 8192, 512), 4)) == 24_131_763
 
 
 def test_parameter_counts_of_the_original_follow_from_ours():
     """It has three colours where we have one: two more in every layer to and from images."""
-    widths = [channels(s, 8192, 512) for s in range(9)]
+    maps = widths(8, 8192, 512)
     with torch.device("meta"):
-        generator, critic = Generator(8, (4, 4), 512, 0, 8192, 512), Critic(8, (4, 4), 0, 8192, 512, 4)
-    assert parameters(generator) + 2 * sum(width + 1 for width in widths) == 23_079_115
-    assert parameters(critic) + 2 * sum(widths) == 23_087_249
+        generator, critic = (
+            Generator(8, (4, 4), 512, 0, widths(8, 8192, 512)),
+            Critic(8, (4, 4), 0, widths(8, 8192, 512), 4),
+        )
+    assert parameters(generator) + 2 * sum(width + 1 for width in maps) == 23_079_115
+    assert parameters(critic) + 2 * sum(maps) == 23_087_249
 
 
 @pytest.mark.parametrize("base", [(5, 4), (4, 4), (3, 7)])
 @pytest.mark.parametrize("stage", [0, 1, 3])
 def test_any_base_is_doubled_at_every_stage(base, stage):
-    generator, critic = Generator(stage, base, 8, 2, 64, 8), Critic(stage, base, 2, 64, 8, 4)
+    generator, critic = (
+        Generator(stage, base, 8, 2, widths(stage, 64, 8)),
+        Critic(stage, base, 2, widths(stage, 64, 8), 4),
+    )
     images = generator(torch.randn(4, 8), torch.eye(2)[[0, 1, 0, 1]], 0.5)
     assert images.shape == (4, 1, base[0] << stage, base[1] << stage)
     scores, logits = critic(images, 0.5)
@@ -47,20 +58,28 @@ def test_any_base_is_doubled_at_every_stage(base, stage):
 
 
 def test_a_network_without_labels_needs_none():
-    assert Generator(0, BASE, 8, 0, 64, 8)(torch.randn(2, 8), torch.empty(2, 0)).shape == (2, 1, 5, 4)
+    assert Generator(0, BASE, 8, 0, widths(0, 64, 8))(torch.randn(2, 8), torch.empty(2, 0)).shape == (
+        2,
+        1,
+        5,
+        4,
+    )
 
 
 def test_fade_zero_is_the_smaller_network_seen_through_its_own_layers():
     torch.manual_seed(0)
-    big = Generator(2, BASE, 8, 2, 64, 8)
-    small = Generator(1, BASE, 8, 2, 64, 8)
+    big = Generator(2, BASE, 8, 2, widths(2, 64, 8))
+    small = Generator(1, BASE, 8, 2, widths(1, 64, 8))
     small.load_state_dict({k: v for k, v in big.state_dict().items() if k in small.state_dict()})
     z, labels = torch.randn(4, 8), torch.eye(2)[[0, 1, 1, 0]]
     torch.testing.assert_close(big(z, labels, 0.0), upsample(small(z, labels)))
     half = big(z, labels, 0.5)
     torch.testing.assert_close(half, (big(z, labels, 0.0) + big(z, labels, 1.0)) / 2)
 
-    critic_big, critic_small = Critic(2, BASE, 2, 64, 8, 4), Critic(1, BASE, 2, 64, 8, 4)
+    critic_big, critic_small = (
+        Critic(2, BASE, 2, widths(2, 64, 8), 4),
+        Critic(1, BASE, 2, widths(1, 64, 8), 4),
+    )
     critic_small.load_state_dict(
         {k: v for k, v in critic_big.state_dict().items() if k in critic_small.state_dict()}
     )
@@ -105,7 +124,7 @@ def test_minibatch_stddev_of_a_split_batch_is_that_of_the_whole():
 
 
 def test_the_first_layer_starts_small_as_in_the_original():
-    assert Generator(0, (4, 4), 512, 0, 8192, 512).dense.scale == pytest.approx(
+    assert Generator(0, (4, 4), 512, 0, widths(0, 8192, 512)).dense.scale == pytest.approx(
         math.sqrt(2) / 4 / math.sqrt(512)
     )
 
@@ -143,7 +162,7 @@ def blended(new, old, fade):
 def test_the_generator_is_the_papers_written_out(fade):
     """Table 2 of Karras et al. 2018 with a base of 5x4: widths 16 and 8."""
     torch.manual_seed(0)
-    net = with_biases(Generator(1, BASE, 6, 2, 32, 16))
+    net = with_biases(Generator(1, BASE, 6, 2, widths(1, 32, 16)))
     z, labels = torch.randn(3, 6), torch.eye(2)[[0, 1, 1]]
     root2 = math.sqrt(2)
     x = scaled(net.dense, normed(torch.cat([z, labels], dim=1)), math.sqrt(2 / 20), 8)
@@ -160,7 +179,7 @@ def test_the_generator_is_the_papers_written_out(fade):
 @pytest.mark.parametrize("fade", [0.25, 1.0])
 def test_the_critic_is_the_papers_written_out_and_blends_features(fade):
     torch.manual_seed(0)
-    net = with_biases(Critic(1, BASE, 2, 32, 16, 4))
+    net = with_biases(Critic(1, BASE, 2, widths(1, 32, 16), 4))
     images, root2 = torch.randn(4, 1, 10, 8), math.sqrt(2)
 
     def halved(x):
@@ -181,7 +200,10 @@ def test_the_critic_is_the_papers_written_out_and_blends_features(fade):
 
 def test_weights_begin_as_unit_normal_numbers_and_biases_at_0():
     torch.manual_seed(0)
-    for net in (Generator(2, BASE, 64, 2, 256, 64), Critic(2, BASE, 2, 256, 64, 4, projected=2)):
+    for net in (
+        Generator(2, BASE, 64, 2, widths(2, 256, 64)),
+        Critic(2, BASE, 2, widths(2, 256, 64), 4, projected=2),
+    ):
         for module in net.modules():
             if isinstance(module, EqualConv | EqualLinear):
                 assert module.bias is None or not module.bias.any()
@@ -193,7 +215,7 @@ def test_weights_begin_as_unit_normal_numbers_and_biases_at_0():
 def test_pixel_norm_by_hand_and_the_label_is_rescaled_with_the_latent():
     x = pixel_norm(torch.tensor([[3.0, 4.0]]))
     torch.testing.assert_close(x, torch.tensor([[3.0, 4.0]]) / math.sqrt(12.5))
-    net = Generator(0, BASE, 1, 1, 32, 16)
+    net = Generator(0, BASE, 1, 1, widths(0, 32, 16))
     seed = net.seed(torch.tensor([[3.0]]), torch.tensor([[4.0]]))
     weight = net.dense.weight * math.sqrt(2 / 20) / math.sqrt(2)
     by_hand = (weight[:, 0] * 3 + weight[:, 1] * 4) / math.sqrt(12.5)
@@ -222,7 +244,7 @@ def test_held_minibatch_stddev_is_the_same_number_without_a_gradient():
 
 def test_a_told_critics_score_is_that_without_a_label_plus_the_labels_projection():
     torch.manual_seed(0)
-    critic = Critic(1, BASE, 0, 64, 8, 4, projected=6)
+    critic = Critic(1, BASE, 0, widths(1, 64, 8), 4, projected=6)
     images = torch.randn(4, 1, 10, 8)
     kept = []
     critic.dense.register_forward_hook(lambda *told: kept.append(leaky(told[2])))

@@ -10,6 +10,7 @@ import torch
 from mammogan import schedule
 from mammogan.config.method import load_method
 from mammogan.data.shards.shard_reader import ShardSet
+from mammogan.nets.layers import upsample
 from mammogan.train import augment
 from mammogan.train.dataloader import Batch, BatchLoader, faded, random_numbers, to_float, to_uint16
 from mammogan.train.distributed import ProcessGroup
@@ -185,9 +186,9 @@ def test_without_augmentation_there_are_no_parameters(feed):
 
 def test_reals_are_blended_with_their_halved_and_doubled_copy():
     image = torch.tensor([[[[1.0, 3.0], [5.0, 7.0]]]])
-    assert faded(image, 0.25).tolist() == [[[[3.25, 3.75], [4.25, 4.75]]]]  # their mean is 4
-    assert torch.equal(faded(image, 0.0), torch.full((1, 1, 2, 2), 4.0))
-    assert faded(image, 1.0) is image
+    assert faded(image, 0.25, upsample).tolist() == [[[[3.25, 3.75], [4.25, 4.75]]]]  # their mean is 4
+    assert torch.equal(faded(image, 0.0, upsample), torch.full((1, 1, 2, 2), 4.0))
+    assert faded(image, 1.0, upsample) is image
 
 
 def test_reals_fade_in_as_the_stage_does(feed):
@@ -195,7 +196,9 @@ def test_reals_fade_in_as_the_stage_does(feed):
     sharp = feed(fade_images=0, stable_images=96)
     for images in (0, 16, 40):
         fade = each.stage.fade(images)
-        torch.testing.assert_close(each.batch(images).real_NCHW, faded(sharp.batch(images).real_NCHW, fade))
+        torch.testing.assert_close(
+            each.batch(images).real_NCHW, faded(sharp.batch(images).real_NCHW, fade, upsample)
+        )
     assert each.stage.fade(16) == 0.5
 
 

@@ -145,9 +145,9 @@ def test_paths_of_one_frame_and_without_smoothing_are_plain_latents(model):
 def test_the_frames_of_a_film_show_the_latents_of_their_moments(model):
     paths_TNZ = model.walk(1, CHUNK + 3, 4, 1.0)
     labels_NF = model.labels(1, range(CHUNK + 3), MLO)
-    frames = list(model.follow(paths_TNZ, labels_NF))
+    frames = list(model.follow(1, paths_TNZ, labels_NF))
     assert [frame.shape for frame in frames] == [(CHUNK + 3, 40, 32)] * 4
-    alone = next(model.follow(paths_TNZ[2:, -1:], labels_NF[-1:]))
+    alone = next(model.follow(1, paths_TNZ[2:, -1:], labels_NF[-1:]))
     rounding = 16  # of 65535, by the batch's size and the chip
     assert np.abs(frames[2][-1].astype(int) - alone[0]).max() <= rounding
     assert np.abs(frames[2].astype(int) - frames[0]).mean() > 100

@@ -63,6 +63,8 @@ def new_batch(gan_step, seed=0, changes=False, unknown=False):
         mix_N=torch.rand(size, generator=noise),
         generator_latents_NZ=normal(size, latent),
         generator_labels_NF=labels(),
+        critic_noise_N=torch.arange(size),
+        generator_noise_N=torch.arange(size) + size,
         changes_NRP=torch.stack(rows, dim=1) if changes else torch.empty(size, 3, 0),
     )
 
