@@ -140,3 +140,21 @@ def test_a_batch_splits_into_equal_whole_groups_no_larger_than_allowed(groups, g
 def test_numbers_of_ranks_that_would_break_groups_are_refused_with_those_that_can(batch, ranks, allowed):
     with pytest.raises(ValueError, match=rf"batch of {batch} can't be split on {ranks} ranks.*: {allowed}$"):
         split_batch(batch, 16, ranks, 4)
+
+
+def test_the_rate_falls_by_half_a_cosine_over_the_end_of_the_last_stage_alone():
+    method = load_method("tour", ("optimiser.cosine_decay=0.5", "optimiser.final_rate=0.1"))
+    *earlier, last = plan(method)
+    assert all(stage.rate(images) == 0.002 for stage in earlier for images in (0, stage.images))
+    begin = last.images - last.decay_images
+    assert last.decay_images == last.images / 2
+    assert last.rate(0) == last.rate(begin) == 0.002
+    assert last.rate(begin + last.decay_images // 2) == pytest.approx(0.002 * (0.1 + 0.9 / 2))
+    assert last.rate(last.images) == pytest.approx(0.0002)
+    rates = [last.rate(images) for images in range(begin, last.images, last.batch)]
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_without_a_decay_the_rate_stays_to_the_last_image():
+    last = plan(load_method("tour"))[-1]
+    assert last.rate(0) == last.rate(last.images) == last.learning_rate

@@ -156,7 +156,7 @@ class Ema(GrownSettings):
 
     decay: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.999,
-        description="Decay of the exponential moving average, for each step; for half_life_kimg 0.",
+        description="Decay of the exponential moving average, a step, where half_life_kimg is 0.",
     )
     half_life_kimg: NonNegative = Field(
         default=0.0,
@@ -173,12 +173,6 @@ class Ema(GrownSettings):
             return 1 - self.decay
         half_life = min(1000 * self.half_life_kimg, self.ramp * images)
         return 1 - float(0.5 ** (batch / half_life)) if half_life else 1.0
-
-    @model_validator(mode="after")
-    def _one_span(self) -> Self:
-        if self.half_life_kimg and self.decay != type(self).model_fields["decay"].default:
-            raise ValueError("decay counts steps and half_life_kimg images: give one of the two")
-        return self
 
 
 class Engine(Settings):

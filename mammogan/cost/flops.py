@@ -6,8 +6,10 @@ operations agree within 2 %, bytes within 15 % from 80x64 on.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from mammogan.config.method import Method
 from mammogan.errors import ConfigError
@@ -48,23 +50,24 @@ def work(method: Method, stage: Stage) -> Work:
     Raises
     ------
     ConfigError
-        If the method's networks are others than PGGAN's, whose layers are counted here.
+        If the method's networks are none of those whose layers are counted here.
     """
-    if method.network.kind != "pggan":
+    kind = method.network.kind
+    if kind not in GENERATORS:
         raise ConfigError(
-            f"The cost of the networks '{method.network.kind}' (network.kind) is not known: only those of "
-            "'pggan' are counted."
+            f"The cost of the networks '{kind}' (network.kind) is not known: only those of "
+            f"{' and '.join(GENERATORS)} are counted."
         )
-    drawing, layers, parameters, maps = _generator(method, stage.index)
+    drawn, judged = GENERATORS[kind](method, stage.index), _critic(method, stage.index)
     generator, critic = _passes(method, stage)
     return Work(
-        flops=generator * drawing + critic * layers,
-        traffic=BYTES_A_NUMBER * (generator + critic) * maps,
-        step_traffic=BYTES_A_PARAMETER * parameters,
-        drawing_flops=drawing,
+        flops=generator * drawn.flops + critic * judged.flops,
+        traffic=BYTES_A_NUMBER * (generator * drawn.numbers + critic * judged.numbers),
+        step_traffic=BYTES_A_PARAMETER * drawn.parameters,
+        drawing_flops=drawn.flops,
         calls=CALLS + CALLS_A_STAGE * stage.index,
-        parameters=parameters,
-        critic_parameters=_critic_parameters(method, stage.index),
+        parameters=drawn.parameters,
+        critic_parameters=judged.parameters,
     )
 
 
@@ -79,30 +82,72 @@ def _passes(method: Method, stage: Stage) -> tuple[float, float]:
     return generator, critic
 
 
-def _generator(method: Method, stage: int) -> tuple[float, float, int, float]:
-    """Count a forward pass of the generator over one image: operations, parameters, numbers in its maps.
+class _Pass(NamedTuple):
+    """One pass forward over an image: operations, numbers in the maps, and the network's parameters."""
 
-    Operations are those of the generator, whose upper stages double and convolve at once
-    (`mammogan.nets.layers`), and those without that, which are the critic's.
-    """
-    net, base = method.network, method.ladder.base_px
-    widths = net.widths(stage)
-    pixels = [height * width for height, width in ladder(base, stage + 1)]
-    first = widths[0]
+    flops: float
+    numbers: float
+    parameters: int
+
+
+def _sizes(method: Method, stage: int) -> tuple[tuple[int, ...], list[int]]:
+    """Return the channels and the pixels of the stages up to `stage`."""
+    rungs = ladder(method.ladder.base_px, stage + 1)
+    return method.network.widths(stage), [height * width for height, width in rungs]
+
+
+def _lowest(method: Method, widths: tuple[int, ...], pixels: list[int]) -> _Pass:
+    """Count what every generator begins with, and the layers to images; operations of the last one alone."""
+    net, first = method.network, widths[0]
     dense = (net.latent_size + sum(method.supervision.classes)) * first * pixels[0]
-    convolutions = [(9 * first * first, pixels[0], first)]
-    saved = 0.0
+    operations = dense + 9 * first * first * pixels[0] + widths[-1] * pixels[-1]
+    parameters = dense + 9 * first * first + 2 * first + sum(width + 1 for width in widths)
+    return _Pass(2.0 * operations, float(first * pixels[0]), parameters)
+
+
+def _pggan(method: Method, stage: int) -> _Pass:
+    """Count PGGAN's generator, whose upper stages double and convolve at once (`mammogan.nets.layers`)."""
+    widths, pixels = _sizes(method, stage)
+    flops, numbers, parameters = _lowest(method, widths, pixels)
     for (below, width), at in zip(pairwise(widths), pixels[1:], strict=True):
-        convolutions += [(9 * below * width, at, width), (9 * width * width, at, width)]
-        if below * at / 4 > 9 * below * width:
-            saved += 2.0 * (9 - 4) * below * width * at
-    operations = 2.0 * (
-        dense + sum(weights * at for weights, at, _ in convolutions) + widths[-1] * pixels[-1]
-    )
-    biases = first + sum(width for _, _, width in convolutions)
-    images = sum(width + 1 for width in widths)
-    parameters = dense + sum(weights for weights, _, _ in convolutions) + biases + images
-    return operations - saved, operations, parameters, float(sum(width * at for _, at, width in convolutions))
+        at_once = below * at / 4 > 9 * below * width
+        flops += 2.0 * ((4 if at_once else 9) * below + 9 * width) * width * at
+        numbers += 2 * width * at
+        parameters += (9 * (below + width) + 2) * width
+    return _Pass(flops, numbers, parameters)
+
+
+def _bilinear_noise(method: Method, stage: int) -> _Pass:
+    """Count the generator that convolves at the small size, doubles by 4x4 taps a channel, and adds noise."""
+    widths, pixels = _sizes(method, stage)
+    flops, numbers, parameters = _lowest(method, widths, pixels)
+    if method.network.skip_outputs:
+        flops += 2.0 * sum(width * at for width, at in zip(widths[:-1], pixels[:-1], strict=True))
+    for (below, width), at in zip(pairwise(widths), pixels[1:], strict=True):
+        flops += 2.0 * (9 * below * at / 4 + 16 * at / 4 + 9 * width * at) * width
+        numbers += (at / 4 + 2 * at) * width
+        parameters += (9 * (below + width) + 3) * width
+    return _Pass(flops, numbers, parameters)
+
+
+GENERATORS: dict[str, Callable[[Method, int], _Pass]] = {
+    "pggan": _pggan,
+    "bilinear-noise": _bilinear_noise,
+}
+"""Counts of generators by ``network.kind``; all have the same critic."""
+
+
+def _critic(method: Method, stage: int) -> _Pass:
+    """Count the critic; its blocks may take means between their convolutions."""
+    widths, pixels = _sizes(method, stage)
+    first = widths[0]
+    part = 1 / 4 if method.network.critic_mean == "between" else 1
+    operations = widths[-1] * pixels[-1] + 9.0 * (first + 1) * first * pixels[0] + first * first * pixels[0]
+    numbers = float(first * pixels[0])
+    for (below, width), at in zip(pairwise(widths), pixels[1:], strict=True):
+        operations += 9 * (width + part * below) * width * at
+        numbers += (width + part * width) * at
+    return _Pass(2 * operations, numbers, _critic_parameters(method, stage))
 
 
 def _critic_parameters(method: Method, stage: int) -> int:

@@ -57,6 +57,7 @@ def test_an_unknown_method_is_answered_with_the_nearest():
         ("schedule.batch=[32, 6]", r"schedule.batch 6 is not a multiple of network.stddev_group 4: a group"),
         ("engine.micro_batch=[2]", r"engine.micro_batch 2 is not a multiple of network.stddev_group 4"),
         ("network.stddev_group=5", r"schedule.batch 32 is not a multiple of network.stddev_group 5"),
+        ("network.skip_outputs=true", r"skip_outputs is for other kinds than pggan"),
         ("schedule.batch=[]", r"key 'schedule.batch' is '\[\]': .*at least 1 item"),
         ("schedule.stable_kimg=[0]", r"key 'schedule.stable_kimg.0' is '0': input should be greater than 0"),
         ("engine.precision=fp8", r"key 'engine.precision' is 'fp8': input should be 'fp32', 'bf16' or"),
@@ -70,3 +71,33 @@ def test_an_unknown_method_is_answered_with_the_nearest():
 def test_a_wrong_value_is_named(override, message):
     with pytest.raises(ConfigError, match=message):
         load_method("tour", (override,))
+
+
+def test_moments_that_zero_divides_are_not_kept_from_stage_to_stage():
+    with pytest.raises(ConfigError, match=r"optimiser.keep_moments needs engine.zero_stage 0"):
+        load_method("tour", ("optimiser.keep_moments=true", "engine.zero_stage=1"))
+
+
+def test_an_average_by_half_life_spans_as_many_images_whatever_the_batch():
+    def left(batch, images):
+        part = 1.0
+        ema = load_method("tour", ("ema.half_life_kimg=2", "ema.ramp=0.1")).ema
+        for shown in range(100_000 + batch, 100_000 + images + 1, batch):  # where the ramp is over
+            part *= 1 - ema.weight(batch, shown)
+        return part
+
+    assert [left(batch, 2000) for batch in (8, 40, 400)] == pytest.approx([0.5] * 3)
+
+
+def test_an_average_begins_with_the_newest_weights_and_lengthens_with_the_stage():
+    ema = load_method("tour", ("ema.half_life_kimg=2", "ema.ramp=0.1")).ema
+    assert ema.weight(16, 0) == 1
+    assert ema.weight(100, 1000) == pytest.approx(0.5)  # a half-life of a tenth of 1,000 images
+    weights = [ema.weight(16, images) for images in range(16, 40_000, 16)]
+    assert weights == sorted(weights, reverse=True)
+    assert weights[-1] == pytest.approx(1 - 0.5 ** (16 / 2000))
+
+
+def test_an_average_by_steps_is_what_it_was():
+    ema = load_method("pggan").ema
+    assert {ema.weight(batch, images) for batch in (8, 512) for images in (0, 10**6)} == {1 - 0.999}
