@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from mammogan.cli.filled_schedule import filled_time
 from mammogan.errors import ConfigError, RunFailedError
 
 if TYPE_CHECKING:
@@ -34,7 +35,10 @@ def launch(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show everything, submit nothing.")] = False,
     calibration: Annotated[
-        Path | None, typer.Option(help="With --dry-run: what `mammogan cost --calibrate` has measured.")
+        Path | None,
+        typer.Option(
+            help="What `mammogan cost --calibrate` has measured: for --dry-run, and for schedule.minutes."
+        ),
     ] = None,
     wait: Annotated[
         bool | None, typer.Option(help="Follow the run to its end; without a scheduler always so.")
@@ -44,7 +48,7 @@ def launch(
 
     To go on with a run as it is, --run alone is enough.
     """
-    plan = merged(run, method, data, site, tuple(settings or ()))
+    plan = merged(run, method, data, site, tuple(settings or ()), calibration)
     wanted = _wanted(plan, until)
     _check_resolutions(plan)
     _check_batches(plan)
@@ -93,9 +97,17 @@ def start(
 
 
 def merged(
-    folder: Path, method: str | None, data: Path | None, site: str | None, settings: tuple[str, ...]
+    folder: Path,
+    method: str | None,
+    data: Path | None,
+    site: str | None,
+    settings: tuple[str, ...],
+    calibration: Path | None = None,
 ) -> Run:
-    """Put the run of a launch together, or take the one that `folder` holds."""
+    """Put the run of a launch together, or take the one that `folder` holds.
+
+    `calibration` is of the device that a schedule is to fill its minutes on.
+    """
     import mammogan
     from mammogan.config.method import Method, load_method
     from mammogan.config.run_config import Run, merge
@@ -118,8 +130,11 @@ def merged(
     from mammogan.data.store.manifest import load_plan
 
     plan, place = load_plan(data), load_site(site or "local", for_site)
+    learned = load_method(method, tuple(sets[Method]))
+    if learned.schedule.minutes:
+        learned = filled_time(folder, learned, place, calibration)
     return merge(
-        load_method(method, tuple(sets[Method])),
+        learned,
         plan.recipes,
         place,
         data,

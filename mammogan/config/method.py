@@ -127,8 +127,14 @@ class Optimiser(GrownSettings):
     )
 
 
-class Schedule(Settings):
-    """How long each stage lasts; lists have one entry a stage, and the last entry serves all later stages."""
+class Schedule(GrownSettings):
+    """How long each stage lasts; lists have one entry a stage, and the last entry serves all later stages.
+
+    With `minutes` a launch measures how fast training is, and puts in so many images, and so many between
+    ticks, as fill that time; the run keeps them. Else they are as given.
+    """
+
+    ADDED: ClassVar[frozenset[str]] = frozenset({"minutes", "shares", "fade_shares"})
 
     fade_kimg: Annotated[tuple[NonNegative, ...], Field(min_length=1)] = Field(
         description="Images while new layers fade in."
@@ -141,6 +147,15 @@ class Schedule(Settings):
     )
     tick_kimg: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = Field(
         description="Images between two ticks: numbers are logged, a checkpoint is saved, alarms are checked."
+    )
+    minutes: NonNegative = Field(
+        default=0.0, description="Minutes of training to fill, all stages together; 0 is no such limit."
+    )
+    shares: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = Field(
+        default=(1.0,), description="With minutes: the part of them that each stage gets."
+    )
+    fade_shares: Annotated[tuple[Fraction, ...], Field(min_length=1)] = Field(
+        default=(0.3,), description="With minutes: the part of a stage's images in which it fades in."
     )
 
 

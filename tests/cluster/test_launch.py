@@ -13,8 +13,12 @@ from mammogan.cli.retry_command import retry
 from mammogan.cli.run_commands import cancel, logs, step
 from mammogan.cli.status_command import status
 from mammogan.config.dataset import load_recipe
+from mammogan.config.method import load_method
+from mammogan.cost.calibrate import Calibration, Measured
+from mammogan.cost.flops import work
 from mammogan.data.store.manifest import PLAN, Plan, PlannedShard, render
 from mammogan.errors import ConfigError, RunFailedError
+from mammogan.schedule import plan
 
 app = typer.Typer()
 for command in (launch, status, logs, cancel, retry, step):
@@ -64,6 +68,40 @@ def test_networks_that_are_not_there_are_answered_before_anything_is_submitted(r
     with pytest.raises(ConfigError, match=r"no pair of networks 'pgan' \(network.kind\).*'pggan'"):
         run(*NEW, "--set", "network.kind=pgan")
     assert not (tmp_path / "r").exists()
+
+
+@pytest.fixture
+def measured(run, tmp_path):
+    """A calibration of a device that takes 0.1 s a step of the smallest stage."""
+    method = load_method(str(tmp_path / "m.toml"))
+    gflop = work(method, plan(method)[0]).flops / 1e9
+    rung = Measured(5, 4, 8, 80.0, gflop, 0.0125, 0.0)
+    Calibration("some device", "cpu", "m", "fp32", (rung,)).save(tmp_path / "c.json")
+    return "--calibration", "c.json"
+
+
+def test_minutes_are_filled_once_and_the_run_goes_on_with_that_schedule(run, tmp_path, measured):
+    minutes = ("--set", "schedule.minutes=2", *measured)
+    text = run(*NEW, *minutes, "--dry-run").output
+    assert "schedule.minutes '2' hold" in text and "kimg on: some device." in text
+    run(*NEW, *minutes)
+    first = (tmp_path / "r" / "run.json").read_text()
+    assert json.loads(first)["method"]["schedule"]["stable_kimg"] != [0.08]
+    again = run(*NEW, "--set", "schedule.minutes=2").output  # nothing is measured, for the run has a schedule
+    assert "Measuring" not in again and "hold" not in again
+    assert (tmp_path / "r" / "run.json").read_text() == first
+    with pytest.raises(ConfigError, match=r"'r' holds run '.*give another folder to --run"):
+        run(*NEW, "--set", "schedule.minutes=3", *measured)
+
+
+def test_on_slurm_minutes_are_those_of_a_data_sheet_which_is_said(run):
+    text = run(*NEW, "--set", "schedule.minutes=2", "--site", "devcluster", "--dry-run").output
+    assert "Assumed, not measured: 'A100 80 GB'." in text and "--calibration" in text
+
+
+def test_without_scheduler_this_machine_is_measured(run):
+    text = run(*NEW, "--set", "schedule.minutes=1", "--dry-run").output
+    assert "Measuring how fast" in text and "kimg on: " in text
 
 
 def test_until_a_step_takes_all_of_its_nodes_and_what_they_need(run):
