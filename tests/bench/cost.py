@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import repeat
 from statistics import median
+from typing import Any
 
 from mammogan.config.method import load_method
 from mammogan.cost import gpu_datasheets
 from tests.bench import estimate
 from tests.bench.flops import Work, count
 from tests.bench.memory import Peak, peak, slope
-from tests.bench.ours import BF16, SAVINGS, UNLABELLED, countable, ours, pages
+from tests.bench.ours import BF16, PLUS, SAVINGS, UNLABELLED, countable, ours, pages
 from tests.bench.peers import Shape, plain
 from tests.bench.turns import FP32, OURS_BF16, Bench, head, in_turns, row
 
@@ -138,10 +139,41 @@ def rungs(bench: Bench) -> Iterator[str]:
         bench.say(f"rung {shape.size_px}: {best}")
 
 
-def counted(shape: Shape, *overrides: str) -> Work:
+def plus(bench: Bench) -> Iterator[str]:
+    """Write what a step of `mammogan-plus` costs at every rung beside that of `mammogan`, both in fp32."""
+    yield from head(
+        ("stage", "batch", "GFLOP an image", "plus", "of it", "CPU s an image", "plus", "of it", "peak GB",
+         "plus", "of it")
+    )  # fmt: skip
+    every = load_method("mammogan", PLUS).loss.penalty_every
+    for stage, batch in enumerate(RUNG_BATCHES[:9]):
+        shape = Shape((5, 4), stage, batch)
+        ways = {"mammogan": ours(shape)}
+        flops = {"mammogan": counted(shape).flops}
+        parts = {"with": repeat(0), "without": repeat(1)}  # numbers of steps with and without penalty
+        for name, numbers in parts.items():
+            ways[name] = ours(shape, *PLUS, numbers=lambda n=numbers: n)
+            flops[name] = counted(shape, *PLUS, numbers=lambda n=numbers: n).flops
+        settle_as("mammogan")
+        spent = in_turns(ways, 3 if stage < 4 else 2, lambda _: gc.collect() and None)
+        del ways
+        gc.collect()
+        best = {name: min(seconds) for name, seconds in spent.items()}
+        peaks = [peak(name, shape).gb for name in ("exact", "plus")]
+        numbers = []
+        for found, unit in ((flops, 1e9), (best, 1)):
+            mean = (found["with"] + (every - 1) * found["without"]) / every
+            both = found["mammogan"] / batch / unit, mean / batch / unit
+            numbers += [f"{both[0]:.4g}", f"{both[1]:.4g}", f"{both[1] / both[0]:.2f}"]
+        size = "x".join(map(str, shape.size_px))
+        yield row(size, batch, *numbers, *(f"{gb:.2f}" for gb in peaks), f"{peaks[1] / peaks[0]:.2f}")
+        bench.say(f"plus at {size}: {best}")
+
+
+def counted(shape: Shape, *overrides: str, **options: Any) -> Work:
     """Count a step's work without computing it."""
     with countable():
-        return count(ours(shape, *overrides, bare=True, where="meta"))
+        return count(ours(shape, *overrides, bare=True, where="meta", **options))
 
 
 def on_gpus(bench: Bench) -> Iterator[str]:

@@ -16,10 +16,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.ours import BF16, SAVINGS, UNLABELLED, ours, pages
+from tests.bench.ours import BF16, PLUS, SAVINGS, UNLABELLED, ours, pages
 from tests.bench.peers import Shape, Step, plain
 
-OURS = {"exact": UNLABELLED, "savings": (*UNLABELLED, *SAVINGS), "bf16": (*UNLABELLED, *SAVINGS, *BF16)}
+OURS = {
+    "exact": UNLABELLED,
+    "savings": (*UNLABELLED, *SAVINGS),
+    "bf16": (*UNLABELLED, *SAVINGS, *BF16),
+    "plus": (*UNLABELLED, *PLUS),
+}
 
 
 @dataclass(frozen=True)

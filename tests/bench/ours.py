@@ -30,6 +30,13 @@ from tests.bench.peers import Shape, Step
 UNLABELLED = ('supervision.kind="none"',)
 """For the comparisons: the peers' steps tell no labels."""
 SAVINGS = ("loss.shared_fakes=true", "loss.penalty_holds_stddev=true")
+PLUS = (
+    "network.kind=bilinear-noise",
+    "loss.objective=non-saturating",
+    "loss.penalty_every=8",
+    "loss.shared_fakes=true",
+)
+"""What `mammogan-plus` changes of the work."""
 BF16 = ('engine.precision="bf16"',)
 
 

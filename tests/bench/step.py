@@ -154,6 +154,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Bench], Iterator[str]]]] = {
     "deepspeed": ("What DeepSpeed adds", cost.deepspeed),
     "memory": ("Peak memory of a step at 1280x1024", cost.memory),
     "rungs": ("Every rung", cost.rungs),
+    "plus": ("Every rung of mammogan-plus beside mammogan", cost.plus),
     "gpus": ("Estimate for GPUs, in hours", cost.on_gpus),
 }
 

@@ -3,6 +3,8 @@
 import re
 import subprocess
 import sys
+from functools import partial
+from itertools import repeat
 from types import SimpleNamespace
 
 import pytest
@@ -10,14 +12,16 @@ import torch
 
 from mammogan.config.method import load_method
 from mammogan.cost import gpu_datasheets
+from mammogan.cost.flops import work
 from mammogan.cost.gpu_datasheets import GPUS
 from mammogan.schedule import plan
 from mammogan.train.build_networks import fresh
 from tests.bench import cost, step, turns
+from tests.bench.cost import counted
 from tests.bench.estimate import Rung, bound, hours, usable
 from tests.bench.flops import Work, count, unit
 from tests.bench.memory import Peak, slope
-from tests.bench.ours import SAVINGS, UNLABELLED
+from tests.bench.ours import PLUS, SAVINGS, UNLABELLED, method_of
 from tests.bench.peers import PlainCritic, PlainGenerator, Shape, plain
 
 FULL = Shape((5, 4), 8, 4)
@@ -179,3 +183,21 @@ def test_an_unknown_section_is_answered_with_those_that_there_are(monkeypatch, c
     with pytest.raises(SystemExit):
         step.main()
     assert "no section karras-9; there are karras-8, karras-16" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stage", [3, 5])
+@pytest.mark.parametrize(
+    "overrides",
+    [(), SAVINGS, PLUS, (*PLUS, "network.critic_mean=between"), (*PLUS, "network.skip_outputs=true")],
+)
+def test_the_formulae_of_a_steps_work_are_torchs_own_count(stage, overrides):
+    shape = Shape((5, 4), stage, 4)
+    method = method_of(shape, *overrides)
+    found = work(method, plan(method)[stage])
+    with_it, without = (counted(shape, *overrides, numbers=partial(repeat, number)) for number in (0, 1))
+    every = method.loss.penalty_every
+    flops = (with_it.flops + (every - 1) * without.flops) / every
+    assert found.flops * shape.batch == pytest.approx(flops, rel=0.02)
+    generator, critic = fresh(method, stage)
+    assert found.parameters == sum(p.numel() for p in generator.parameters())
+    assert found.critic_parameters == sum(p.numel() for p in critic.parameters())
