@@ -11,45 +11,56 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import median
 
 import torch
 from torch.nn import functional
 
+from mammogan import schedule
 from mammogan.files import write
 from tests.bench.quality import pace
 from tests.bench.quality.train_ours import method_for
 
 BASELINE = Path(__file__).with_name("guard.json")
 SLOWER = 1.25
+ROUNDS, LEAST_S = 5, 0.1
 METHODS = {"small": (80, 64)}
 Ratios = dict[str, dict[str, float]]
 
 
-def reference_s(rounds: int = 5) -> float:
-    """Return the CPU seconds of the loop, the quickest of some rounds."""
-    torch.manual_seed(0)
-    weight, x = torch.randn(64, 64, 3, 3, requires_grad=True), torch.randn(16, 64, 32, 32, requires_grad=True)
-    found = []
-    for _ in range(rounds):
-        begin = time.process_time()
-        for _ in range(4):
-            functional.leaky_relu(functional.conv2d(x, weight, padding=1), 0.2).sum().backward()
-        found.append(time.process_time() - begin)
-    return min(found)
+def loop_s() -> float:
+    """Return the CPU seconds of the fixed loop."""
+    random = torch.Generator().manual_seed(0)
+    weight = torch.randn(64, 64, 3, 3, generator=random, requires_grad=True)
+    x = torch.randn(16, 64, 32, 32, generator=random, requires_grad=True)
+    begin = time.process_time()
+    functional.leaky_relu(functional.conv2d(x, weight, padding=1), 0.2).sum().backward()
+    return time.process_time() - begin
 
 
 def measure() -> Ratios:
-    """Measure every rung of every guarded method, in loops a kimg; the loop is timed before and after."""
+    """Measure every rung of every guarded method, in loops a kimg: the median of rounds in turns.
+
+    Each is timed next to a loop of its own, so that what else runs here slows both down.
+    """
     torch.set_num_threads(1)
-    found: Ratios = {}
-    reference_s(1)
+    loop_s()
+    seen: dict[tuple[str, str], list[float]] = {}
     for name, size_px in METHODS.items():
-        before_s = reference_s()
-        paces = pace.measure(method_for(name, size_px, 1, ()), average=min)
-        loop_s = min(before_s, reference_s())
-        for each in paces:
-            rung = f"{name} {each.size_px[0]}x{each.size_px[1]}"
-            found[rung] = {"fade": each.fade_s / loop_s, "stable": each.stable_s / loop_s}
+        method = method_for(name, size_px, 1, ())
+        steps = {
+            (f"{name} {stage.height_px}x{stage.width_px}", phase): pace.timer(method, stage, fade)
+            for stage in schedule.plan(method)
+            for phase, fade in (("fade", 0.5), ("stable", 1.0))
+            if stage.index or phase == "stable"
+        }
+        for _ in range(ROUNDS):
+            for key, step_s in steps.items():
+                around = loop_s()
+                seen.setdefault(key, []).append(step_s(LEAST_S) / ((around + loop_s()) / 2))
+    found: Ratios = {}
+    for (rung, phase), ratios in seen.items():
+        found.setdefault(rung, {})[phase] = median(ratios)
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
 
 import torch
@@ -36,21 +36,39 @@ class Pace:
         return (stage.fade_images * self.fade_s + stage.stable_images * self.stable_s) / 1000
 
 
-def measure(method: Method, average: Callable[[list[float]], float] = median) -> list[Pace]:
+def measure(method: Method) -> list[Pace]:
     """Time steps of every stage on noise, whole cycles of the rare penalty; this process, its own threads."""
-    device = accelerator.local_device()
-    accelerator.prepare(device)
     found = []
     for stage in schedule.plan(method):
-        step = _stepper(method, replace(stage, micro_batch=min(stage.batch, stage.micro_batch)), device)
-        stable_s = average(_cycles(step, 1.0, method.loss.penalty_every)) / stage.batch * 1000
-        fade_s = (
-            average(_cycles(step, 0.5, method.loss.penalty_every)) / stage.batch * 1000
-            if stage.index
-            else 0.0
-        )
-        found.append(Pace((stage.height_px, stage.width_px), fade_s, stable_s))
+        fade_s, stable_s = (_median_s(timer(method, stage, fade)) for fade in (0.5, 1.0))
+        size_px = stage.height_px, stage.width_px
+        found.append(Pace(size_px, fade_s if stage.index else 0.0, stable_s))
     return found
+
+
+def _median_s(timed: Callable[[float], float]) -> float:
+    return median(timed(LEAST_S / CYCLES) for _ in range(CYCLES))
+
+
+def timer(method: Method, stage: Stage, fade: float) -> Callable[[float], float]:
+    """Build a stage's networks, and return what times them for so long: (seconds) to CPU seconds a kimg.
+
+    A step that is not counted comes first.
+    """
+    device = accelerator.local_device()
+    accelerator.prepare(device)
+    step, every = _stepper(method, stage, device), method.loss.penalty_every
+    step(fade, 1)
+
+    def timed(least_s: float) -> float:
+        begin, cycles, took_s = time.process_time(), 0, 0.0
+        while not cycles or took_s < least_s:
+            for number in range(every):
+                step(fade, number)
+            cycles, took_s = cycles + 1, time.process_time() - begin
+        return took_s / (cycles * every * stage.batch) * 1000
+
+    return timed
 
 
 def _stepper(method: Method, stage: Stage, device: torch.device) -> Callable[[float, int], None]:
@@ -63,18 +81,6 @@ def _stepper(method: Method, stage: Stage, device: torch.device) -> Callable[[fl
     mix_N, nothing = torch.rand(batch), torch.empty(batch, 3, 0)
     whole = Batch(reals, labels, noise[0], mix_N, noise[1], labels, nothing)
     return lambda fade, number: both.step(whole, fade, number)
-
-
-def _cycles(step: Callable[[float, int], None], fade: float, every: int) -> list[float]:
-    """Return CPU seconds a step of each cycle, after one step that is not counted."""
-    step(fade, 1)
-    seconds: list[float] = []
-    while len(seconds) < CYCLES or sum(seconds) * every < LEAST_S:
-        begin = time.process_time()
-        for number in range(every):
-            step(fade, number)
-        seconds.append((time.process_time() - begin) / every)
-    return seconds
 
 
 def lengths(method: Method, factors: list[float]) -> Method:
