@@ -16,7 +16,7 @@ PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 FOREIGN_TOOLS = command -v dciodvfy >/dev/null && command -v dcm2pnm >/dev/null && command -v chromium >/dev/null || $(APT) || { apt-get update -q >/dev/null && $(APT); } || echo "no dicom3tools, dcmtk or chromium: tests that need them are skipped"
 APT = DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends dicom3tools dcmtk chromium fonts-dejavu-core >/dev/null 2>&1
 
-.PHONY: help demo demo-dicoms small ui test test-all lint golden rules fuzz torture killed pool alarms drill bench pictures image image-base image-test devcluster devcluster-down lock docs clean
+.PHONY: help demo demo-dicoms small ui test test-all lint golden rules fuzz torture killed pool alarms drill bench quality pictures image image-base image-test devcluster devcluster-down lock docs clean
 
 help: ## Show what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -91,6 +91,11 @@ bench: $(VENV)/dev ## Measure shards and SWD, into docs/speed.md, and the traini
 	$(BIN)/python -m tests.bench.swd --write
 	@$(PIP_INSTALL) --no-deps -r containers/requirements-peers.lock
 	$(BIN)/python -m tests.bench.step --write
+
+quality: $(VENV)/dev ## Train ours and a peer for the same CPU time and judge the images, into docs/quality.md (1 hour; QUALITY="--data FOLDER ...")
+	@$(PIP_INSTALL) --no-deps -r containers/requirements-peers.lock
+	$(BIN)/python -m tests.bench.quality --guard
+	$(BIN)/python -m tests.bench.quality $(or $(QUALITY),--write)
 
 fuzz: $(VENV)/dev ## Build shards of 10,000 mutated DICOM files: N=10000 SEED=1 (10 minutes)
 	$(BIN)/python -m tests.data.fuzz $(N) $(SEED)

@@ -188,7 +188,7 @@ def _without(*names: str) -> Iterator[None]:
             del sys.modules[name]
 
 
-def _pro_gan(shape: Shape) -> Any:
+def pro_gan(shape: Shape) -> Any:
     """Build pro-gan-pth's ProGAN with the channels of `shape`; its own are twice as many from 64 px up."""
     stubs = ("torchvision", "torchvision.utils", "torchvision.transforms", "torch.utils.tensorboard")
     with _without(*stubs):
@@ -211,7 +211,7 @@ def pro_gan_pth(shape: Shape) -> Step:
     from pro_gan_pytorch.custom_layers import update_average
     from pro_gan_pytorch.losses import WganGP
 
-    net, loss = _pro_gan(shape), WganGP()
+    net, loss = pro_gan(shape), WganGP()
     # Its betas are (0, 0.99), and today's torch wants two floats.
     of_generator = torch.optim.Adam(net.gen.parameters(), 0.003, BETAS, eps=1e-8)
     of_critic = torch.optim.Adam(net.dis.parameters(), 0.003, BETAS, eps=1e-8)
@@ -261,7 +261,7 @@ def gan_zoo(folder: Path, shape: Shape) -> Step:
 def samplers(shape: Shape, folder: Path | None) -> dict[str, Step]:
     """Give the peers' ways of drawing a batch, by name; the zoo's where its `folder` is known."""
     latents = torch.randn(shape.batch, shape.latent)
-    own, other = PlainGenerator(shape), _pro_gan(shape)
+    own, other = PlainGenerator(shape), pro_gan(shape)
     nets: dict[str, Callable[[], Tensor]] = {
         "plain": lambda: own(latents),
         "pro-gan-pth": lambda: other.gen(latents, other.depth, 1),
