@@ -156,5 +156,5 @@ def test_the_rate_falls_by_half_a_cosine_over_the_end_of_the_last_stage_alone():
 
 
 def test_without_a_decay_the_rate_stays_to_the_last_image():
-    last = plan(load_method("tour"))[-1]
+    last = plan(load_method("pggan"))[-1]
     assert last.rate(0) == last.rate(last.images) == last.learning_rate

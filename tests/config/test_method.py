@@ -57,7 +57,6 @@ def test_an_unknown_method_is_answered_with_the_nearest():
         ("schedule.batch=[32, 6]", r"schedule.batch 6 is not a multiple of network.stddev_group 4: a group"),
         ("engine.micro_batch=[2]", r"engine.micro_batch 2 is not a multiple of network.stddev_group 4"),
         ("network.stddev_group=5", r"schedule.batch 32 is not a multiple of network.stddev_group 5"),
-        ("network.skip_outputs=true", r"skip_outputs is for other kinds than pggan"),
         ("schedule.batch=[]", r"key 'schedule.batch' is '\[\]': .*at least 1 item"),
         ("schedule.stable_kimg=[0]", r"key 'schedule.stable_kimg.0' is '0': input should be greater than 0"),
         ("engine.precision=fp8", r"key 'engine.precision' is 'fp8': input should be 'fp32', 'bf16' or"),

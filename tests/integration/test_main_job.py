@@ -13,11 +13,11 @@ from docs.hooks.run_folder_page import undescribed
 from mammogan.config.run_config import Run
 from mammogan.steps.job_graph import graph
 from tests.patience import PATIENCE_S
-from tests.train.conftest import TINY
+from tests.train.conftest import SMALL
 
 MAMMOGAN = (sys.executable, "-m", "mammogan")
 ONE_THREAD = ("resources.cpu_array.cpus_per_task=1", "resources.gpu_nodes.cpus_per_task=1")
-ALL = (*TINY, "tracking.uri=off", *ONE_THREAD)
+ALL = (*SMALL, "tracking.uri=off", *ONE_THREAD)
 SETTINGS = [part for setting in ALL for part in ("--set", setting)]
 TWO_STAGES = ["--method", "tour", "--set", "ladder.stages=2"]
 SMALL = ["--set", "packing.top_px=[10,8]", "--set", "splits.train=0.6", "--set", "splits.validation=0.4"]

@@ -140,7 +140,7 @@ def test_recomputing_changes_no_bit(skip):
 
 def test_skip_outputs_of_pggan_are_refused():
     with pytest.raises(ConfigError, match="skip_outputs is for other kinds than pggan"):
-        load_method("tour", ("network.skip_outputs=true",))
+        load_method("pggan", ("network.skip_outputs=true",))
 
 
 def test_channels_can_be_listed_and_the_last_entry_serves_all_later_stages():

@@ -17,7 +17,7 @@ from mammogan.data.shards.shard_reader import ShardSet
 from tests.forked import Forked
 from tests.patience import PATIENCE_S
 
-TINY = (
+SMALL = (
     "ladder.stages=2",
     "network.latent_size=8",
     "network.channels_base=32",
@@ -34,6 +34,19 @@ TINY = (
     "sampling.images_per_view=5",
     "sampling.images_per_task=4",
 )
+PAPERS = (
+    "network.kind=pggan",
+    "loss.objective=wgan-gp",
+    "loss.penalty_weight=10",
+    "loss.penalty_every=1",
+    "loss.shared_fakes=false",
+    "optimiser.keep_moments=false",
+    "optimiser.cosine_decay=0",
+    "ema.half_life_kimg=0",
+    "ema.decay=0.99",
+)
+"""What the papers train with."""
+TINY = (*SMALL, *PAPERS)
 STEP = "import sys, pathlib; from mammogan import steps; steps.run(pathlib.Path(sys.argv[1]), sys.argv[2])"
 
 

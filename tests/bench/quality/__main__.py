@@ -1,7 +1,7 @@
 """Train contenders for the same CPU time on the same images, and judge what they draw, for docs/quality.md.
 
     python -m tests.bench.quality [--data phantoms|SHARDS|FOLDER] [--sizes 64x64,80x64] [--seconds 140]
-        [--seeds 1,2] [--contender small --contender 'name=method,key=value;key=value'] [--peers FOLDER]
+        [--seeds 1,2] [--contender small@0.25 --contender 'name=method,key=value;key=value'] [--peers FOLDER]
         [--other 'name=command {data} {out} {seconds} {seed} {count}'] [--write]
     python -m tests.bench.quality --guard [--write]
 
@@ -31,10 +31,8 @@ from tests.bench.quality.contenders import ROOT, Contender, Job
 from tests.bench.quality.judge import DRAWS, Judge
 from tests.bench.quality.tables import Judged
 
-DEFAULT = (
-    "small",
-    "small-ns=small,loss.objective=non-saturating;loss.penalty_every=8;loss.penalty_weight=0.5",
-)
+DEFAULT = ("small@0.25", "small", f"small-0.2={Path(__file__).with_name('small-0.2.toml')}")
+"""Today's method in a quarter of the time, in all of it, and the method of version 0.2."""
 CONSOLE = Console(highlight=False, markup=False)
 PROGRESS = Console(stderr=True, highlight=False, markup=False)
 

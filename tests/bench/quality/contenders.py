@@ -34,10 +34,14 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 @dataclass(frozen=True)
 class Contender:
-    """A name and a command, in whose words {data}, {out}, {seconds}, {seed} and {count} are filled in."""
+    """A name and a command, in whose words {data}, {out}, {seconds}, {seed} and {count} are filled in.
+
+    It gets `share` of the CPU time that others get.
+    """
 
     name: str
     command: tuple[str, ...]
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,8 @@ class Job:
 def ours(text: str) -> Contender:
     """Understand ``method``, or ``name=method,key=value;key=value``; a method is a name or a TOML file.
 
+    A method's ``@0.25`` gives it a quarter of the CPU time.
+
     Raises
     ------
     ValueError
@@ -62,11 +68,13 @@ def ours(text: str) -> Contender:
     """
     name, _, rest = text.partition("=") if "=" in text else (text, "", text)
     method, _, settings = rest.partition(",")
+    method, _, share = method.partition("@")
     pairs = [pair for pair in settings.split(";") if pair]
     if not name or not method or any("=" not in pair for pair in pairs):
         raise ValueError(f"'{text}' is neither 'method' nor 'name=method,key=value;key=value'.")
     sets = tuple(word for pair in pairs for word in ("--set", pair.strip()))
-    return Contender(_safe(name), (sys.executable, "-m", OURS, *PLACES, "--method", method, *sets))
+    command = sys.executable, "-m", OURS, *PLACES, "--method", method, *sets
+    return Contender(_safe(name), command, float(share or 1))
 
 
 def other(text: str) -> Contender:
@@ -105,7 +113,7 @@ def run(contender: Contender, seed: int, job: Job) -> dict[str, Any]:
     """
     folder = job.folder / contender.name / str(seed)
     command = _filled(contender, seed, job, folder)
-    told = [contender.command, seed, job.digest, job.seconds, job.count]
+    told = [contender.command, seed, job.digest, job.seconds * contender.share, job.count]
     key = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
     if (folder / RESULT).exists():
         found: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
@@ -121,7 +129,7 @@ def run(contender: Contender, seed: int, job: Job) -> dict[str, Any]:
         "key": key,
         "name": contender.name,
         "seed": seed,
-        "budget_s": job.seconds,
+        "budget_s": job.seconds * contender.share,
         "process_cpu_s": process_cpu_s,
         "wall_s": time.monotonic() - begin,
         "commit": provenance().get("commit", "unknown"),
@@ -145,7 +153,7 @@ def _filled(contender: Contender, seed: int, job: Job, folder: Path) -> list[str
     places = {
         "{data}": str(job.data),
         "{out}": str(folder),
-        "{seconds}": f"{job.seconds:g}",
+        "{seconds}": f"{job.seconds * contender.share:g}",
         "{seed}": str(seed),
         "{count}": str(job.count),
     }

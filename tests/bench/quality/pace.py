@@ -78,8 +78,8 @@ def _stepper(method: Method, stage: Stage, device: torch.device) -> Callable[[fl
     noise = torch.randn(2, batch, method.network.latent_size)
     reals = torch.rand(batch, 1, stage.height_px, stage.width_px) * 2 - 1
     labels = torch.zeros(batch, len(method.supervision.fields), dtype=torch.int64)
-    mix_N, nothing = torch.rand(batch), torch.empty(batch, 3, 0)
-    whole = Batch(reals, labels, noise[0], mix_N, noise[1], labels, nothing)
+    mix_N, numbers_N, nothing = torch.rand(batch), torch.arange(batch), torch.empty(batch, 3, 0)
+    whole = Batch(reals, labels, noise[0], mix_N, noise[1], labels, numbers_N, numbers_N, nothing)
     return lambda fade, number: both.step(whole, fade, number)
 
 
