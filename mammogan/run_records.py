@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -67,7 +67,10 @@ class Record(BaseModel):
 
 
 class LevelDistance(BaseModel):
-    """SWD x 1000 at one level of the Laplacian pyramid: mean and deviation over seeds, and reals to reals."""
+    """SWD x 1000 at one level of the Laplacian pyramid: mean and deviation over seeds, and reals to reals.
+
+    `error` is the deviation over fresh draws of images, None where it is not known.
+    """
 
     model_config = ConfigDict(frozen=True)
     height_px: int
@@ -75,15 +78,17 @@ class LevelDistance(BaseModel):
     swd: float
     sd: float
     floor: float
+    error: float | None = None
 
 
 class Distance(BaseModel):
-    """SWD x 1000 in the mean over levels, and level by level, the finest first."""
+    """SWD x 1000 in the mean over levels, and level by level, the finest first; as in `LevelDistance`."""
 
     model_config = ConfigDict(frozen=True)
     swd: float
     sd: float
     floor: float
+    error: float | None = None
     levels: tuple[LevelDistance, ...] = ()
 
 
@@ -101,13 +106,24 @@ class ScoredImages(RegionDistance):
     above_floor
         What checkpoints are chosen by: the mean over levels and views of SWD minus floor.
     above_floor_sd
-        Its standard deviation from seed to seed.
+        Its standard deviation from seed to seed of patches and directions, the images being the same.
+    above_floor_error
+        Its standard deviation over fresh draws of fakes and of reals; None in scores that do not know it.
+    above_floor_halves
+        What that comes from: half the difference of two halves of the images, split by split. Scores of the
+        same reals share their halves, so that the error of a difference comes from the differences of these.
+    grouped_by
+        What reals stayed together by when they were split: ``image`` where patients are not known, and then
+        the error is too small if patients have several images.
     breast
         The same for patches in the breast alone; None in scores that do not know it.
     """
 
     above_floor: float
     above_floor_sd: float
+    above_floor_error: float | None = None
+    above_floor_halves: tuple[float, ...] = ()
+    grouped_by: Literal["patient", "image"] | None = None
     breast: RegionDistance | None = None
 
     @property

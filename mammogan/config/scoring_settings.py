@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from mammogan.config.settings import NonNegative, Positive, Settings
+from mammogan.config.settings import GrownSettings, NonNegative, Positive, Settings
 
 
-class Scoring(Settings):
-    """Sliced Wasserstein distance: how many images (half of each view) and checkpoints, how it is drawn."""
+class Scoring(GrownSettings):
+    """Sliced Wasserstein distance: how many images (half of each view) and checkpoints, how it is drawn.
+
+    The error of a score comes from `splits`, halves of synthetics and of reals: it covers which images were
+    drawn, patches and directions.
+    """
+
+    ADDED: ClassVar[frozenset[str]] = frozenset({"splits"})
 
     images: Positive = Field(
         default=16384, description="Images that are compared for one score, half of each view."
@@ -26,7 +32,12 @@ class Scoring(Settings):
     repeats: Positive = Field(default=4, description="Projections of each set of patches.")
     seeds: Positive = Field(
         default=5,
-        description="Independent draws of patches and directions; their spread is the score's deviation.",
+        description="Independent draws of patches and directions, whose mean is the score.",
+    )
+    splits: Annotated[int, Field(ge=5)] = Field(
+        default=16,
+        description="Random halvings of synthetics and of real patients, from which the score's error over "
+        "fresh draws of images is estimated.",
     )
     kept: Annotated[int, Field(ge=1)] = Field(
         default=3, description="Best checkpoints of each stage that are kept after the selection."

@@ -11,7 +11,7 @@ from mammogan.config.run_config import Run
 from mammogan.run_folder import RunFolder
 from mammogan.run_records import Score, ScoredImages
 from mammogan.schedule import Stage
-from mammogan.steps import swd_sets
+from mammogan.steps import score_error, swd_sets
 from mammogan.steps.real_sets import Reals, shared
 from mammogan.steps.task import Task
 
@@ -70,6 +70,16 @@ def _scored(task: Task, run: Run, stage: Stage, images: int, reals: Reals) -> Sc
         for view, count in reals.counts.items():
             swd_sets.add(fakes, view, model.draw(run.method.method.seed, range(count), view))
         distances = swd_sets.compare(fakes, reals.sets)
+        halves = score_error.differences(
+            run,
+            fakes,
+            reals.sets,
+            score_error.split(run, "synthetic", score_error.ungrouped(reals.counts)),
+            score_error.split(run, "validation", reals.groups),
+        )
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return swd_sets.score(distances, reals.floors, next(iter(fakes.values())).levels)
+    levels = next(iter(fakes.values())).levels
+    return swd_sets.score(distances, reals.floors, levels, halves, reals.floor_halves).model_copy(
+        update={"grouped_by": "patient" if reals.known else "image"}
+    )
