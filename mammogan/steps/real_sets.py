@@ -13,21 +13,23 @@ import logging
 import os
 import shutil
 import socket
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mammogan.config.label_fields import VIEWS
 from mammogan.config.run_config import Run
 from mammogan.config.settings import Tree
 from mammogan.errors import RunFailedError
-from mammogan.files import write
+from mammogan.files import full_disk_explained, write
 from mammogan.run_folder import RunFolder
 from mammogan.schedule import Stage
-from mammogan.steps import score_error, swd_sets
+from mammogan.steps import score_error, score_measures, swd_sets
 from mammogan.steps.file_lock import turn
 from mammogan.steps.score_error import Differences, Groups
+from mammogan.steps.score_measures import LooksOf, RealLooks
 from mammogan.steps.swd_sets import AT_ONCE, Distances, Sets
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FLOORS, HALVES = "floors.json", "halves.json"
+FLOORS, HALVES, LOOKS = "floors.json", "halves.json", "looks.npz"
 VERSION = 2
 """Counts up whenever the same images would give other patches, or what lies beside them is other."""
 
@@ -47,7 +49,8 @@ class Reals:
     """Sets of validation reals, their distances to reals of other patients, and images by view.
 
     `groups` says who each image's patient is, or, where that is not `known`, that each is of its own;
-    `floor_halves` are half the differences between halves of `floors`.
+    `floor_halves` are half the differences between halves of `floors`; `looks` are what measures beside the
+    distance are taken from.
     """
 
     key: str
@@ -57,6 +60,7 @@ class Reals:
     groups: Groups
     known: bool
     floor_halves: Differences
+    looks: RealLooks
 
 
 def shared(folder: Path, run: Run, stage: Stage, shard_set: ShardSet, device: str = "cpu") -> Reals:
@@ -141,6 +145,7 @@ def _key(run: Run, stage: Stage, counts: dict[int, int]) -> str:
         sorted(counts.items()),
         (run.method.method.seed, scoring.seeds),
         (scoring.patches_per_image, scoring.directions, scoring.repeats, scoring.splits),
+        scoring.measured,
     )
     return hashlib.sha256(repr(depends_on).encode()).hexdigest()[:16]
 
@@ -160,15 +165,19 @@ def _gather(
     temporary = folder.with_name(f".{folder.name}.{socket.gethostname()}.{os.getpid()}.tmp")
     temporary.mkdir(parents=True, mode=0o700)
     try:
-        both = []
+        both: list[Sets] = []
+        looks: dict[str, LooksOf] = {}
         for name, reader in zip(("validation", "others"), readers, strict=True):
             sets = swd_sets.empty(run, stage, counts, temporary / name, device)
+            looks[name], measured = {}, score_measures.measured(run, counts)
             for view, positions in placed(reader.views_N, counts):
-                swd_sets.add(sets, view, _read(reader, positions))
+                images = _read(reader, positions)
+                swd_sets.add(sets, view, score_measures.looking(images, measured[view], looks[name], view))
             for one in sets.values():
                 one.save()
             both.append(sets)
         floors = swd_sets.compare(*both)
+        _save_looks(temporary / LOOKS, looks)
         write(temporary / HALVES, json.dumps(_halves(run, counts, both, patients)))
         shutil.rmtree(temporary / "others")  # whose distances are all that is asked for
         listed = [[foreground, view, values.tolist()] for (foreground, view), values in floors.items()]
@@ -216,6 +225,7 @@ def _load(
         groups, floor_halves = (
             {view: np.array(values) for view, values in halves[name]} for name in ("groups", "floors")
         )
+        looks = _load_looks(folder / LOOKS)
         sets = {
             kind: SlicedWasserstein.load(swd_sets.set_folder(folder / "validation", *kind), device)
             for kind in swd_sets.empty(run, stage, counts)
@@ -223,7 +233,43 @@ def _load(
     except (OSError, ValueError, KeyError):
         shutil.rmtree(folder, ignore_errors=True)
         return None
-    return Reals(key, sets, floors, counts, groups, halves["known"], floor_halves)
+    return Reals(
+        key,
+        sets,
+        floors,
+        counts,
+        groups,
+        halves["known"],
+        floor_halves,
+        RealLooks(looks["validation"], groups, looks["others"]),
+    )
+
+
+def _save_looks(path: Path, looks: dict[str, LooksOf]) -> None:
+    import numpy as np
+
+    named: dict[str, Any] = {
+        f"{split} {view} {name}": values
+        for split, of_split in looks.items()
+        for view, of_view in of_split.items()
+        for name, values in of_view.items()
+    }
+    with full_disk_explained(path), path.open("wb") as stream:
+        np.savez(stream, **named)
+
+
+def _load_looks(path: Path) -> dict[str, LooksOf]:
+    import numpy as np
+
+    found: dict[str, LooksOf] = {"validation": {}, "others": {}}
+    try:
+        with np.load(path) as named:
+            for key in named.files:
+                split, view, name = key.split(" ")
+                found[split].setdefault(int(view), {})[name] = named[key]
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise ValueError(f"'{path}' is damaged") from error
+    return found
 
 
 def _read(reader: ImageReader, positions: np.ndarray) -> Iterator[np.ndarray]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from mammogan.config.label_fields import VIEWS
 from mammogan.config.run_config import Run
-from mammogan.run_records import Distance, LevelDistance, RegionDistance, ScoredImages
 from mammogan.schedule import Stage
+from mammogan.scored_images import Distance, LevelDistance, RegionDistance, ScoredImages
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +59,7 @@ def add(sets: Sets, view: int, images: Iterable[np.ndarray], at_once: int = AT_O
     from mammogan.metrics import gather
 
     mine = [one for (_, _, of), one in sets.items() if of == view]
-    for some in _batches(images, at_once):
+    for some in batches(images, at_once):
         gather(mine, some)
 
 
@@ -164,7 +164,8 @@ def _joined(sets: Iterable[SlicedWasserstein]) -> SlicedWasserstein:
     return whole
 
 
-def _batches(images: Iterable[np.ndarray], at_once: int) -> Iterator[list[np.ndarray]]:
+def batches(images: Iterable[np.ndarray], at_once: int) -> Iterator[list[np.ndarray]]:
+    """Yield images in lists of `at_once`, the last one shorter."""
     rest = iter(images)
     while some := list(islice(rest, at_once)):
         yield some

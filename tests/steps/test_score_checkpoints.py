@@ -158,6 +158,7 @@ def test_they_lie_beside_the_shards_closed_to_others_and_nothing_is_left_over(sh
     assert sorted(path.name for path in (folder / f"10x8-{found.key}").iterdir()) == [
         "floors.json",
         "halves.json",
+        "looks.npz",
         "validation",
     ]
 
