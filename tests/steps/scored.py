@@ -41,7 +41,7 @@ def score(images, swd, sd=1.0, **changes):
 
 def choice(chosen, **changes):
     """Make the choice of a checkpoint among others."""
-    facts = chosen.model_dump(exclude={"views"})
+    facts = chosen.model_dump(exclude={"views", "measures"})
     facts |= {"rule": "lowest-swd", "tie_sd": 2.0, "tie": False, "ties": [chosen.images], "rivals": []}
     facts |= {"lowest": chosen.images, "second": None, "margin": None, "margin_sd": None}
     return Choice.model_validate(facts | changes)
