@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -70,10 +70,10 @@ class Record(BaseModel):
 class Score(Record, ScoredImages):
     """Distances of one checkpoint to the reals named `reals`; `compared` counts images.
 
-    Version 2 has the errors over fresh draws, and the measures beside the distance.
+    Version `CURRENT` has the errors over fresh draws, and the measures beside the distance.
     """
 
-    schema_version: int = 2
+    CURRENT: ClassVar[int] = 2
     stage: int
     height_px: int
     width_px: int
@@ -146,13 +146,13 @@ class Choice(Record, Rival):
         Images of the lowest by it, and of the best of those that don't tie; None if there is none.
     margin, margin_sd
         How much further off the second is than the lowest, and the same in deviations of the difference.
-    decisions
+    decisions (since version `CURRENT`)
         What each measure did, in order; those that come after the choice was made are not there.
     reason, notices
         Why it was chosen, in words, and what one should know of it.
     """
 
-    schema_version: int = 2
+    CURRENT: ClassVar[int] = 2
     rule: str
     measures: tuple[str, ...] = ("swd",)
     tie_sd: float

@@ -152,8 +152,8 @@ def _chosen(choice: Choice | None) -> list[RenderableType]:
     error = "" if choice.above_floor_error is None else f" ± {choice.above_floor_error:.1f}"
     above = f"SWD {choice.above_floor:.1f}{error} above the floor"
     why = f": {choice.reason}." if choice.reason else "."
-    said = f"Chosen: the checkpoint after {choice.kimg:.1f} kimg, {above}{why}"
-    return [Text(), Text(said), *(Text(notice, style="yellow") for notice in choice.notices)]
+    line = f"Chosen: the checkpoint after {choice.kimg:.1f} kimg, {above}{why}"
+    return [Text(), Text(line), *(Text(notice, style="yellow") for notice in choice.notices)]
 
 
 def _last_line(states: Sequence[NodeState], progress: Mapping[str, Progress]) -> list[RenderableType]:

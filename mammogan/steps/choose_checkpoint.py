@@ -39,6 +39,7 @@ def choose(rivals: Sequence[Score], rule: Selection) -> Choice:
     sd = first.sd(second) if second else None
     return Choice(
         **dict(_rival(chosen, reasons[chosen.images])),
+        schema_version=Choice.CURRENT,
         rule=rule.rule,
         measures=rule.measures,
         tie_sd=rule.tie_sd,
@@ -173,16 +174,16 @@ def difference_sd(one: Score, other: Score, measure: str) -> float:
 
 def _reason(chosen: Score, left: Sequence[Score], decisions: Sequence[Decision]) -> str:
     """Say in words why it was chosen."""
-    said = []
+    parts = []
     for decision in decisions:
         if decision.passed_over:
             continue
         others = len(decision.left) - 1
-        said.append(
+        parts.append(
             f"by {decision.measure} " + (f"{others + 1} tie" if others else "it is the lowest of those left")
         )
     end = "; the latest of these was taken" if len(left) > 1 else ""
-    return ", ".join(said) + end if said else "it is the latest"
+    return ", ".join(parts) + end if parts else "it is the latest"
 
 
 def _notices(

@@ -40,6 +40,7 @@ def score_checkpoints(task: Task, run: Run) -> list[Path]:
         if known is None or (known.checkpoint, known.reals) != (source.digest, reals.key):
             Score(
                 **dict(_scored(task, run, stage, images, reals)),
+                schema_version=Score.CURRENT,
                 stage=stage.index,
                 height_px=stage.height_px,
                 width_px=stage.width_px,
