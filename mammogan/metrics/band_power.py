@@ -30,6 +30,8 @@ Image = NDArray[np.uint16]
 
 DARKEST = 0.1
 """Part of an image's pixels, the darkest, whose mean grey is its background."""
+SAMPLED_ROWS = 320
+"""Of larger images every k-th row and column is asked for the background, so many rows at least."""
 LOWEST_CYCLES = 2
 NEAR = np.tan(np.pi / 8)
 """Ratio of the two frequencies below which a cell is near an axis."""
@@ -170,7 +172,8 @@ def background(image_HW: Image) -> float:
     too, for no outline of the breast is asked: one that goes by darkness takes a lifted background for
     breast. It is the mean of a tenth, not the darkest pixel, so that a few black pixels hide nothing.
     """
-    pixels = image_HW.ravel()
+    step = max(1, len(image_HW) // SAMPLED_ROWS)
+    pixels = image_HW[::step, ::step].ravel()
     count = max(1, round(DARKEST * pixels.size))
     return float(np.partition(pixels, count - 1)[:count].mean() * 255 / WHITE)
 

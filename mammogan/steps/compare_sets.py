@@ -76,7 +76,12 @@ def _compare_view(
     advance: Callable[[], None],
 ) -> list[dict[str, Any]]:
     """Add a view's measures family by family, and return its images' quantities."""
-    from mammogan.metrics.comparison import distributions, memorization, spectrum_measures
+    from mammogan.metrics.comparison import (
+        band_measures,
+        distributions,
+        memorization,
+        spectrum_measures,
+    )
     from mammogan.metrics.comparison.metrics_table import METRICS
     from mammogan.metrics.comparison.view_comparison import ViewComparison
 
@@ -87,7 +92,7 @@ def _compare_view(
         report.measures += family(of)
         advance()
     report.quartiles[view] = distributions.quartiles(of.quantities)
-    report.spectra[view] = spectrum_measures.curves(sets, spacing)
+    report.spectra[view] = spectrum_measures.curves(sets, spacing) | band_measures.curves(sets)
     nearest = of.nearest(memorization.SPACES[0])
     report.gallery["closest"] += memorization.closest(sets, nearest, subjects.positions("train", view))
     report.gallery["duplicates"] += memorization.duplicates(sets, nearest)
