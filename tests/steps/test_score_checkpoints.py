@@ -192,6 +192,25 @@ def test_what_an_owner_that_died_has_left_goes(shared, tmp_path):
     assert list(folder.parent.iterdir()) == [folder]
 
 
+@pytest.mark.parametrize("moment", ["_save_looks", "_halves"])
+def test_a_task_stopped_half_way_leaves_nothing_and_the_next_begins_anew(
+    shared, tmp_path, monkeypatch, moment
+):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(real_sets, moment, stopped)
+        with pytest.raises(KeyboardInterrupt):
+            shared(Shards())
+    assert list((tmp_path / "set-scoring").iterdir()) == []
+    again = Shards()
+    found = shared(again)
+    assert again.readers["train"].asked
+    assert found.looks.validation[0]["background"].shape == (10,)
+    assert found.looks.others[1]["features"].shape[0] == 10
+
+
 def test_what_another_task_has_made_meanwhile_stays(shared, tmp_path):
     first, shards, run = shared(Shards()), Shards(), run_on(tmp_path)
     folder = tmp_path / "set-scoring" / f"10x8-{first.key}"
