@@ -11,12 +11,16 @@ import pytest
 from mammogan.config.alarm_settings import Alarms
 from mammogan.config.method import load_method
 from mammogan.config.settings import validate
+from mammogan.data.phantom import render
 from mammogan.errors import RunFailedError
+from mammogan.metrics.band_power import BandPower, cells
+from mammogan.metrics.power_spectrum import side_px
 from mammogan.train.alarm_policy import AlarmPolicy
 from mammogan.train.alarms import WATCHES, good_ticks, judge, observe
 from mammogan.train.image_faults import WATCHES as FAULTS
 from tests.metrics.noise import pictures
 
+log = logging.getLogger(__name__)
 LATE = {"fade": 1.0, "progress": 1.0}
 
 
@@ -25,12 +29,24 @@ def inside(images, change):
     return np.where(images > 0, np.clip(images + change, 1, 65535), 0).astype(np.uint16)
 
 
-def striped(images):
-    return inside(images, 3000 * np.cos(2 * np.pi * 0.35 * np.arange(images.shape[1]))[:, None])
+def fine(images):
+    """Give the power of the finest octave, of white 65535."""
+    found = BandPower(images.shape[1:])
+    found.update(images)
+    return found.compute().power_O[0] * 65535**2
 
 
-def grainy(images):
-    return inside(images, np.random.default_rng(9).normal(0, 2500, images.shape))
+def striped(images, more=7):
+    """Add a wave down the rows, whose power near the axes is `more` times what is there."""
+    side = side_px(images.shape[1:])
+    greys = np.sqrt(2 * more * fine(images) * cells(side)[0, 0]) / side
+    return inside(images, greys * np.cos(2 * np.pi * 0.35 * np.arange(images.shape[1]))[:, None])
+
+
+def grainy(images, more=4):
+    """Add white noise of `more` times the power that the finest octave has."""
+    greys = np.sqrt(more * fine(images))
+    return inside(images, np.random.default_rng(9).normal(0, greys, images.shape))
 
 
 def blurred(images):
@@ -56,10 +72,26 @@ PLANTED = {
 }
 
 
-@pytest.fixture(scope="module", params=[(64, 52), (160, 128)], ids=str)
+def phantoms(patients):
+    """Give both breasts of patients, chest wall on the left, at 160x128."""
+    made = []
+    for patient in patients:
+        for side in "LR":
+            view = render(1, patient, "CC", side, frame_scale=0.125)
+            centre, width = view.detector.window
+            greys = np.clip((view.pixels.astype(np.float32) - (centre - width / 2)) / width, 0, 1) * 65535
+            small = cv2.resize(greys, (128, 160), interpolation=cv2.INTER_AREA)
+            made.append(small[:, :: 1 if side == "L" else -1])
+    return np.stack(made).astype(np.uint16)
+
+
+@pytest.fixture(scope="module", params=["64x52", "160x128", "phantoms"])
 def sheets(request):
     """Two sheets of different reals."""
-    return pictures(16, 1, *request.param), pictures(16, 2, *request.param)
+    if request.param == "phantoms":
+        return phantoms(range(8)), phantoms(range(8, 16))
+    size = tuple(map(int, request.param.split("x")))
+    return pictures(16, 1, *size), pictures(16, 2, *size)
 
 
 def names(ticks, settings=None):
@@ -67,9 +99,14 @@ def names(ticks, settings=None):
 
 
 @pytest.mark.parametrize("fault", PLANTED)
-def test_a_planted_fault_sets_off_its_alarm_alone_once_patience_ends(sheets, fault):
+def test_a_planted_fault_sets_off_its_alarm_alone_once_patience_ends(sheets, fault, request):
+    """Logs the rows of docs/alarms.md, too."""
     change, expected = PLANTED[fault]
     tick = LATE | observe(sheets[0], change(sheets[1]))
+    numbers = [watch.measure([tick]) for watch in FAULTS.values()]
+    shown = " | ".join(f"{found[0]:.2g}" if found else "-" for found in numbers)
+    fired = ", ".join(sorted(names([tick, tick]))) or "none"
+    log.info("| %s | %s | %s | %s |", fault, request.node.callspec.params["sheets"], shown, fired)
     assert names([tick]) == set()
     assert names([tick, tick]) == expected
 
