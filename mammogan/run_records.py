@@ -7,15 +7,16 @@ has added is passed over. Paths are `mammogan.run_folder`'s.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from mammogan.config.settings import first_problem
 from mammogan.errors import DataError
 from mammogan.files import write
+from mammogan.scored_images import Distance, ScoredImages
 
 
 class Record(BaseModel):
@@ -66,59 +67,13 @@ class Record(BaseModel):
         return json.dumps(self.model_dump(mode="json"))
 
 
-class LevelDistance(BaseModel):
-    """SWD x 1000 at one level of the Laplacian pyramid: mean and deviation over seeds, and reals to reals."""
+class Score(Record, ScoredImages):
+    """Distances of one checkpoint to the reals named `reals`; `compared` counts images.
 
-    model_config = ConfigDict(frozen=True)
-    height_px: int
-    width_px: int
-    swd: float
-    sd: float
-    floor: float
-
-
-class Distance(BaseModel):
-    """SWD x 1000 in the mean over levels, and level by level, the finest first."""
-
-    model_config = ConfigDict(frozen=True)
-    swd: float
-    sd: float
-    floor: float
-    levels: tuple[LevelDistance, ...] = ()
-
-
-class RegionDistance(Distance):
-    """The same over all views at once, and view by view."""
-
-    views: dict[str, Distance] = {}
-
-
-class ScoredImages(RegionDistance):
-    """What distances say of a set of images beside the floors.
-
-    Attributes
-    ----------
-    above_floor
-        What checkpoints are chosen by: the mean over levels and views of SWD minus floor.
-    above_floor_sd
-        Its standard deviation from seed to seed.
-    breast
-        The same for patches in the breast alone; None in scores that do not know it.
+    Version `CURRENT` has the errors over fresh draws, and the measures beside the distance.
     """
 
-    above_floor: float
-    above_floor_sd: float
-    breast: RegionDistance | None = None
-
-    @property
-    def regions(self) -> dict[str, RegionDistance]:
-        """The whole image, and the breast where it is known, by name."""
-        return {"image": self} | ({"breast": self.breast} if self.breast else {})
-
-
-class Score(Record, ScoredImages):
-    """Distances of one checkpoint to the reals named `reals`; `compared` counts images."""
-
+    CURRENT: ClassVar[int] = 2
     stage: int
     height_px: int
     width_px: int
@@ -132,14 +87,23 @@ class Score(Record, ScoredImages):
         """Return the values of the score that are drawn as curves, by name."""
         for name in ("swd", "sd", "floor", "above_floor", "above_floor_sd"):
             yield "mean" if name == "swd" else name, getattr(self, name)
+        if self.above_floor_error is not None:
+            yield "above_floor_error", self.above_floor_error
         yield from ((f"level_{level.height_px}", level.swd) for level in self.levels)
         parts: dict[str, Distance] = {view.lower(): part for view, part in self.views.items()}
         for name, part in (parts | ({"breast": self.breast} if self.breast else {})).items():
             yield from ((f"{name}/mean", part.swd), (f"{name}/floor", part.floor))
+        for name, measure in self.measures.items():
+            values = {"": measure.value, "/null": measure.null, "/error": measure.error}
+            values |= {f"/{octave}": value for octave, value in measure.octaves.items()}
+            yield from ((f"{name}{of}", value) for of, value in values.items() if value is not None)
 
 
 class Rival(BaseModel):
-    """A checkpoint that was scored, in the numbers that decide; `views` are SWD minus floor."""
+    """A checkpoint that was scored, in the numbers that decide; `views` are SWD minus floor.
+
+    `off` is by measure how far the images are from alike to reals; `barred` says why it can't be chosen.
+    """
 
     model_config = ConfigDict(frozen=True)
     images: int
@@ -151,6 +115,22 @@ class Rival(BaseModel):
     sd: float
     floor: float
     views: dict[str, float] = {}
+    above_floor_error: float | None = None
+    off: dict[str, float | None] = {}
+    barred: str = ""
+
+
+class Decision(BaseModel):
+    """What one measure did: the lowest of those that were left, by images, and who is left, who ties with it.
+
+    `passed_over` says why the measure could not decide.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    measure: str
+    lowest: int | None
+    left: tuple[int, ...]
+    passed_over: str = ""
 
 
 class Choice(Record, Rival):
@@ -158,17 +138,23 @@ class Choice(Record, Rival):
 
     Attributes
     ----------
-    rule, tie_sd
+    rule, tie_sd, measures
         As the method has them.
     tie, ties
-        Whether others tie with it, and all that do, it too, by images.
+        Whether others tie with the lowest by the first measure, and all that do, by images.
     lowest, second
-        Images of the lowest, and of the best of those that don't tie; None if there is none.
+        Images of the lowest by it, and of the best of those that don't tie; None if there is none.
     margin, margin_sd
-        How much further off the second is than the lowest, and the same in deviations.
+        How much further off the second is than the lowest, and the same in deviations of the difference.
+    decisions (since version `CURRENT`)
+        What each measure did, in order; those that come after the choice was made are not there.
+    reason, notices
+        Why it was chosen, in words, and what one should know of it.
     """
 
+    CURRENT: ClassVar[int] = 2
     rule: str
+    measures: tuple[str, ...] = ("swd",)
     tie_sd: float
     stage: int
     tie: bool
@@ -178,6 +164,9 @@ class Choice(Record, Rival):
     margin: float | None
     margin_sd: float | None
     rivals: tuple[Rival, ...]
+    decisions: tuple[Decision, ...] = ()
+    reason: str = ""
+    notices: tuple[str, ...] = ()
 
 
 class MadeFile(BaseModel):
@@ -267,3 +256,25 @@ class Rollback(BaseModel):
     model_config = ConfigDict(frozen=True)
     at: int
     to: int
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_list(model: type[Model], path: Path, remedy: str) -> list[Model]:
+    """Read a file that holds a list of `model`; `remedy` says what to do if it is damaged.
+
+    Raises
+    ------
+    DataError
+        With file, place and reason, and the remedy.
+    """
+    try:
+        return TypeAdapter(list[model]).validate_json(path.read_bytes())  # type: ignore[valid-type]
+    except ValidationError as error:
+        raise DataError(f"'{path}' is damaged ({first_problem(error)}). {remedy}") from None
+
+
+def dump_list(records: Sequence[BaseModel]) -> str:
+    """Return the text of a file that `read_list` reads."""
+    return json.dumps([record.model_dump(mode="json") for record in records], indent=1)

@@ -52,6 +52,8 @@ def drawn(watcher: Watcher, states: Sequence[NodeState], columns: int) -> Render
     from mammogan.cli.status_view import standing
     from mammogan.cluster.job_usage import usage
     from mammogan.config.run_config import Run
+    from mammogan.run_folder import RunFolder
+    from mammogan.run_records import Choice
 
     launched = watcher.run
     what = launched.method.method.name if isinstance(launched, Run) else "shards"
@@ -59,7 +61,8 @@ def drawn(watcher: Watcher, states: Sequence[NodeState], columns: int) -> Render
     resources = launched.site.resources
     gpus = any(resources.of(node.resource).gpus_per_node for node in watcher.nodes)
     used, progress = usage(watcher.folder, states), _progress(watcher, states)
-    return standing(states, used, progress, title, gpus=gpus, wide=columns >= 100)
+    choice = Choice.read_if_sound(RunFolder(watcher.folder).choice)
+    return standing(states, used, progress, title, gpus=gpus, wide=columns >= 100, choice=choice)
 
 
 def _progress(watcher: Watcher, states: Sequence[NodeState]) -> dict[str, Progress]:

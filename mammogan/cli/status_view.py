@@ -16,6 +16,7 @@ from mammogan.cli.run_tables import COLOURS
 if TYPE_CHECKING:
     from mammogan.cluster.job_usage import Usage
     from mammogan.cluster.run_state import NodeState
+    from mammogan.run_records import Choice
     from mammogan.steps import Progress
 
 OVER = ("done", "failed", "cancelled", "blocked")
@@ -29,8 +30,12 @@ def standing(
     *,
     gpus: bool,
     wide: bool,
+    choice: Choice | None = None,
 ) -> RenderableType:
-    """Draw a run; `progress` is how far steps are, `gpus` whether GPU-hours count, `wide` shows jobs, too."""
+    """Draw a run; `progress` is how far steps are, `gpus` whether GPU-hours count, `wide` shows jobs, too.
+
+    Below stands the `choice` of a checkpoint, if there is one, with its reason and its notices.
+    """
     from mammogan.cluster.job_usage import NOTHING
 
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
@@ -69,7 +74,7 @@ def standing(
         _starts(total),
         f"{_hours(total, gpus):.2f}",
     )
-    return Group(table, *_reasons(states, progress), *_last_line(states, progress))
+    return Group(table, *_reasons(states, progress), *_last_line(states, progress), *_chosen(choice))
 
 
 def ending(states: Sequence[NodeState], progress: Mapping[str, Progress]) -> tuple[str, str]:
@@ -138,6 +143,17 @@ def _reasons(states: Sequence[NodeState], progress: Mapping[str, Progress]) -> l
         few = names if len(names) < 3 else [names[0], "...", names[-1]]
         table.add_row(", ".join(few).replace(", ...,", " ..."), escape(words))
     return [Text(), table]
+
+
+def _chosen(choice: Choice | None) -> list[RenderableType]:
+    """Say which checkpoint was chosen, and why."""
+    if choice is None:
+        return []
+    error = "" if choice.above_floor_error is None else f" ± {choice.above_floor_error:.1f}"
+    above = f"SWD {choice.above_floor:.1f}{error} above the floor"
+    why = f": {choice.reason}." if choice.reason else "."
+    line = f"Chosen: the checkpoint after {choice.kimg:.1f} kimg, {above}{why}"
+    return [Text(), Text(line), *(Text(notice, style="yellow") for notice in choice.notices)]
 
 
 def _last_line(states: Sequence[NodeState], progress: Mapping[str, Progress]) -> list[RenderableType]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from mammogan.config.settings import Natural, Settings
+from mammogan.config.settings import GrownSettings, Natural, Settings
 
 Bound = Annotated[float, Field(gt=0)]
 Patience = Annotated[
@@ -97,13 +97,69 @@ class Labels(Rule):
     patience: Patience = 4
 
 
-class Alarms(Settings):
+class Background(Rule):
+    """The background is not black: judged after the fade, in the second half of a stage, as all below."""
+
+    bound: Bound = Field(
+        default=3.0,
+        description="Largest mean grey, of 255, of the darkest tenth of synthetic images above the reals'.",
+    )
+    patience: Patience = 2
+
+
+class Veil(Rule):
+    """Images are washed out, as those of an average that lags behind."""
+
+    bound: Bound = Field(
+        default=0.5,
+        description="Least contrast of synthetic images, and least deviation between two of one label, as a "
+        "fraction of the reals'.",
+    )
+    patience: Patience = 2
+
+
+class Stripes(Rule):
+    """The generator draws stripes along rows or columns."""
+
+    bound: Bound = Field(
+        default=4.0,
+        description="Largest anisotropy inside the breast, power near the axes by power near the diagonals, "
+        "in the two finest octaves, as a multiple of the reals'.",
+    )
+    patience: Patience = 2
+
+
+class Grain(Rule):
+    """The generator draws noise."""
+
+    bound: Bound = Field(
+        default=3.0,
+        description="Largest power of the finest octave near the diagonals, as a multiple of the reals'.",
+    )
+    patience: Patience = 2
+
+
+class Blur(Rule):
+    """The generator leaves out detail."""
+
+    bound: Bound = Field(
+        default=0.25,
+        description="Least part that the finest octave has of all power inside the breast, as a fraction of "
+        "the reals'.",
+    )
+    patience: Patience = 2
+
+
+class Alarms(GrownSettings):
     """What is checked at every tick of a stage, and what an alarm does.
 
     ``log`` tells of it, ``stop`` ends the stage as failed, and ``roll-back`` goes back to the last tick
     before the trouble, at most `rollbacks` times a stage, and from there on with the learning rate times
     `rollback_rate`. `images` is the size of the sheets of reals and fakes whose diversity is compared.
+    `background`, `veil`, `stripes`, `grain` and `blur` are told of alone, whatever the action is.
     """
+
+    ADDED: ClassVar[frozenset[str]] = frozenset({"background", "veil", "stripes", "grain", "blur"})
 
     action: Literal["log", "stop", "roll-back"] = Field(
         default="log",
@@ -125,3 +181,8 @@ class Alarms(Settings):
     growth: Growth = Growth()
     collapse: Collapse = Collapse()
     labels: Labels = Labels()
+    background: Background = Background()
+    veil: Veil = Veil()
+    stripes: Stripes = Stripes()
+    grain: Grain = Grain()
+    blur: Blur = Blur()

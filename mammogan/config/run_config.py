@@ -151,7 +151,7 @@ def claim(folder: Path, launched: Launched) -> None:
         if old.run_id != launched.run_id:
             raise ConfigError(
                 f"'{folder}' holds {_what(old)}, and this launch is of {_what(launched)}: give another "
-                "folder to --run, or launch with the settings of the first."
+                "folder to --run, or go on with the first by giving --run alone."
             )
         if old == launched:
             return

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from mammogan.config.settings import NonNegative, Positive, Settings
+from mammogan.config.settings import GrownSettings, NonNegative, Positive, Settings
+
+MeasureName = Literal["swd", "band-power", "anisotropy", "background", "deviation", "coverage"]
 
 
-class Scoring(Settings):
-    """Sliced Wasserstein distance: how many images (half of each view) and checkpoints, how it is drawn."""
+class Scoring(GrownSettings):
+    """Sliced Wasserstein distance: how many images (half of each view) and checkpoints, how it is drawn.
+
+    Beside it stand measures of what it does not see: power by octave, anisotropy, background, deviation and
+    coverage. The error of a score comes from `splits`, halves of synthetics and of reals: it covers which
+    images were drawn, and their patches.
+    """
+
+    ADDED: ClassVar[frozenset[str]] = frozenset({"splits", "measured"})
 
     images: Positive = Field(
         default=16384, description="Images that are compared for one score, half of each view."
@@ -26,25 +35,55 @@ class Scoring(Settings):
     repeats: Positive = Field(default=4, description="Projections of each set of patches.")
     seeds: Positive = Field(
         default=5,
-        description="Independent draws of patches and directions; their spread is the score's deviation.",
+        description="Independent draws of patches and directions, whose mean is the score.",
+    )
+    splits: Annotated[int, Field(ge=5)] = Field(
+        default=16,
+        description="Random halvings of synthetics and of real patients, from which the score's error over "
+        "fresh draws of images is estimated.",
+    )
+    measured: Positive = Field(
+        default=2048,
+        description="Images of those compared, half of each view, that the measures beside SWD are taken of.",
     )
     kept: Annotated[int, Field(ge=1)] = Field(
         default=3, description="Best checkpoints of each stage that are kept after the selection."
     )
 
 
-class Selection(Settings):
-    """Which scored checkpoint of the last stage is chosen.
+class Selection(GrownSettings):
+    """Which scored checkpoint of the last stage is chosen: the lowest by `measures`, one after the other.
 
-    ``lowest-swd``: the lowest SWD above the floor, in the mean over levels and both views; whoever is within
-    `tie_sd` deviations from seed to seed of it ties with it, and of a tie the latest is chosen.
+    The first is SWD above the floor, in the mean over levels and both views. Who is within `tie_sd` errors
+    of the lowest ties with it; the next measure decides among those, and of what still ties the latest is
+    chosen. Checkpoints that are washed out or veiled are not chosen, unless all are.
     """
 
-    rule: Literal["lowest-swd"] = Field(default="lowest-swd", description="The rule of the selection.")
+    ADDED: ClassVar[frozenset[str]] = frozenset({"measures", "deviation_min", "background_max"})
+
+    rule: Literal["lowest-swd"] = Field(
+        default="lowest-swd",
+        description='The rule of the selection; what it was up to 0.2.0 is `measures = ["swd"]`.',
+    )
+    measures: Annotated[tuple[MeasureName, ...], Field(min_length=1)] = Field(
+        default=("swd", "band-power", "coverage"),
+        description="What decides, in this order, each among the ties of the one before: `swd`, "
+        "`band-power`, `anisotropy`, `background`, `deviation` or `coverage`.",
+    )
     tie_sd: NonNegative = Field(
         default=2.0,
-        description="Checkpoints within so many deviations of the lowest score tie with it; of a tie the "
-        "latest is chosen.",
+        description="Checkpoints within so many errors of the lowest tie with it: deviations of the "
+        "difference over fresh draws of synthetics and reals.",
+    )
+    deviation_min: NonNegative = Field(
+        default=0.5,
+        description="Checkpoints whose images deviate from each other by less than this part of what reals "
+        "do are washed out, and not chosen; 0 allows all.",
+    )
+    background_max: NonNegative = Field(
+        default=4.0,
+        description="Checkpoints whose background is by more than so many greys of 255 brighter than that of "
+        "reals are veiled, and not chosen; 255 allows all.",
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammogan.metrics import (
+    band_power,
     breast_density,
     histogram_moments,
     planted_copies,
@@ -42,7 +43,9 @@ def look(
     mask_HW = breast_density.outline(image_HW)
     depth_HW = breast_density.depth(mask_HW)
     whole, breast = histogram_moments.histogram(image_HW), histogram_moments.histogram(image_HW[mask_HW])
-    power = power_spectrum.spectrum(image_HW, depth_HW)
+    periodogram = _periodogram(image_HW, mask_HW, depth_HW)
+    power = power_spectrum.summary(*periodogram)
+    bands = band_power.of_periodogram(image_HW, *periodogram)
     quantities = [
         *histogram_moments.moments(whole),
         *histogram_moments.moments(breast),
@@ -54,11 +57,23 @@ def look(
         "quantities": np.array(quantities),
         "power": power.power_R,
         "grids": power.grids,
+        "band-power": bands.power_O2,
+        "tissue-variance": np.array(bands.variance),
+        "background": np.array(bands.background),
         "texture": random_features.texture(image_HW, depth_HW),
         "random-network": random_features.embed(image_HW),
         "thumbnail": thumbnail(image_HW, mask_HW),
     }
     return found | ({"network": network.features(image_HW)} if network else {})
+
+
+def _periodogram(
+    image_HW: Image, mask_HW: breast_density.Mask, depth_HW: NDArray[np.float32]
+) -> tuple[power_spectrum.Values, int]:
+    """Take the power of the breast above its background, which is that of `mask_HW` where it is black."""
+    above_HW = band_power.outline(image_HW)
+    same = np.array_equal(above_HW, mask_HW)
+    return power_spectrum.periodogram(image_HW, depth_HW if same else breast_density.depth(above_HW))
 
 
 def plant_copies(image_HW: Image, number: int) -> dict[str, NDArray[np.generic]]:

@@ -59,23 +59,45 @@ def grid_names(side: int) -> tuple[str, ...]:
 
 
 def spectrum(image_HW: NDArray[np.uint16], depth_HW: NDArray[np.float32]) -> Spectrum:
+    """Average the periodograms of regions inside the breast; see `periodogram`."""
+    return summary(*periodogram(image_HW, depth_HW))
+
+
+def summary(power_SS: Values, regions: int) -> Spectrum:
+    """Return the spectrum of what `periodogram` found."""
+    side = len(power_SS)
+    if not regions:
+        nothing = np.full(side // 2, np.nan), np.full(len(grid_names(side)), np.nan)
+        return Spectrum(*nothing, 0)
+    return Spectrum(radial(power_SS), _grids(power_SS), regions)
+
+
+def periodogram(
+    image_HW: NDArray[np.uint16], depth_HW: NDArray[np.float32], most: int | None = None
+) -> tuple[Values, int]:
     """Average the periodograms of regions that overlap by half and lie inside the breast.
 
-    Each has its mean taken off and a Hann window put on (Welch 1967). `depth_HW` is `tissue.depth`.
+    Each has its mean taken off and a Hann window put on (Welch 1967). `depth_HW` is `breast_density.depth`.
+    With `most`, as many regions at most, spread evenly over those that fit.
+
+    Returns
+    -------
+    tuple of Values and int
+        Power (S, S) in the order of `numpy.fft.fft2`, NaN if no region fits; and the number of regions.
     """
     side = side_px((image_HW.shape[0], image_HW.shape[1]))
     inside_HW = depth_HW > max(1, round(EDGE_PART * side))
     window_SS = np.hanning(side + 2)[1:-1, None] * np.hanning(side + 2)[1:-1]
-    total_SS, regions = np.zeros((side, side)), 0
-    for top, left in _places(inside_HW, side):
+    places = _places(inside_HW, side)
+    if most is not None and len(places) > most:
+        places = [places[at] for at in np.linspace(0, len(places) - 1, most).round().astype(int)]
+    if not places:
+        return np.full((side, side), np.nan), 0
+    total_SS = np.zeros((side, side))
+    for top, left in places:
         region_SS = image_HW[top : top + side, left : left + side] / WHITE
         total_SS += np.abs(np.fft.fft2((region_SS - region_SS.mean()) * window_SS)) ** 2
-        regions += 1
-    if not regions:
-        nothing = np.full(side // 2, np.nan), np.full(len(grid_names(side)), np.nan)
-        return Spectrum(*nothing, 0)
-    power_SS = total_SS / regions / (window_SS**2).sum()
-    return Spectrum(radial(power_SS), _grids(power_SS), regions)
+    return total_SS / len(places) / (window_SS**2).sum(), len(places)
 
 
 def radial(power_SS: Values) -> Values:

@@ -39,12 +39,12 @@ def sliced(a_DP: Tensor, b_DP: Tensor, directions_DR: Floats) -> float:
     at_once = max(1, AT_ONCE_NUMBERS // max(1, a_DP.shape[1]))
     means = []
     for some_RD in torch.split(torch.from_numpy(directions_DR.T.copy()).to(a_DP.device), at_once):
-        a_RP, b_RP = _sorted(some_RD @ a_DP), _sorted(some_RD @ b_DP)
+        a_RP, b_RP = sort_rows(some_RD @ a_DP), sort_rows(some_RD @ b_DP)
         means.append(a_RP.sub_(b_RP).abs_().mean(dim=1))
     return float(torch.cat(means).double().mean())
 
 
-def _sorted(values_RP: Tensor) -> Tensor:
+def sort_rows(values_RP: Tensor) -> Tensor:
     """Sort each row; on a CPU by NumPy, which is many times as fast as torch, in place and in threads."""
     if values_RP.device.type != "cpu":
         return values_RP.sort(dim=1).values

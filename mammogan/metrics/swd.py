@@ -99,7 +99,7 @@ class SlicedWasserstein:
         ValueError
             If it was gathered with other settings.
         """
-        self._check_settings(other)
+        self.check_settings(other)
         for mine, theirs in zip(self.stores, other.stores, strict=True):
             mine.merge(theirs)
         self.images += other.images
@@ -112,7 +112,7 @@ class SlicedWasserstein:
         ValueError
             If the sets are empty or differ in size, or were gathered with other settings.
         """
-        self._check_settings(other)
+        self.check_settings(other)
         if self.images != other.images or not self.images:
             raise ValueError(
                 f"SWD compares sets of the same size, not {self.images} with {other.images} images"
@@ -164,7 +164,14 @@ class SlicedWasserstein:
     def _normalised(self, store: Store) -> Tensor:
         return torch.from_numpy(normalise(store.read())).to(self.device)
 
-    def _check_settings(self, other: SlicedWasserstein) -> None:
+    def check_settings(self, other: SlicedWasserstein) -> None:
+        """Refuse a set that can't be compared with this one.
+
+        Raises
+        ------
+        ValueError
+            If it was gathered with other settings.
+        """
         theirs = other.settings
         for name, mine in self.settings.items():
             if mine != theirs[name]:

@@ -51,7 +51,7 @@ def swd_curves(scores: Sequence[Score]) -> str:
     axes.errorbar(
         x,
         [score.swd for score in scores],
-        yerr=[score.sd for score in scores],
+        yerr=[score.sd if score.above_floor_error is None else score.above_floor_error for score in scores],
         color=INK,
         marker="s",
         linewidth=2,

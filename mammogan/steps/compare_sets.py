@@ -12,6 +12,7 @@ from mammogan.config.label_fields import VIEWS
 from mammogan.config.run_config import Run
 from mammogan.files import write
 from mammogan.run_folder import RunFolder
+from mammogan.scored_images import Distance, LevelDistance
 from mammogan.steps import feature_parts, report_measures
 from mammogan.steps.select_checkpoint import read_choice, scores
 from mammogan.steps.task import Task
@@ -76,7 +77,12 @@ def _compare_view(
     advance: Callable[[], None],
 ) -> list[dict[str, Any]]:
     """Add a view's measures family by family, and return its images' quantities."""
-    from mammogan.metrics.comparison import distributions, memorization, spectrum_measures
+    from mammogan.metrics.comparison import (
+        band_measures,
+        distributions,
+        memorization,
+        spectrum_measures,
+    )
     from mammogan.metrics.comparison.metrics_table import METRICS
     from mammogan.metrics.comparison.view_comparison import ViewComparison
 
@@ -87,7 +93,7 @@ def _compare_view(
         report.measures += family(of)
         advance()
     report.quartiles[view] = distributions.quartiles(of.quantities)
-    report.spectra[view] = spectrum_measures.curves(sets, spacing)
+    report.spectra[view] = spectrum_measures.curves(sets, spacing) | band_measures.curves(sets)
     nearest = of.nearest(memorization.SPACES[0])
     report.gallery["closest"] += memorization.closest(sets, nearest, subjects.positions("train", view))
     report.gallery["duplicates"] += memorization.duplicates(sets, nearest)
@@ -191,20 +197,26 @@ def _swd(subjects: Subjects) -> Iterator[Measure]:
             continue
         for region, whole in score.regions.items():
             for view, part in whole.views.items():
-                levels = [(f"{x.height_px}x{x.width_px}", x.swd, x.sd, x.floor) for x in part.levels]
-                for of, swd, sd, floor in (*levels, ("mean", part.swd, part.sd, part.floor)):
+                for of, found in _levels_and_mean(part):
+                    sd = found.sd if found.error is None else found.error
+                    over = "from seed to seed" if found.error is None else "over fresh draws of images"
                     yield Measure(
                         group="swd",
                         name=f"swd_{region}",
                         of=of,
                         view=view,
-                        value=swd,
-                        ci=Interval(swd, swd - 1.96 * sd, swd + 1.96 * sd),
-                        null=Interval(floor, nan, nan),
+                        value=found.swd,
+                        ci=Interval(found.swd, found.swd - 1.96 * sd, found.swd + 1.96 * sd),
+                        null=Interval(found.floor, nan, nan),
                         ideal=0.0,
                         images=score.compared // max(1, len(score.views)),
-                        note="x 1000; ci: from seed to seed; null: reals of other patients",
+                        note=f"x 1000; ci: {over}; null: reals of other patients",
                     )
+
+
+def _levels_and_mean(part: Distance) -> Iterator[tuple[str, Distance | LevelDistance]]:
+    yield from ((f"{level.height_px}x{level.width_px}", level) for level in part.levels)
+    yield "mean", part
 
 
 def _images(view: str, values: dict[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:

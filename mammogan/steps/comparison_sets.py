@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from mammogan.data.shards.shard_reader import ImageReader
 
-FORMAT = 1
+FORMAT = 2
 """Counts up whenever the same images would give other numbers."""
 SOURCES = ("synthetic", "real", "train")
 PART_IMAGES, PART_PAIRS = 128, 128

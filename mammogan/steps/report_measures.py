@@ -11,7 +11,7 @@
   moments); sources are ``synthetic``, ``real`` (held out) and ``train``;
 - `measures`: a list of `mammogan.metrics.comparison.measure.Measure`, each as an object of its fields;
 - `spectra`: ``spectra[view]``, see `mammogan.metrics.comparison.spectrum_measures`: lists by radial
-  frequency;
+  frequency; with `octaves` and `anisotropy`, see `mammogan.metrics.comparison.band_measures`;
 - `quartiles`: ``quartiles[view][of][source]``, the five numbers minimum to maximum of each image quantity;
 - `gallery`: `closest`, the synthetics that lie closest to a training image, and `duplicates`, pairs within
   the synthetic set; images are told by their number, see `mammogan.metrics.comparison.measure.Pair`;

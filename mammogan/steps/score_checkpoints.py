@@ -9,10 +9,12 @@ from pathlib import Path
 from mammogan import schedule
 from mammogan.config.run_config import Run
 from mammogan.run_folder import RunFolder
-from mammogan.run_records import Score, ScoredImages
+from mammogan.run_records import Score
 from mammogan.schedule import Stage
-from mammogan.steps import swd_sets
+from mammogan.scored_images import ScoredImages
+from mammogan.steps import score_error, score_measures, swd_sets
 from mammogan.steps.real_sets import Reals, shared
+from mammogan.steps.score_measures import LooksOf
 from mammogan.steps.task import Task
 
 
@@ -38,6 +40,7 @@ def score_checkpoints(task: Task, run: Run) -> list[Path]:
         if known is None or (known.checkpoint, known.reals) != (source.digest, reals.key):
             Score(
                 **dict(_scored(task, run, stage, images, reals)),
+                schema_version=Score.CURRENT,
                 stage=stage.index,
                 height_px=stage.height_px,
                 width_px=stage.width_px,
@@ -66,10 +69,25 @@ def _scored(task: Task, run: Run, stage: Stage, images: int, reals: Reals) -> Sc
         shutil.rmtree(left_over, ignore_errors=True)
     scratch = beside.with_name(f".{beside.stem}.{os.getpid()}.tmp")
     try:
-        fakes = swd_sets.empty(run, stage, reals.counts, scratch, str(device))
+        fakes, looks = swd_sets.empty(run, stage, reals.counts, scratch, str(device)), LooksOf()
+        measured = score_measures.measured(run, reals.counts)
         for view, count in reals.counts.items():
-            swd_sets.add(fakes, view, model.draw(run.method.method.seed, range(count), view))
+            drawn = model.draw(run.method.method.seed, range(count), view)
+            swd_sets.add(fakes, view, score_measures.looking(drawn, measured[view], looks, view))
         distances = swd_sets.compare(fakes, reals.sets)
+        halves = score_error.differences(
+            run,
+            fakes,
+            reals.sets,
+            score_error.split(run, "synthetic", score_error.ungrouped(reals.counts)),
+            score_error.split(run, "validation", reals.groups),
+        )
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return swd_sets.score(distances, reals.floors, next(iter(fakes.values())).levels)
+    levels = next(iter(fakes.values())).levels
+    return swd_sets.score(distances, reals.floors, levels, halves, reals.floor_halves).model_copy(
+        update={
+            "grouped_by": "patient" if reals.known else "image",
+            "measures": score_measures.measures(run, stage, looks, reals.looks),
+        }
+    )

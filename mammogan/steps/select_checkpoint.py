@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 from pathlib import Path
 
 from mammogan import schedule
@@ -11,10 +12,14 @@ from mammogan.config.run_config import Run
 from mammogan.errors import RunFailedError
 from mammogan.files import write
 from mammogan.run_folder import RunFolder
-from mammogan.run_records import Choice, Distance, Rival, Score
+from mammogan.run_records import Choice, Score
 from mammogan.schedule import Stage
+from mammogan.scored_images import Distance
+from mammogan.steps.choose_checkpoint import barred, choose
 from mammogan.steps.licence_notice import TERMS, terms
 from mammogan.steps.task import Task
+
+log = logging.getLogger(__name__)
 
 
 def select_checkpoint(task: Task, run: Run) -> list[Path]:
@@ -33,23 +38,28 @@ def select_checkpoint(task: Task, run: Run) -> list[Path]:
             f"Nothing to choose from: no checkpoint of stage {last.index} is scored. Run the step "
             f"'score-{last.index}' first."
         )
-    choice = lowest_swd(rivals, run.method.selection.tie_sd)
+    choice = choose(rivals, run.method.selection)
+    for notice in choice.notices:
+        log.warning("%s", notice)
     folder = RunFolder(task.folder)
     choice.write(folder.choice)
     stages = schedule.plan(run.method)
     write(folder.scores_table, table([score for stage in stages for score in scores(task.folder, stage)]))
     chosen = checkpoint.at(task.folder, choice.stage, choice.images)
-    notice = folder.model / TERMS
+    licence = folder.model / TERMS
     files = export(chosen, run.method, folder.model)
-    write(notice, terms(run))
+    write(licence, terms(run))
     for stage in stages:
-        ranked = sorted(scores(task.folder, stage), key=lambda score: score.above_floor)
+        ranked = sorted(
+            scores(task.folder, stage),
+            key=lambda score: (bool(barred(score, run.method.selection)), score.above_floor),
+        )
         unscored = set(stage.checkpoints()) - {score.images for score in ranked}
         best = {score.images for score in ranked[: run.method.scoring.kept]}
         if stage == last:
             best.add(choice.images)
         Retention(task.folder, stage.index).once_scored(stage.images, best | unscored)
-    return [folder.choice, folder.scores_table, *files, notice]
+    return [folder.choice, folder.scores_table, *files, licence]
 
 
 def scores(run: Path, stage: Stage) -> list[Score]:
@@ -65,43 +75,6 @@ def scores(run: Path, stage: Stage) -> list[Score]:
     return [Score.read(path, remedy) for path in paths if path.exists()]
 
 
-def lowest_swd(rivals: list[Score], tie_sd: float) -> Choice:
-    """Choose the lowest SWD above the floor, in the mean over levels and both views; of a tie the latest.
-
-    Whoever is within `tie_sd` seed-to-seed deviations (the larger of the two) of the lowest ties with it.
-    """
-    best = min(rivals, key=lambda score: score.above_floor)
-
-    def sd(score: Score) -> float:
-        return max(score.above_floor_sd, best.above_floor_sd)
-
-    def behind(score: Score) -> float:
-        return score.above_floor - best.above_floor
-
-    ties = [score for score in rivals if behind(score) <= tie_sd * sd(score)]
-    chosen = max(ties, key=lambda score: score.images)
-    beaten = [score for score in rivals if score not in ties]
-    second = min(beaten, key=behind) if beaten else None
-    return Choice(
-        **dict(_rival(chosen)),
-        rule="lowest-swd",
-        tie_sd=tie_sd,
-        stage=chosen.stage,
-        tie=len(ties) > 1,
-        ties=tuple(sorted(score.images for score in ties)),
-        lowest=best.images,
-        second=second.images if second else None,
-        margin=behind(second) if second else None,
-        margin_sd=behind(second) / sd(second) if second and sd(second) else None,
-        rivals=tuple(map(_rival, rivals)),
-    )
-
-
-def _rival(score: Score) -> Rival:
-    views = {view: part.swd - part.floor for view, part in score.views.items()}
-    return Rival(**score.model_dump(include=set(Rival.model_fields) - {"views"}), views=views)
-
-
 def table(found: list[Score]) -> str:
     """Return scores as CSV: a line for each checkpoint, part of its images (all or a view) and region.
 
@@ -112,15 +85,36 @@ def table(found: list[Score]) -> str:
     stream = io.StringIO()
     lines = csv.writer(stream, lineterminator="\n")
     of = ("stage", "height_px", "width_px", "images", "kimg", "compared")
-    lines.writerow([*of, "region", "view", "swd", "sd", "floor", *levels])
+    measures = list(dict.fromkeys(name for score in found for name in score.measures))
+    more = ["error", "above_floor", "above_floor_error", *measures]
+    more += [f"{name}_{of}" for name in measures for of in ("null", "error")]
+    lines.writerow([*of, "region", "view", "swd", "sd", "floor", *levels, *more])
     for score in found:
         for region, whole in score.regions.items():
             parts: dict[str, Distance] = {"all": whole, **whole.views}
             for view, part in parts.items():
-                values = [number for level in part.levels for number in (level.swd, level.floor)]
-                numbers = [part.swd, part.sd, part.floor, *values]
+                values: list[float | None] = [
+                    number for level in part.levels for number in (level.swd, level.floor)
+                ]
+                values += [None] * (len(levels) - len(values))
+                numbers = [part.swd, part.sd, part.floor, *values, part.error]
+                numbers += _beside(score, region, view, measures)
                 lines.writerow([*(getattr(score, name) for name in of), region, view, *numbers])
     return stream.getvalue()
+
+
+def _beside(score: Score, region: str, view: str, names: list[str]) -> list[float | None]:
+    """Return what stands beside the distance of a part of the images; the breast alone has no such thing."""
+    if region != "image":
+        return [None] * (2 + 3 * len(names))
+    found = [score.measures.get(name) for name in names]
+    if view != "all":
+        part = score.views[view]
+        values = [measure.views.get(view) if measure else None for measure in found]
+        return [part.swd - part.floor, None, *values, *[None] * (2 * len(names))]
+    values = [measure.value if measure else None for measure in found]
+    values += [number for one in found for number in ((one.null, one.error) if one else (None, None))]
+    return [score.above_floor, score.above_floor_error, *values]
 
 
 def read_choice(run: Path) -> Choice:

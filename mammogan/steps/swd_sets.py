@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammogan.config.label_fields import VIEWS
 from mammogan.config.run_config import Run
-from mammogan.run_records import Distance, LevelDistance, RegionDistance, ScoredImages
 from mammogan.schedule import Stage
+from mammogan.scored_images import Distance, LevelDistance, RegionDistance, ScoredImages
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +59,7 @@ def add(sets: Sets, view: int, images: Iterable[np.ndarray], at_once: int = AT_O
     from mammogan.metrics import gather
 
     mine = [one for (_, _, of), one in sets.items() if of == view]
-    for some in _batches(images, at_once):
+    for some in batches(images, at_once):
         gather(mine, some)
 
 
@@ -81,14 +81,31 @@ def compare(mine: Sets, theirs: Sets) -> Distances:
     return {kind: np.array(values) for kind, values in found.items()}
 
 
-def score(distances: Distances, floors: Distances, levels: Iterable[tuple[int, int]]) -> ScoredImages:
-    """Summarise distances beside the floors: of all images, of each view, in the breast alone."""
+def score(
+    distances: Distances,
+    floors: Distances,
+    levels: Iterable[tuple[int, int]],
+    halves: Mapping[int, np.ndarray] | None = None,
+    floor_halves: Mapping[int, np.ndarray] | None = None,
+) -> ScoredImages:
+    """Summarise distances beside the floors: of all images, of each view, in the breast alone.
+
+    `halves` and `floor_halves` are half the differences between halves of the images, by view, (splits,
+    levels). Without those of every view the error over fresh draws is not known.
+    """
     import numpy as np
 
-    shapes = list(levels)
+    from mammogan.metrics.half_samples import deviation
+
+    shapes, halves, floor_halves = list(levels), halves or {}, floor_halves or {}
     parts = {kind: _part(values, floors[kind], shapes) for kind, values in distances.items()}
     views = [view for foreground, view in distances if not foreground and view is not None]
+    for view in halves.keys() & views:
+        parts[False, view] = _with_errors(parts[False, view], halves[view])
     above = np.mean([(distances[False, v] - floors[False, v]).mean(axis=1) for v in views], axis=0)
+    known = all(view in halves and view in floor_halves for view in views)
+    above_halves = [halves[v].mean(axis=1) - floor_halves[v].mean(axis=1) for v in views] if known else []
+    differences = tuple(np.mean(above_halves, axis=0).tolist()) if known else ()
     image, breast = (
         RegionDistance(
             **dict(parts[foreground, None]), views={VIEWS[view]: parts[foreground, view] for view in views}
@@ -96,7 +113,12 @@ def score(distances: Distances, floors: Distances, levels: Iterable[tuple[int, i
         for foreground in (False, True)
     )
     return ScoredImages(
-        **dict(image), above_floor=float(above.mean()), above_floor_sd=_sd(above), breast=breast
+        **dict(image),
+        above_floor=float(above.mean()),
+        above_floor_sd=_sd(above),
+        above_floor_error=deviation(differences),
+        above_floor_halves=differences,
+        breast=breast,
     )
 
 
@@ -115,6 +137,17 @@ def _part(values: np.ndarray, floors: np.ndarray, shapes: list[tuple[int, int]])
     return Distance(swd=float(averages.mean()), sd=_sd(averages), floor=float(floors.mean()), levels=levels)
 
 
+def _with_errors(part: Distance, halves_SL: np.ndarray) -> Distance:
+    """Add what the distances to these reals would deviate by over fresh draws of all images."""
+    from mammogan.metrics.half_samples import deviation
+
+    levels = tuple(
+        level.model_copy(update={"error": deviation(halves_S)})
+        for level, halves_S in zip(part.levels, halves_SL.T, strict=True)
+    )
+    return part.model_copy(update={"error": deviation(halves_SL.mean(axis=1)), "levels": levels})
+
+
 def _sd(values: np.ndarray) -> float:
     """Estimate the deviation of one seed's value; of a single seed nothing is known, and 0 is said."""
     return float(values.std(ddof=1)) if len(values) > 1 else 0.0
@@ -131,7 +164,8 @@ def _joined(sets: Iterable[SlicedWasserstein]) -> SlicedWasserstein:
     return whole
 
 
-def _batches(images: Iterable[np.ndarray], at_once: int) -> Iterator[list[np.ndarray]]:
+def batches(images: Iterable[np.ndarray], at_once: int) -> Iterator[list[np.ndarray]]:
+    """Yield images in lists of `at_once`, the last one shorter."""
     rest = iter(images)
     while some := list(islice(rest, at_once)):
         yield some

@@ -55,15 +55,16 @@ class AlarmPolicy:
         index = self.stage.index
         for alarm in heard:
             log.warning("stage %d after %d images: %s", index, images, alarm.message)
-        wanted = ACTIONS[self.settings.action] if heard else NOTHING
+        acting = [alarm for alarm in heard if alarm.acts]
+        wanted = ACTIONS[self.settings.action] if acting else NOTHING
         verdict = round(self.group.broadcast(wanted))
         if verdict == ROLL_BACK and self.rolled_back < self.settings.rollbacks:
             if self.group.is_main:
-                rollback.note(self.folder, index, images, _last_good(heard, ticks))
+                rollback.note(self.folder, index, images, _last_good(acting, ticks))
             self.group.barrier()
             raise RolledBackError(f"stage {index} goes back from {images} images")
         if verdict != NOTHING:
-            reasons = " ".join(alarm.message for alarm in heard) or "See the log of the leading rank."
+            reasons = " ".join(alarm.message for alarm in acting) or "See the log of the leading rank."
             raise RunFailedError(f"Stage {index} ends after {images} images (alarms.action). {reasons}")
         for net in ("critic", "generator"):
             if values[f"{net}/skipped"] == 1:

@@ -9,7 +9,7 @@ Shape suffixes: N images, H x W pixels, F label fields.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from mammogan.config.alarm_settings import Alarms
 from mammogan.config.label_fields import UNKNOWN
 from mammogan.metrics import self_similarity
+from mammogan.train import image_faults
+from mammogan.train.watch import Images, Tick, Watch
 
-Tick = Mapping[str, float]
-Images = NDArray[np.uint16]
 COMPARED_PX = 320
 """Larger sheets are halved down to this height: whether pictures are alike is seen there, without grain."""
 HISTORY, SHORTEST = 16, 3
@@ -32,7 +32,7 @@ HISTORY, SHORTEST = 16, 3
 class Alarm:
     """A number of the newest tick that broke its bound, now for `ticks` ticks in a row.
 
-    A `value` that is not finite broke it, too.
+    A `value` that is not finite broke it, too. One that does not act is told of, whatever `alarms.action` is.
     """
 
     name: str
@@ -40,23 +40,7 @@ class Alarm:
     value: float
     bound: float
     ticks: int
-
-
-@dataclass(frozen=True)
-class Watch:
-    """What an alarm looks at: the newest of some ticks, as (number, whose), or None if that can't be told."""
-
-    measure: Callable[[Sequence[Tick]], tuple[float, str] | None]
-    low: bool
-    finding: str
-    advice: str
-
-    def broken(self, bound: float, ticks: Sequence[Tick]) -> tuple[float, str] | None:
-        """Give number and owner if the newest tick breaks `bound`."""
-        found = self.measure(ticks)
-        if found is None or (found[0] >= bound if self.low else found[0] <= bound):
-            return None
-        return found
+    acts: bool = True
 
 
 def judge(settings: Alarms, ticks: Sequence[Tick]) -> tuple[Alarm, ...]:
@@ -69,8 +53,11 @@ def judge(settings: Alarms, ticks: Sequence[Tick]) -> tuple[Alarm, ...]:
 
 
 def good_ticks(alarms: Sequence[Alarm], ticks: Sequence[Tick]) -> int:
-    """Count the ticks before the trouble: the last of them is to be gone back to; 0 is the stage's start."""
-    return len(ticks) - max((alarm.ticks for alarm in alarms), default=0)
+    """Count the ticks before the trouble: the last of them is to be gone back to; 0 is the stage's start.
+
+    Alarms that do not act are no such trouble.
+    """
+    return len(ticks) - max((alarm.ticks for alarm in alarms if alarm.acts), default=0)
 
 
 def sheet(labels_NF: NDArray[np.int64], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -90,7 +77,8 @@ def observe(reals_NHW: Images, fakes_NHW: Images) -> dict[str, float]:
 
     Returns ``alarm/ms_ssim_*``, the mean MS-SSIM of neighbours; ``alarm/deviation_*``, the mean over pixels
     of the deviation between neighbours; and ``alarm/distance``, the mean distance of a real to a fake, which
-    is what a critic of slope 1 can tell them apart by. Pixels reach from -1 to 1.
+    is what a critic of slope 1 can tell them apart by. Pixels reach from -1 to 1. What `image_faults.observe`
+    tells of is added.
     """
     distances = [_distance(*pair) for pair in zip(reals_NHW, fakes_NHW, strict=True)]
     values = {"alarm/distance": float(np.mean(distances))}
@@ -98,7 +86,7 @@ def observe(reals_NHW: Images, fakes_NHW: Images) -> dict[str, float]:
         small_NHW = _reduced(images_NHW)
         values[f"alarm/ms_ssim_{name}"] = self_similarity(small_NHW)
         values[f"alarm/deviation_{name}"] = _deviation(small_NHW)
-    return values
+    return values | image_faults.observe(reals_NHW, fakes_NHW)
 
 
 def label_entropy(labels_NF: NDArray[np.int64], weight: float) -> dict[str, float]:
@@ -127,7 +115,7 @@ def _alarm(settings: Alarms, name: str, ticks: Sequence[Tick]) -> Alarm | None:
         f"{'no less' if watch.low else 'no more'} than {rule.bound:g}; so it was for {bad} "
         f"tick{'s' if bad > 1 else ''}. {watch.advice}"
     )
-    return Alarm(name, message, value, rule.bound, bad)
+    return Alarm(name, message, value, rule.bound, bad, watch.acts)
 
 
 def _newest(key: str, ticks: Sequence[Tick]) -> tuple[float, str] | None:
@@ -259,5 +247,6 @@ WATCHES: dict[str, Watch] = {
         "Check supervision.fields and the labels with `mammogan shards show`; if they are right and can't be "
         "seen in so small an image, set alarms.labels.patience to 0.",
     ),
+    **image_faults.WATCHES,
 }
 """Alarms by name, which is that of their settings, causes first."""

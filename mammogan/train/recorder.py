@@ -65,6 +65,7 @@ class Recorder:
         values |= accelerator.usage()
         values["system/cores"] = (time.process_time() - self._cpu_s) / seconds
         values["fade"] = self.stage.fade(images - self.stage.batch)
+        values["progress"] = images / self.stage.images
         return values | {"kimg": self.stage.kimg(images)}
 
     def log(

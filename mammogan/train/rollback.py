@@ -5,18 +5,12 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from mammogan.config.method import Method
-from mammogan.config.settings import first_problem
-from mammogan.errors import DataError
 from mammogan.files import write
 from mammogan.run_folder import RunFolder
-from mammogan.run_records import Rollback
+from mammogan.run_records import Rollback, dump_list, read_list
 from mammogan.schedule import Stage
 from mammogan.train.checkpoint_retention import Retention
-
-_ROLLBACKS = TypeAdapter(list[Rollback])
 
 
 class RolledBackError(Exception):
@@ -34,19 +28,13 @@ def noted(run: Path, stage: int) -> list[Rollback]:
     path = RunFolder(run).rollbacks(stage)
     if not path.exists():
         return []
-    try:
-        return _ROLLBACKS.validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise DataError(
-            f"'{path}' is damaged ({first_problem(error)}): copy it back, or delete it if the stage never "
-            "went back."
-        ) from None
+    return read_list(Rollback, path, "Copy it back, or delete it if the stage never went back.")
 
 
 def note(run: Path, stage: int, at: int, to: int) -> None:
     """Go back to `to` images. A job that is killed in between finishes it at its next start."""
     times = [*noted(run, stage), Rollback(at=at, to=to)]
-    write(RunFolder(run).rollbacks(stage), _ROLLBACKS.dump_json(times, indent=1))
+    write(RunFolder(run).rollbacks(stage), dump_list(times))
     forget(run, stage)
 
 

@@ -12,6 +12,7 @@ from mammogan.cluster.job_usage import NOTHING, Usage
 from mammogan.cluster.run_state import NodeState
 from mammogan.steps import Progress
 from mammogan.steps.job_graph import Node
+from tests.steps import scored
 
 
 def state(name, *tasks, reason="", expected="", job="1234567"):
@@ -43,10 +44,22 @@ PROGRESS = {
 USED = {each.node.name: NOTHING for each in STATES} | {"train-1": Usage(4, 2, 1234.5, 99.0)}
 
 
-def drawn(width, states=STATES, *, gpus=True):
+def drawn(width, states=STATES, *, gpus=True, choice=None):
     console = Console(width=width, record=True)
-    console.print(standing(states, USED, PROGRESS, "Run 1: m at s", gpus=gpus, wide=width >= 100))
+    drawing = standing(states, USED, PROGRESS, "Run 1: m at s", gpus=gpus, wide=width >= 100, choice=choice)
+    console.print(drawing)
     return console.export_text()
+
+
+def test_the_choice_is_given_with_its_reason_and_what_one_should_know():
+    one = scored.score(2000, 20.0, above_floor_error=4.25)
+    text = drawn(
+        160, choice=scored.choice(one, reason="by swd 2 tie", notices=["1 of 2 can't be chosen: [x]."])
+    )
+    assert "Chosen: the checkpoint after 2.0 kimg, SWD 15.0 ± 4.2 above the floor: by swd 2 tie." in text
+    assert "1 of 2 can't be chosen: [x]." in text
+    of_old = drawn(160, choice=scored.choice(scored.score(2000, 20.0)))
+    assert "Chosen: the checkpoint after 2.0 kimg, SWD 15.0 above the floor." in of_old
 
 
 @pytest.mark.parametrize("width", [80, 100, 160])

@@ -100,3 +100,20 @@ def test_an_average_begins_with_the_newest_weights_and_lengthens_with_the_stage(
 def test_an_average_by_steps_is_what_it_was():
     ema = load_method("pggan").ema
     assert {ema.weight(batch, images) for batch in (8, 512) for images in (0, 10**6)} == {1 - 0.999}
+
+
+def test_scoring_and_selection_are_written_as_earlier_versions_wrote_them_unless_changed():
+    """So that a run keeps its id."""
+    tree = load_method("tour").model_dump()
+    assert tree["selection"] == {"rule": "lowest-swd", "tie_sd": 2.0}
+    assert not {"splits", "measured"} & tree["scoring"].keys()
+    changed = load_method("tour", ('selection.measures=["coverage", "swd"]', "scoring.splits=8")).model_dump()
+    assert changed["selection"]["measures"] == ("coverage", "swd")
+    assert changed["scoring"]["splits"] == 8
+
+
+def test_a_measure_that_there_is_not_is_answered_with_those_that_are():
+    with pytest.raises(
+        ConfigError, match=r"'selection.measures.0' is 'fid': input should be 'swd', 'band-power'"
+    ):
+        load_method("tour", ('selection.measures=["fid"]',))

@@ -44,7 +44,7 @@ def test_the_id_follows_from_method_recipes_and_data_alone(tmp_path):
 def test_the_id_does_not_depend_on_the_spelling_of_a_number(tmp_path):
     spelled = [make(tmp_path, method=(f"optimiser.learning_rate={text}",)) for text in ("0.001", "1e-3")]
     assert spelled[0].run_id == spelled[1].run_id
-    assert make(tmp_path, method=("loss.penalty_weight=10",)).run_id == make(tmp_path).run_id
+    assert make(tmp_path, method=("ema.half_life_kimg=1.0",)).run_id == make(tmp_path).run_id
 
 
 def test_the_path_of_the_shards_is_absolute(tmp_path, monkeypatch):

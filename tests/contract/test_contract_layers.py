@@ -30,6 +30,7 @@ AT_IMPORT = {
     "pages": {"numpy", "matplotlib", "jinja2"},
     "config": {"pydantic"},
     "run_records": {"pydantic"},
+    "scored_images": {"pydantic"},
 }
 """What a room may import from elsewhere as it is imported; rooms that are not named here: nothing."""
 

@@ -13,8 +13,13 @@ from mammogan.report.measure_labels import HEADLINES, MOMENTS, MeasureLabel, loa
 from mammogan.report.moments_plots import histograms, pairs
 from mammogan.report.quality_section import Quality, groups
 from mammogan.report.report_page import page
+from mammogan.report.spectrum_plots import spectra
 from tests.report.test_report_page import Elements, findings, greys
 
+ANISOTROPY = {
+    "octaves": ["2-4px", "4-8px"],
+    "anisotropy": {"real": [1.0, 1.1], "synthetic": [7.5, None], "train": [1.0, 1.0]},
+}
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -43,7 +48,7 @@ def quality(**more):
     pair = {"view": "CC", "number": 3, "other": 9, "correlation": 0.91, "ratio": 0.4, "flipped": True}
     tree = {
         "measures": measures,
-        "spectra": {"CC": curves(), "MLO": curves(cycles_mm=[0.5, 1.0, 1.5])},
+        "spectra": {"CC": curves(), "MLO": curves(cycles_mm=[0.5, 1.0, 1.5], **ANISOTROPY)},
         "sets": {view: dict.fromkeys(("synthetic", "real", "train"), counts) for view in ("CC", "MLO")},
         "held_out": "test",
         "patients": "known",
@@ -112,6 +117,11 @@ def test_the_page_with_measures_needs_nothing_but_itself_and_is_the_same_again(t
     without_namespaces = re.sub(r'xmlns(:\w+)?="[^"]*"', "", text)
     assert not re.search(r"https?:|url\((?!#)|@import|<script", without_namespaces)
     assert page(findings(quality=quality())) == text
+
+
+def test_curves_of_before_have_a_panel_less_than_those_with_anisotropy():
+    with_it, without = (spectra(curves(**more)) for more in (ANISOTROPY, {}))
+    assert with_it.count('<g id="axes_') == 3 and without.count('<g id="axes_') == 2
 
 
 def test_unknown_patients_are_said_and_a_measure_without_a_label_keeps_its_name():

@@ -22,6 +22,8 @@ TICK = {
     "generator/label": 0.6,
 }
 
+NOWHERE = {"value": None, "null": None, "off": None}
+
 
 def greys(count, value=0x8000, shape=(10, 8)):
     return [np.full(shape, value + i, dtype=np.uint16) for i in range(count)]
@@ -166,8 +168,30 @@ def test_a_view_without_reals_and_ties_are_told():
     assert text.count("There are none.") == 1
     assert text.count("<img") == 5
     told = re.sub(r"\s+", " ", text)
-    assert "it ties with 1 other, within 2 deviations from seed to seed, and the latest was taken" in told
+    assert "Whoever is within 2 errors of the lowest ties with it" in told
+    assert "it ties with 1 other, and the latest was taken" in told
     assert "further off" not in told
+
+
+def test_what_the_distance_does_not_see_stands_beside_it_with_errors_nulls_and_notices():
+    known = {"above_floor_error": 4.5, "measures": {"coverage": scored.measure(0.25), "anisotropy": NOWHERE}}
+    power = scored.measure(0.5) | {"octaves": {"2-4px": 1.25, "4-8px": None}}
+    one = scored.score(1000, 30.0, measures={"band-power": power}, checkpoint="first")
+    other = scored.score(2000, 20.0, checkpoint="second", **known)
+    chosen = scored.choice(
+        other, measures=["swd", "coverage"], reason="by swd 2 tie", notices=["1 of 2 can't be chosen: <b>"]
+    )
+    text = page(findings(scores=[[one, other]], choice=chosen))
+    Elements(text)
+    told = re.sub(r"\s+", " ", text)
+    assert "told apart by swd, then by coverage; swd is" in told
+    assert "above the floor: by swd 2 tie." in told
+    assert "can&#39;t be chosen: &lt;b&gt;" in told
+    assert "<td>4.50</td>" in told
+    assert "<td>(1.00)</td>" in told  # of a score that does not know its error
+    assert "<td>0.25 &plusmn; 0.02 / 0.05</td>" in told
+    assert "<td>2-4px &times; 1.25</td>" in told
+    assert told.count("<td>&ndash;</td>") == 4
 
 
 def test_numbers_that_are_not_finite_do_not_stop_the_page():

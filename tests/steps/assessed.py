@@ -7,6 +7,7 @@ from mammogan.config.dataset import load_recipe
 from mammogan.config.label_fields import VIEWS
 from mammogan.config.method import load_method
 from mammogan.config.run_config import Run, claim, merge
+from mammogan.config.scoring_settings import Selection
 from mammogan.config.site import load_site
 from mammogan.data.shards.shard_reader import ShardSet
 from mammogan.data.store import manifest, private_folder
@@ -16,8 +17,8 @@ from mammogan.data.synthetic import synthetic_pool
 from mammogan.data.synthetic.pool_writer import write_parts
 from mammogan.data.synthetic.synthetic_pool import Image, Pool
 from mammogan.run_folder import RunFolder
+from mammogan.steps.choose_checkpoint import choose
 from mammogan.steps.comparison_sets import Subjects
-from mammogan.steps.select_checkpoint import lowest_swd
 from tests.steps import scored
 
 DIGEST = "d" * 64
@@ -76,7 +77,7 @@ def make_run(folder, shard_set, images, *overrides):
     path = RunFolder(folder).score(stage, images_shown)
     path.parent.mkdir(parents=True)
     chosen.write(path)
-    lowest_swd([chosen], 2.0).write(RunFolder(folder).choice)
+    choose([chosen], Selection()).write(RunFolder(folder).choice)
     size = {"height_px": height, "width_px": width, "formats": ("shards", "png")}
     pool = Pool(checkpoint=DIGEST, seed=1, views=VIEWS, images_per_view=count, **size)
     synthetic_pool.claim(folder / "samples", pool)

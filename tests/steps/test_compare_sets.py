@@ -175,7 +175,7 @@ def test_every_measure_says_what_it_is_taken_from_and_the_csv_says_the_same(repo
     assert report["sets"]["MLO"]["synthetic"]["patients"] is None
     names = {(measure["group"], measure["name"]) for measure in report["measures"]}
     assert {group for group, _ in names} == {
-        "distribution", "joint", "spectrum", "features", "diversity", "copies", "views", "swd",
+        "distribution", "joint", "spectrum", "bands", "features", "diversity", "copies", "views", "swd",
     }  # fmt: skip
     for measure in report["measures"]:
         assert measure["images"] > 0 and measure["patients"] in (0, COUNT // 2)

@@ -4,6 +4,7 @@ import json
 import os
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from mammogan.config.dataset import load_recipe
 from mammogan.config.method import load_method
 from mammogan.config.run_config import merge
 from mammogan.config.site import load_site
+from mammogan.data.shards import sample_facts
 from mammogan.errors import RunFailedError
 from mammogan.metrics import SlicedWasserstein
 from mammogan.steps import file_lock, real_sets, swd_sets
@@ -29,12 +31,17 @@ class ImageReader:
         self.images_NHW = np.random.default_rng(seed).integers(0, 65536, (len(views), 10, 8), dtype=np.uint16)
         self.asked = []
 
+    def keys(self, positions):
+        return [f"{position // 3}" for position in positions]
+
     def read(self, positions):
         self.asked += list(positions)
         return self.images_NHW[positions]
 
 
 class Shards:
+    path = Path("a set whose private folder is elsewhere")
+
     def __init__(self):
         views = [0, 1] * 10
         self.readers = {"validation": ImageReader([*views, 0, 0], 0), "train": ImageReader([1, *views], 1)}
@@ -90,6 +97,30 @@ def test_fakes_are_held_against_validation_reals_and_training_reals_make_the_flo
     assert all((values > 0).all() for values in found.floors.values())
 
 
+def test_without_the_private_folder_each_image_counts_as_a_patient_and_that_is_said(shared, caplog):
+    found = shared(Shards())
+    assert not found.known
+    assert {view: list(groups_N) for view, groups_N in found.groups.items()} == {
+        v: [*range(10)] for v in (0, 1)
+    }
+    assert "private folder, which is not here; the error of a score takes each image" in caplog.text
+    assert {view: values.shape for view, values in found.floor_halves.items()} == {0: (16, 1), 1: (16, 1)}
+
+
+def test_images_of_a_patient_stay_together_whatever_their_view(shared, monkeypatch):
+    def patients(_, split, keys):
+        assert split in ("validation", "train")
+        return [int(key) for key in keys]
+
+    monkeypatch.setattr(sample_facts, "patients", patients)
+    found = shared(Shards())
+    assert found.known
+    assert list(found.groups[0][:4]) == [0, 0, 1, 2]  # images 0, 2, 4, 6, of which three are a patient's
+    assert list(found.groups[1][:4]) == [0, 1, 1, 2]
+    again = shared(Shards())
+    assert list(again.groups[1]) == list(found.groups[1])
+
+
 def test_the_next_task_and_the_next_run_read_nothing_anew(shared):
     first, again = shared(Shards()), Shards()
     found = shared(again, "method.name='other'")
@@ -102,7 +133,14 @@ def test_the_next_task_and_the_next_run_read_nothing_anew(shared):
 
 
 @pytest.mark.parametrize(
-    "changed", ["method.seed=1", "scoring.seeds=3", "scoring.images=12", "scoring.patches_per_image=8"]
+    "changed",
+    [
+        "method.seed=1",
+        "scoring.seeds=3",
+        "scoring.images=12",
+        "scoring.patches_per_image=8",
+        "scoring.splits=9",
+    ],
 )
 def test_what_patches_depend_on_makes_them_other_reals(shared, changed):
     assert shared(Shards(), changed).key != shared(Shards()).key
@@ -119,6 +157,8 @@ def test_they_lie_beside_the_shards_closed_to_others_and_nothing_is_left_over(sh
     assert [path.name for path in folder.iterdir()] == [f"10x8-{found.key}"]
     assert sorted(path.name for path in (folder / f"10x8-{found.key}").iterdir()) == [
         "floors.json",
+        "halves.json",
+        "looks.npz",
         "validation",
     ]
 
@@ -130,7 +170,8 @@ def test_where_nothing_can_be_made_beside_the_shards_they_lie_in_the_run(shared,
 
 
 @pytest.mark.parametrize(
-    "name", ["floors.json", "validation/cc-1/level-0.f32", "validation/mlo-0-breast/about.json"]
+    "name",
+    ["floors.json", "halves.json", "validation/cc-1/level-0.f32", "validation/mlo-0-breast/about.json"],
 )
 def test_reals_that_are_damaged_are_gathered_again(shared, tmp_path, name):
     first = shared(Shards())
@@ -151,12 +192,31 @@ def test_what_an_owner_that_died_has_left_goes(shared, tmp_path):
     assert list(folder.parent.iterdir()) == [folder]
 
 
+@pytest.mark.parametrize("moment", ["_save_looks", "_halves"])
+def test_a_task_stopped_half_way_leaves_nothing_and_the_next_begins_anew(
+    shared, tmp_path, monkeypatch, moment
+):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(real_sets, moment, stopped)
+        with pytest.raises(KeyboardInterrupt):
+            shared(Shards())
+    assert list((tmp_path / "set-scoring").iterdir()) == []
+    again = Shards()
+    found = shared(again)
+    assert again.readers["train"].asked
+    assert found.looks.validation[0]["background"].shape == (10,)
+    assert found.looks.others[1]["features"].shape[0] == 10
+
+
 def test_what_another_task_has_made_meanwhile_stays(shared, tmp_path):
     first, shards, run = shared(Shards()), Shards(), run_on(tmp_path)
     folder = tmp_path / "set-scoring" / f"10x8-{first.key}"
     before = {path: path.stat().st_ino for path in folder.rglob("*")}
     readers = (shards.readers["validation"], shards.readers["train"])
-    real_sets._gather(run, schedule.plan(run.method)[1], folder, first.counts, readers, "cpu")
+    real_sets._gather(run, schedule.plan(run.method)[1], folder, first.counts, readers, None, "cpu")
     assert {path: path.stat().st_ino for path in folder.rglob("*")} == before
     assert list(folder.parent.iterdir()) == [folder]
 

@@ -12,13 +12,20 @@ from mammogan import schedule, steps
 from mammogan.config.dataset import load_recipe
 from mammogan.config.method import load_method
 from mammogan.config.run_config import claim, merge
+from mammogan.config.scoring_settings import Selection
 from mammogan.config.site import load_site
 from mammogan.errors import ConfigError, RunFailedError
 from mammogan.run_folder import RunFolder
 from mammogan.run_records import Score
-from mammogan.steps.select_checkpoint import lowest_swd, scores, table
+from mammogan.steps.choose_checkpoint import choose
+from mammogan.steps.select_checkpoint import scores, table
 from mammogan.steps.tracking_sync import summarize
 from tests.steps.scored import score
+
+
+def lowest_swd(rivals, tie_sd):
+    """Choose as versions up to 0.2.0 did, by scores that know no more than theirs."""
+    return choose(rivals, Selection(measures=("swd",), tie_sd=tie_sd))
 
 
 def test_the_lowest_distance_is_chosen():
@@ -156,6 +163,6 @@ def test_the_table_of_stages_of_few_and_many_levels_has_columns_for_all():
         one["levels"] = one["levels"][:1]
     few = Score.model_validate(tree)
     lines = list(csv.DictReader(io.StringIO(table([few, score(2000, 20.0)]))))
-    assert {line["swd_level_1"] for line in lines if line["images"] == "1000"} == {None}
+    assert {line["swd_level_1"] for line in lines if line["images"] == "1000"} == {""}
     assert all(line["swd_level_1"] for line in lines if line["images"] == "2000")
     assert table([]).count("\n") == 1

@@ -303,5 +303,5 @@ def test_damaged_list_of_rollbacks_is_named(tmp_path):
     path = RunFolder(tmp_path).rollbacks(1)
     path.parent.mkdir(parents=True)
     path.write_text('[{"at": 64}]')
-    with pytest.raises(DataError, match=r"rollbacks\.json' is damaged \(.*to.*copy it back"):
+    with pytest.raises(DataError, match=r"rollbacks\.json' is damaged \(.*to.*Copy it back"):
         rollback.noted(tmp_path, 1)

@@ -22,7 +22,8 @@ class Measure:
     ----------
     group : str
         What it belongs to: ``distribution`` (of one image quantity), ``joint`` (C2ST), ``spectrum``,
-        ``diversity``, ``features``, ``copies``, ``views``, ``network`` (of the user's own network).
+        ``bands``, ``diversity``, ``features``, ``copies``, ``views``, ``network`` (of the user's own
+        network).
     name : str
         As ``sis``, ``ovl``, ``w1``, ``coverage``, ``nearer_to_train``.
     of : str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from mammogan.metrics.comparison import (
+    band_measures,
     distributions,
     diversity,
     feature_measures,
@@ -38,6 +39,7 @@ METRICS: dict[str, Family] = {
     "distributions": lambda of: distributions.distributions(of.sets, of.quantities),
     "joint": lambda of: joint_classifier.joint(of.sets),
     "spectra": lambda of: spectrum_measures.spectra(of.sets, of.exponents),
+    "bands": lambda of: band_measures.bands(of.sets),
     "features": _features,
     "diversity": _diversity,
     "copies": _copies,
