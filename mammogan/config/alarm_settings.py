@@ -98,7 +98,7 @@ class Labels(Rule):
 
 
 class Background(Rule):
-    """The background is not black: judged after the fade, in the second half of a stage, as all below."""
+    """The background is not black: judged after the fade, in the last third of a stage, as all below."""
 
     bound: Bound = Field(
         default=3.0,

@@ -23,7 +23,7 @@ REGIONS = 16
 """Regions an image that power is taken of at most: a sheet has many images, and a tick shall be short."""
 FEWEST = 8
 """Images of either sheet with a region in their breast, from which on power is compared."""
-LATE = 0.5
+LATE = 2 / 3
 """Part of a stage from which on its images are judged."""
 STRIPED_OCTAVES = ("2-4px", "4-8px")
 ALIKE = 0.15

@@ -111,12 +111,12 @@ def test_a_planted_fault_sets_off_its_alarm_alone_once_patience_ends(sheets, fau
     assert names([tick, tick]) == expected
 
 
-def test_faults_are_judged_after_the_fade_in_the_second_half_of_a_stage(sheets):
+def test_faults_are_judged_after_the_fade_in_the_last_third_of_a_stage(sheets):
     tick = observe(sheets[0], veiled(striped(sheets[1]), 6))
     assert names([tick] * 3) == set(), "ticks of earlier versions"
-    assert names([tick | {"fade": 1.0, "progress": 0.4}] * 3) == set()
+    assert names([tick | {"fade": 1.0, "progress": 0.6}] * 3) == set()
     assert names([tick | {"fade": 0.9, "progress": 0.9}] * 3) == set()
-    assert names([tick | {"fade": 1.0, "progress": 0.4}, tick | LATE]) == set()
+    assert names([tick | {"fade": 1.0, "progress": 0.6}, tick | LATE]) == set()
     assert names([tick | LATE] * 2) >= {"background", "veil", "stripes"}
 
 

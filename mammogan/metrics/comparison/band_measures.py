@@ -48,8 +48,8 @@ def _ratios(sets: ViewSets) -> Iterator[Measure]:
     matched_SK = _numbers(sets.synthetic, sets.some, sets) / half_SK
     lost = sum(int((~_known(getattr(sets, source))).sum()) for source in ("synthetic", "real"))
     octaves = names(sets)
-    told = [("band_power", name) for name in octaves] + [("anisotropy", name) for name in octaves]
-    for number, (name, of) in enumerate([*told, ("tissue_contrast", "")]):
+    columns = [("band_power", name) for name in octaves] + [("anisotropy", name) for name in octaves]
+    for number, (name, of) in enumerate([*columns, ("tissue_contrast", "")]):
         yield sets.measure(
             name,
             float(synthetic_K[number] / real_K[number]),
