@@ -20,7 +20,7 @@ ONE_THREAD = ("resources.cpu_array.cpus_per_task=1", "resources.gpu_nodes.cpus_p
 ALL = (*SMALL, "tracking.uri=off", *ONE_THREAD)
 SETTINGS = [part for setting in ALL for part in ("--set", setting)]
 TWO_STAGES = ["--method", "tour", "--set", "ladder.stages=2"]
-SMALL = ["--set", "packing.top_px=[10,8]", "--set", "splits.train=0.6", "--set", "splits.validation=0.4"]
+PACKING = ["--set", "packing.top_px=[10,8]", "--set", "splits.train=0.6", "--set", "splits.validation=0.4"]
 
 
 def mammogan(*words, code=0, **environment):
@@ -48,7 +48,7 @@ def place(tmp_path_factory):
     """Make phantoms and a planned shard set by the commands of the README."""
     folder = tmp_path_factory.mktemp("main job")  # with a space, as users' folders have
     mammogan("phantom", folder / "dicoms", "--patients", 5, "--seed", 0, "--frame-scale", 0.25)
-    mammogan("shards", "plan", folder / "shards", "--from", f"phantom={folder / 'dicoms'}", *SMALL)
+    mammogan("shards", "plan", folder / "shards", "--from", f"phantom={folder / 'dicoms'}", *PACKING)
     return folder
 
 
