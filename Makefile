@@ -56,7 +56,7 @@ demo: $(VENV)/data ## DICOMs to shards to a trained, scored and sampled GAN, bet
 demo-dicoms: $(VENV)/data # while the packages for training are installed
 	$(BIN)/mammogan phantom $(DEMO)/dicoms --patients 60 --seed 1
 
-small: $(VENV)/run ## A real result on 1,000 phantoms to 80x64, sheets in small/sheets (1 hour; METHOD=small-160: to 160x128)
+small: $(VENV)/run ## A real result on 1,000 phantoms to 80x64, sheets in small/sheets (half an hour; METHOD=small-160: to 160x128, an hour)
 	$(BIN)/mammogan phantom small/dicoms --patients 250 --seed 7 --frame-scale 0.25
 	test -e small/shards || $(BIN)/mammogan shards plan small/shards --from phantom=small/dicoms --set 'packing.top_px=[160,128]'
 	$(BIN)/mammogan launch --method $(METHOD) --data small/shards --site local --run small/run-$(METHOD) --wait
@@ -106,10 +106,9 @@ fuzz: $(VENV)/dev ## Build shards of 10,000 mutated DICOM files: N=10000 SEED=1 
 torture: $(VENV)/dev ## Kill a build of 2,000 images ten times; plan 100,000 headers in flat memory (15 minutes)
 	$(BIN)/pytest -m slow tests/data/shards/test_shards_killed.py tests/data/shards/test_shards_memory.py
 
-pictures: ## Take the README's pictures from make small and make small METHOD=small-160
-	for sheet in synthetic-cc synthetic-mlo real-cc real-mlo; do cp small/sheets/80-$$sheet.png docs/pictures/small-$$sheet.png; done
-	$(BIN)/python -m tests.bench.small small/run-small-160 small/few --stage 5 --columns 8 --rows 2
-	for view in cc mlo; do cp small/few/160-synthetic-$$view.png docs/pictures/small-160-$$view.png; done
+pictures: ## Take the README's pictures from make small METHOD=small-160
+	$(BIN)/python -m tests.bench.small small/run-small-160 small/few --stage 5 --columns 6 --rows 2
+	for sheet in synthetic-cc synthetic-mlo real-cc real-mlo; do cp small/few/160-$$sheet.png docs/pictures/small-160-$$sheet.png; done
 
 killed: $(VENV)/dev ## Kill a training of four stages ten times; it ends in the same weights (10 minutes)
 	$(BIN)/pytest -m slow tests/train/test_killed.py
