@@ -140,6 +140,9 @@ class GanStep:
         self, method: Method, stage: Stage, networks: Networks, group: ProcessGroup, device: torch.device
     ) -> None:
         self.method, self.stage, self.device = method, stage, device
+        self.precision = accelerator.training_precision(method.engine.precision, device)
+        if method.engine.precision == "auto":  # on unlike devices all follow the leading rank
+            self.precision = "bf16" if group.broadcast(float(self.precision == "bf16")) else "fp32"
         self.generator, self.average, self.critic = networks
         for net in networks:
             net.to(device)
@@ -186,7 +189,7 @@ class GanStep:
         return fakes
 
     def _backward(self, part: str, *inputs: object) -> None:
-        with accelerator.compute_in(self.method.engine.precision, self.device):
+        with accelerator.compute_in(self.precision, self.device):
             loss, terms = self.critic_engine(part, *inputs)
         scale = adam.optimiser_of(self.critic_engine).scale / self.accumulation
         self.critic_engine.backward(loss * scale)
@@ -203,7 +206,7 @@ class GanStep:
             noise_N = part.critic_noise_N if shared else part.generator_noise_N
             fake_NCHW = fakes[number] if fakes else self._draw(latents_NZ, labels_NF, noise_N, fade)
             fake_NCHW = augmented(fake_NCHW, part.changes_NRP[:, 2])
-            with accelerator.compute_in(self.method.engine.precision, self.device):
+            with accelerator.compute_in(self.precision, self.device):
                 scores_N, logits_NL = self.critic(fake_NCHW, fade, self.critic_loss.condition(labels_NF))
             terms = self._play(part, scores_N, fade)
             terms = {**terms, "label": self.critic_loss.labels(logits_NL, labels_NF)}
@@ -222,7 +225,7 @@ class GanStep:
             terms: Terms = objective.generator(scores_N)
             return terms
         real_NCHW = augmented(part.real_NCHW, part.changes_NRP[:, 0])
-        with torch.no_grad(), accelerator.compute_in(self.method.engine.precision, self.device):
+        with torch.no_grad(), accelerator.compute_in(self.precision, self.device):
             real_N, _ = self.critic(real_NCHW, fade, self.critic_loss.condition(part.labels_NF))
         terms = objective.generator_pairs(real_N, scores_N)
         return terms
@@ -236,7 +239,7 @@ class GanStep:
         # Each fade is another number, for which a compiled generator would be compiled anew.
         fading = self.method.engine.compile != "off" and fade < 1
         with (
-            accelerator.compute_in(self.method.engine.precision, self.device),
+            accelerator.compute_in(self.precision, self.device),
             accelerator.uncompiled(fading),
         ):
             fake_NCHW: Tensor = self.generator_engine(latents_NZ, labels_NL, fade, noise_N)
