@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from multiprocessing import get_context
 from pathlib import Path
@@ -67,6 +68,7 @@ def _measured(method: Method, site: Site) -> Calibration:
 
 def _calibrate(method: Method, variables: dict[str, str]) -> Calibration:
     os.environ.update(variables)
+    logging.disable(logging.WARNING)  # DeepSpeed's, on what it finds here
     from mammogan.cost.calibrate import calibrate
 
     return calibrate(method, CALIBRATION_S, lambda _: None)

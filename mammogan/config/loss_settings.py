@@ -15,7 +15,8 @@ class Loss(GrownSettings):
 
     PGGAN's are a penalty of 10 towards norm 1 and a drift of 0.001. Any penalty goes with any objective:
     ``two-sided`` penalises gradients between reals and fakes whose norm is not `penalty_target`,
-    ``zero-centred`` any gradients there, ``r1`` those at the reals and ``r2`` those at the fakes. A method
+    ``zero-centred`` any gradients there, ``r1`` those at the reals, ``r2`` those at the fakes and ``r1-r2``
+    both. ``relativistic`` goes by the difference between a real's score and its fake's. A method
     that names none gets ``two-sided`` with ``wgan-gp`` and ``r1`` with the others. `drift_weight` belongs to
     ``wgan-gp``. With `penalty_every` k the penalty is taken at every k-th step, k times as heavy: less work
     for nearly the same training.
@@ -29,11 +30,11 @@ class Loss(GrownSettings):
 
     ADDED: ClassVar[frozenset[str]] = frozenset({"penalty"})
 
-    objective: Literal["wgan-gp", "non-saturating", "hinge"] = Field(
+    objective: Literal["wgan-gp", "non-saturating", "hinge", "relativistic"] = Field(
         default="wgan-gp",
         description="The adversarial loss of critic and generator.",
     )
-    penalty: Literal["two-sided", "zero-centred", "r1", "r2"] = Field(
+    penalty: Literal["two-sided", "zero-centred", "r1", "r2", "r1-r2"] = Field(
         default="two-sided",
         description="The penalty on the critic's gradients; a method that names none gets r1 with an "
         "objective other than wgan-gp.",

@@ -197,8 +197,10 @@ class Engine(Settings):
     measured.
     """
 
-    precision: Literal["fp32", "bf16", "fp16"] = Field(
-        default="fp32", description="Arithmetic of the convolutions; everything else stays in fp32."
+    precision: Literal["fp32", "bf16", "fp16", "auto"] = Field(
+        default="fp32",
+        description="Arithmetic of the convolutions; all else stays in fp32. auto trains in bf16 where "
+        "the device is quick in it (GPUs from Ampere on, CPUs with AMX), else in fp32, and draws in fp32.",
     )
     zero_stage: Literal[0, 1, 2] = Field(
         default=0,

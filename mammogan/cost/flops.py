@@ -76,7 +76,9 @@ def _passes(method: Method, stage: Stage) -> tuple[float, float]:
     loss = method.loss
     generator = 3 + (0 if loss.shared_fakes else 1)
     penalty = (4 if loss.penalty_holds_stddev else 6) / loss.penalty_every
-    critic = 2 + 2 + 4 + penalty
+    if loss.penalty == "r1-r2":
+        penalty *= 2
+    critic = 2 + 2 + 4 + penalty + (1 if loss.objective == "relativistic" else 0)
     if stage.recompute:
         generator, critic = generator + 1, critic + 5
     return generator, critic

@@ -1,7 +1,7 @@
 """What the networks minimise: objectives times penalties, and the supervision by labels; one table each."""
 
 from mammogan.losses.acgan import SUPERVISIONS
-from mammogan.losses.objectives import OBJECTIVES, Objective
+from mammogan.losses.objectives import OBJECTIVES, Objective, PairedObjective
 from mammogan.losses.penalties import PENALTIES, Penalty
 
-__all__ = ["OBJECTIVES", "PENALTIES", "SUPERVISIONS", "Objective", "Penalty"]
+__all__ = ["OBJECTIVES", "PENALTIES", "SUPERVISIONS", "Objective", "PairedObjective", "Penalty"]

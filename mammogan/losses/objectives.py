@@ -92,9 +92,38 @@ class Hinge:
         return {"adversarial": -scores_N.mean()}
 
 
-OBJECTIVES: dict[str, type[Objective]] = {
+class PairedObjective(Protocol):
+    """An objective of the difference of scores: each fake is held against one real."""
+
+    def __init__(self, settings: Loss) -> None:
+        """Take the weights that the objective knows from the method's ``[loss]``."""
+
+    def pairs(self, real_N: Tensor, fake_N: Tensor) -> dict[str, Tensor]:
+        """Compute the terms of the critic's loss from the scores of reals and of their fakes."""
+
+    def generator_pairs(self, real_N: Tensor, fake_N: Tensor) -> dict[str, Tensor]:
+        """Compute the terms of the generator's loss, the reals scored by the critic that has been updated."""
+
+
+@dataclass(frozen=True)
+class Relativistic:
+    """E[softplus(D(fake) - D(real))], and E[softplus(D(real) - D(fake))] (Huang et al. 2024)."""
+
+    settings: Loss
+
+    def pairs(self, real_N: Tensor, fake_N: Tensor) -> dict[str, Tensor]:
+        """Return ``adversarial``."""
+        return {"adversarial": softplus(fake_N - real_N).mean()}
+
+    def generator_pairs(self, real_N: Tensor, fake_N: Tensor) -> dict[str, Tensor]:
+        """Return ``adversarial``."""
+        return {"adversarial": softplus(real_N - fake_N).mean()}
+
+
+OBJECTIVES: dict[str, type[Objective] | type[PairedObjective]] = {
     "wgan-gp": Wasserstein,
     "non-saturating": NonSaturating,
     "hinge": Hinge,
+    "relativistic": Relativistic,
 }
 """Objectives by their name in ``loss.objective``; `mammogan.train.gan_step` reads the table."""

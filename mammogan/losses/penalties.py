@@ -40,10 +40,17 @@ def r2(settings: Loss, critic: Critic, real_NCHW: Tensor, fake_NCHW: Tensor, mix
     return settings.penalty_weight / 2 * squared_norms(critic, fake_NCHW).mean()
 
 
+def r1_r2(settings: Loss, critic: Critic, real_NCHW: Tensor, fake_NCHW: Tensor, mix_N: Tensor) -> Tensor:
+    """Compute both of `r1` and `r2`, which relativistic pairing needs to converge (Huang et al. 2024)."""
+    inputs = settings, critic, real_NCHW, fake_NCHW, mix_N
+    return r1(*inputs) + r2(*inputs)
+
+
 PENALTIES: dict[str, Penalty] = {
     "two-sided": two_sided,
     "zero-centred": zero_centred,
     "r1": r1,
     "r2": r2,
+    "r1-r2": r1_r2,
 }
 """Penalties by their name in ``loss.penalty``; `mammogan.train.gan_step` reads the table."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -45,14 +46,14 @@ class CriticLoss(nn.Module):
     def __init__(self, critic: nn.Module, method: Method) -> None:
         super().__init__()
         self.critic = critic
-        self.objective = OBJECTIVES[method.loss.objective](method.loss)
+        self.objective: Any = OBJECTIVES[method.loss.objective](method.loss)  # of either protocol
         self.penalise = PENALTIES[method.loss.penalty]
         self.supervise = SUPERVISIONS[method.supervision.kind]
         self.supervision, self.loss = method.supervision, method.loss
         self.names: dict[str, tuple[str, ...]] = {}
 
     def forward(self, part: str, *inputs: object) -> tuple[Tensor, Tensor]:
-        """Return the loss of `part` (``real``, ``fake`` or ``penalty``), and its terms, detached."""
+        """Return the loss of `part` (``real``, ``fake``, ``pairs``, ``penalty``), and its terms, detached."""
         terms: Terms = getattr(self, part)(*inputs)
         self.names[part] = tuple(terms)
         loss = total(terms)
@@ -73,6 +74,22 @@ class CriticLoss(nn.Module):
         scores_N, logits_NL = self.critic(fake_NCHW, fade, self.condition(labels_NF))
         label = self.labels(logits_NL, labels_NF)
         return {**self.objective.fake(scores_N), "label_fake": label, "score_fake": scores_N.mean()}
+
+    @property
+    def paired(self) -> bool:
+        """Whether the objective wants the scores of reals and fakes together."""
+        return hasattr(self.objective, "pairs")
+
+    def pairs(self, real_NCHW: Tensor, fake_NCHW: Tensor, labels_NF: Tensor, fade: float) -> Terms:
+        """Compute the terms of reals and fakes in one pass, for an objective of their difference."""
+        labels_2NF = torch.cat([labels_NF, labels_NF])
+        images_2NCHW = torch.cat([real_NCHW, fake_NCHW])
+        scores_2N, logits_2NL = self.critic(images_2NCHW, fade, self.condition(labels_2NF))
+        real_N, fake_N = scores_2N.chunk(2)
+        named = zip(("label_real", "label_fake"), logits_2NL.chunk(2), strict=True)
+        labels = {name: self.labels(logits_NL, labels_NF) for name, logits_NL in named}
+        scores = {"score_real": real_N.mean(), "score_fake": fake_N.mean()}
+        return {**self.objective.pairs(real_N, fake_N), **labels, **scores}
 
     def penalty(
         self, real_NCHW: Tensor, fake_NCHW: Tensor, labels_NF: Tensor, mix_N: Tensor, fade: float
@@ -123,6 +140,9 @@ class GanStep:
         self, method: Method, stage: Stage, networks: Networks, group: ProcessGroup, device: torch.device
     ) -> None:
         self.method, self.stage, self.device = method, stage, device
+        self.precision = accelerator.training_precision(method.engine.precision, device)
+        if method.engine.precision == "auto":  # on unlike devices all follow the leading rank
+            self.precision = "bf16" if group.broadcast(float(self.precision == "bf16")) else "fp32"
         self.generator, self.average, self.critic = networks
         for net in networks:
             net.to(device)
@@ -158,15 +178,18 @@ class GanStep:
             fakes += [fake_NCHW] if share else []
             real_NCHW = augmented(part.real_NCHW, part.changes_NRP[:, 0])
             seen_NCHW = augmented(fake_NCHW.detach(), part.changes_NRP[:, 1])
-            self._backward("real", real_NCHW, part.labels_NF, fade)
-            self._backward("fake", seen_NCHW, part.labels_NF, fade)
+            if self.critic_loss.paired:
+                self._backward("pairs", real_NCHW, seen_NCHW, part.labels_NF, fade)
+            else:
+                self._backward("real", real_NCHW, part.labels_NF, fade)
+                self._backward("fake", seen_NCHW, part.labels_NF, fade)
             if number % loss.penalty_every == 0:
                 self._backward("penalty", real_NCHW, seen_NCHW, part.labels_NF, part.mix_N, fade)
         self._take_step("critic", self.critic_engine)
         return fakes
 
     def _backward(self, part: str, *inputs: object) -> None:
-        with accelerator.compute_in(self.method.engine.precision, self.device):
+        with accelerator.compute_in(self.precision, self.device):
             loss, terms = self.critic_engine(part, *inputs)
         scale = adam.optimiser_of(self.critic_engine).scale / self.accumulation
         self.critic_engine.backward(loss * scale)
@@ -183,9 +206,9 @@ class GanStep:
             noise_N = part.critic_noise_N if shared else part.generator_noise_N
             fake_NCHW = fakes[number] if fakes else self._draw(latents_NZ, labels_NF, noise_N, fade)
             fake_NCHW = augmented(fake_NCHW, part.changes_NRP[:, 2])
-            with accelerator.compute_in(self.method.engine.precision, self.device):
+            with accelerator.compute_in(self.precision, self.device):
                 scores_N, logits_NL = self.critic(fake_NCHW, fade, self.critic_loss.condition(labels_NF))
-            terms = self.critic_loss.objective.generator(scores_N)
+            terms = self._play(part, scores_N, fade)
             terms = {**terms, "label": self.critic_loss.labels(logits_NL, labels_NF)}
             scale = adam.optimiser_of(self.generator_engine).scale / self.accumulation
             self.generator_engine.backward(total(terms) * scale)
@@ -194,6 +217,18 @@ class GanStep:
             self.sums.add("generator", names, finite(values) / self.accumulation)
         self._take_step("generator", self.generator_engine)
         self.critic.requires_grad_(True)
+
+    def _play(self, part: Batch, scores_N: Tensor, fade: float) -> Terms:
+        """Compute the adversarial terms of the generator; pairs are of its fakes and the critic's reals."""
+        objective = self.critic_loss.objective
+        if not self.critic_loss.paired:
+            terms: Terms = objective.generator(scores_N)
+            return terms
+        real_NCHW = augmented(part.real_NCHW, part.changes_NRP[:, 0])
+        with torch.no_grad(), accelerator.compute_in(self.precision, self.device):
+            real_N, _ = self.critic(real_NCHW, fade, self.critic_loss.condition(part.labels_NF))
+        terms = objective.generator_pairs(real_N, scores_N)
+        return terms
 
     def _take_step(self, net: str, engine: object) -> None:
         state = torch.stack(adam.take_step(engine))
@@ -204,7 +239,7 @@ class GanStep:
         # Each fade is another number, for which a compiled generator would be compiled anew.
         fading = self.method.engine.compile != "off" and fade < 1
         with (
-            accelerator.compute_in(self.method.engine.precision, self.device),
+            accelerator.compute_in(self.precision, self.device),
             accelerator.uncompiled(fading),
         ):
             fake_NCHW: Tensor = self.generator_engine(latents_NZ, labels_NL, fade, noise_N)

@@ -66,6 +66,8 @@ def _train(
     stage = rollback.slowed(stage, method, rolled_back)
     networks = build_networks.networks(folder, run, stage.index, start)
     gan_step = GanStep(method, stage, networks, group, device)
+    if method.engine.precision == "auto":
+        log.info("engine.precision 'auto' is %s on this device", gan_step.precision)
     if moments := start or _kept_moments(folder, method, stage):
         adam_state.scatter(gan_step.critic_engine, moments.tensors("critic_adam"))
         adam_state.scatter(gan_step.generator_engine, moments.tensors("generator_adam"))

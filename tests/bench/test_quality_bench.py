@@ -109,7 +109,11 @@ def test_a_method_fits_the_size_and_takes_settings_of_ones_own():
 
 
 def test_contenders_are_understood():
-    assert contenders.ours("small").name == "small"
+    assert contenders.ours("small").name == "small" and contenders.ours("small").share == 1
+    quarter = contenders.ours("small@0.25")
+    assert (quarter.name, quarter.command[-1], quarter.share) == ("small@0.25", "small", 0.25)
+    named = contenders.ours("q=my/own.toml@0.5,ema.ramp=0.1")
+    assert (named.name, named.share) == ("q", 0.5) and "my/own.toml" in named.command
     found = contenders.ours("r1=my/own.toml,loss.objective=hinge;ladder.base_px=[4,4]")
     assert found.name == "r1"
     assert found.command[-6:] == (

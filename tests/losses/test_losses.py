@@ -104,7 +104,7 @@ def test_every_penalty_reaches_the_critics_weights(name):
     real, fake = torch.randn(2, 1, 2, 2), torch.randn(2, 1, 2, 2)
     PENALTIES[name](Loss(penalty=name), linear_critic(weights), real, fake, torch.rand(2)).backward()
     # |w| = 5: the derivative of 10 (|w| - 1)^2, and of 5 |w|^2.
-    scale = 10 * 2 * 4 / 5 if name == "two-sided" else 10
+    scale = {"two-sided": 10 * 2 * 4 / 5, "r1-r2": 2 * 10}.get(name, 10)
     torch.testing.assert_close(weights.grad, scale * WEIGHTS)
 
 
@@ -125,3 +125,17 @@ def test_an_unknown_label_adds_nothing_and_the_mean_is_over_all_images():
     assert logits.grad[1:3].abs().max() == 0 and logits.grad[0].abs().min() > 0
     unknown = SUPERVISIONS["auxiliary"](logits, torch.full((4, 1), -1), (2,))
     assert unknown.item() == 0
+
+
+def test_a_relativistic_loss_goes_by_the_difference_of_scores():
+    objective = OBJECTIVES["relativistic"](Loss(objective="relativistic"))
+    wanted = (math.log1p(math.exp(0 - 1)) + math.log1p(math.exp(-2 - 3))) / 2
+    assert objective.pairs(REAL, FAKE)["adversarial"].item() == pytest.approx(wanted)
+    wanted = (math.log1p(math.exp(1 - 0)) + math.log1p(math.exp(3 + 2))) / 2
+    assert objective.generator_pairs(REAL, FAKE)["adversarial"].item() == pytest.approx(wanted)
+
+
+def test_r1_r2_is_the_sum_of_both():
+    inputs = quadratic_critic, images(1.0, 3.0), images(4.0, 2.0), torch.rand(2)
+    both = [PENALTIES[name](Loss(penalty=name), *inputs).item() for name in ("r1", "r2", "r1-r2")]
+    assert both[0] + both[1] == pytest.approx(both[2])

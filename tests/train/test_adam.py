@@ -8,7 +8,7 @@ import torch
 
 from mammogan import schedule
 from mammogan.config.run_config import Run
-from mammogan.train import adam, adam_state, checkpoint
+from mammogan.train import accelerator, adam, adam_state, checkpoint
 from mammogan.train.adam import SkipNonFiniteAdam
 from mammogan.train.checkpoint_retention import Retention
 from mammogan.train.distributed import ProcessGroup
@@ -236,3 +236,19 @@ def test_moments_are_forgotten_when_a_stage_begins_and_when_its_fade_ends(tiny_s
         (0, 16): 2, (0, 32): 4,
         (1, 16): 2, (1, 32): 0, (1, 48): 2, (1, 64): 4, (1, 80): 6, (1, 96): 8,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_where_it_is_left_open_bf16_trains_on_devices_that_are_quick_in_it_and_fp32_draws(monkeypatch, quick):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: quick)
+    gan_step = new_gan_step("engine.precision=auto")
+    assert gan_step.precision == ("bf16" if quick else "fp32")
+    with accelerator.compute_in("auto", torch.device("cpu")):
+        assert not torch.is_autocast_enabled("cpu")
+    seen = []
+    convolve = torch.nn.functional.conv2d
+    spy = lambda x, *rest, **options: seen.append(x.dtype) or convolve(x, *rest, **options)  # noqa: E731
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.nn.functional, "conv2d", spy)
+        gan_step.step(new_batch(gan_step), 1.0, 0)
+    assert (torch.bfloat16 in seen) == quick

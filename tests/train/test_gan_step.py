@@ -120,7 +120,9 @@ def critic_loss(method, critic, generator, batch, fade, number):
         real = augmented(batch.real_NCHW, batch.changes_NRP[:, 0])
         fake = augmented(fake, batch.changes_NRP[:, 1])
     (at_real, real_logits), (at_fake, fake_logits) = (critic(x, fade, told) for x in (real, fake))
-    if loss.objective == "wgan-gp":
+    if loss.objective == "relativistic":
+        total, where = softplus(at_fake - at_real).mean(), real
+    elif loss.objective == "wgan-gp":
         total = (at_fake - at_real + loss.drift_weight * at_real**2).mean()
         mix = batch.mix_N.view(-1, 1, 1, 1)
         where = mix * fake + (1 - mix) * real
@@ -149,6 +151,10 @@ def generator_loss(method, critic, generator, batch, fade):
     fake = augmented(fake, batch.changes_NRP[:, 2])
     scores, logits = critic(fake, fade, told if supervision.kind == "projection" else None)
     total = softplus(-scores).mean() if method.loss.objective == "non-saturating" else -scores.mean()
+    if method.loss.objective == "relativistic":
+        with torch.no_grad():
+            reals, _ = critic(augmented(batch.real_NCHW, batch.changes_NRP[:, 0]), fade)
+        total = softplus(reals - scores).mean()
     if supervision.kind == "auxiliary":
         total = total + supervision.weight * cross_entropy(logits, labels, supervision.classes)
     return total
@@ -171,6 +177,8 @@ CASES = {
     "non-saturating in two": ("loss.objective=non-saturating", "engine.micro_batch=[4]"),
     "hinge": ("loss.objective=hinge",),
     "hinge in two": ("loss.objective=hinge", "engine.micro_batch=[4]"),
+    "relativistic": ("loss.objective=relativistic",),
+    "relativistic in two": ("loss.objective=relativistic", "engine.micro_batch=[4]"),
     "another target and weights": (
         "loss.penalty_target=30", "loss.penalty_weight=3", "loss.drift_weight=0.5", "supervision.weight=7",
     ),
@@ -279,7 +287,7 @@ def test_every_term_that_an_objective_returns_is_in_the_loss_and_logged(monkeypa
     assert totals["critic/consistency"] == 2000 and totals["generator/consistency"] == 500
 
 
-@pytest.mark.parametrize("objective", ["wgan-gp", "non-saturating", "hinge"])
+@pytest.mark.parametrize("objective", ["wgan-gp", "non-saturating", "hinge", "relativistic"])
 @pytest.mark.parametrize("penalty", PENALTIES)
 def test_any_penalty_goes_with_any_objective(objective, penalty):
     gan_step = new_gan_step(f"loss.objective={objective}", f"loss.penalty={penalty}")
