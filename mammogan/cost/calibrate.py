@@ -117,7 +117,8 @@ def calibrate(method: Method, budget_s: float, on_measured: Callable[[Measured],
     name = (
         torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(torch.get_num_threads())
     )
-    return Calibration(name, device.type, method.method.name, method.engine.precision, tuple(found))
+    precision = accelerator.training_precision(method.engine.precision, device)
+    return Calibration(name, device.type, method.method.name, precision, tuple(found))
 
 
 def _batch(method: Method, stage: Stage, few_s: float, budget_s: float) -> int:
