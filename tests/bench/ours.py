@@ -34,7 +34,6 @@ PLUS = (
     "network.kind=bilinear-noise",
     "loss.objective=non-saturating",
     "loss.penalty_every=8",
-    "loss.shared_fakes=true",
 )
 """What `mammogan-plus` changes of the work."""
 BF16 = ('engine.precision="bf16"',)
