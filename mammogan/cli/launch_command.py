@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -185,11 +184,13 @@ def _check_networks(run: Run) -> None:
     """See that the method's pair of networks is there; without PyTorch, as on a login node, jobs see that."""
     if run.method.network.kind == "pggan":
         return
-    if find_spec("torch") is None:
+    try:
+        from mammogan.nets.networks import pair_of
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
         typer.echo(f"network.kind '{run.method.network.kind}' is checked by the first job: no PyTorch here.")
         return
-    from mammogan.nets.networks import pair_of
-
     pair_of(run.method)
 
 

@@ -55,6 +55,7 @@ def test_a_launch_is_shown_and_costed(shards, tmp_path):
     site, run = ("--method", "tour", "--data", shards, "--site", "devcluster"), tmp_path / "run"
     said = mammogan("launch", *site, "--run", run, "--dry-run")
     assert "#SBATCH --job-name" in said and "nothing was submitted" in said
+    assert "network.kind 'bilinear-noise' is checked by the first job: no PyTorch here" in said
     assert "GPU-hours" in mammogan("cost", "--method", "tour", "--data", shards, "--site", "devcluster")
     assert not run.exists()
 
