@@ -32,7 +32,7 @@ from mammogan.train.build_networks import load_average
 from mammogan.train.dataloader import to_uint16
 from mammogan.train.image_faults import WATCHES as FAULTS
 from tests.patience import PATIENCE_S
-from tests.train.conftest import STEP
+from tests.train.conftest import PAPERS, STEP
 
 log = logging.getLogger(__name__)
 pytestmark = pytest.mark.slow
@@ -88,7 +88,7 @@ def make_constant(shards):
 
 
 def trained(folder, phantoms, fault, seed, stages, *settings):
-    """Train stages of `tour` with a fault planted; give the ticks of each."""
+    """Train stages of `tour`, as the papers train, with a fault planted; give the ticks of each."""
     shards = shutil.copytree(phantoms, folder / "shards")
     {"labels": shuffle_labels, "constant": make_constant}.get(fault, lambda _: None)(shards)
     method = load_method(
@@ -99,6 +99,7 @@ def trained(folder, phantoms, fault, seed, stages, *settings):
             "schedule.tick_kimg=[100]",
             "scoring.checkpoints=8",  # each is a tick, and is kept
             f"optimiser.learning_rate={0.2 if fault == 'rate' else 0.002}",
+            *PAPERS,
             *settings,
         ),
     )
