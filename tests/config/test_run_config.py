@@ -80,7 +80,7 @@ def test_a_run_of_an_earlier_version_goes_on_under_its_own_id(tmp_path):
     claim(folder, make(tmp_path))
     assert Run.load(folder).run_id == "0123456789ab"
     with pytest.raises(ConfigError, match="holds run '0123456789ab'"):
-        claim(folder, make(tmp_path, method=("loss.penalty=r1",)))
+        claim(folder, make(tmp_path, method=("loss.penalty=r2",)))
 
 
 def test_a_folder_without_a_run_is_answered_with_how_one_is_made(tmp_path):

@@ -53,7 +53,7 @@ def test_settings_have_types_defaults_and_units_in_plain_words():
     assert of["ladder.base_px"].kind == "2 whole numbers, each above 0"
     assert of["ladder.base_px"].unit == "pixels"
     assert of["schedule.fade_kimg"].unit == "thousand images"
-    assert of["engine.precision"].kind == "one of `fp32`, `bf16`, `fp16`"
+    assert of["engine.precision"].kind == "one of `fp32`, `bf16`, `fp16`, `auto`"
     assert of["resources.gpu_nodes.time_min"].unit == "minutes"
     assert of["resources.gpu_nodes.mem_gb"].kind == "number, above 0, may be left out"
 
