@@ -8,13 +8,10 @@ fades its new resolution in first and trains it stably afterwards.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 from mammogan.config.method import Method
-
-Value = TypeVar("Value", int, float, bool)
+from mammogan.config.settings import entry
 
 
 @dataclass(frozen=True)
@@ -85,20 +82,20 @@ def plan(method: Method) -> tuple[Stage, ...]:
     schedule, stages = method.schedule, []
     before = 0
     for index, (height, width) in enumerate(ladder(method.ladder.base_px, method.ladder.stages)):
-        batch = _at(schedule.batch, index)
+        batch = entry(schedule.batch, index)
         stage = Stage(
             index=index,
             height_px=height,
             width_px=width,
             batch=batch,
-            micro_batch=min(batch, _at(method.engine.micro_batch, index)),
-            fade_images=_whole_batches(_at(schedule.fade_kimg, index), batch) if index else 0,
-            stable_images=max(batch, _whole_batches(_at(schedule.stable_kimg, index), batch)),
-            tick_images=max(batch, _whole_batches(_at(schedule.tick_kimg, index), batch)),
+            micro_batch=min(batch, entry(method.engine.micro_batch, index)),
+            fade_images=_whole_batches(entry(schedule.fade_kimg, index), batch) if index else 0,
+            stable_images=max(batch, _whole_batches(entry(schedule.stable_kimg, index), batch)),
+            tick_images=max(batch, _whole_batches(entry(schedule.tick_kimg, index), batch)),
             images_before=before,
             scored_checkpoints=method.scoring.checkpoints,
-            learning_rate=_at(method.optimiser.learning_rate, index),
-            recompute=_at(method.engine.recompute, index),
+            learning_rate=entry(method.optimiser.learning_rate, index),
+            recompute=entry(method.engine.recompute, index),
         )
         if index == method.ladder.stages - 1:
             decay = round(method.optimiser.cosine_decay * stage.images)
@@ -126,10 +123,6 @@ def split_batch(batch: int, micro_batch: int, ranks: int, group: int) -> tuple[i
     sizes = range(group, min(share, max(group, micro_batch)) + 1, group)
     micro = max(size for size in sizes if share % size == 0)
     return micro, share // micro
-
-
-def _at(values: Sequence[Value], index: int) -> Value:
-    return values[min(index, len(values) - 1)]
 
 
 def _whole_batches(kimg: float, batch: int) -> int:

@@ -17,6 +17,7 @@ from mammogan.config.settings import (
     NonNegative,
     Positive,
     Settings,
+    entry,
     load_named,
     packaged,
 )
@@ -89,10 +90,7 @@ class Network(GrownSettings):
     def widths(self, stage: int) -> tuple[int, ...]:
         """Return the channels of the stages up to `stage`."""
         most, base, listed = self.channels_max, self.channels_base, self.channels
-        return tuple(
-            listed[min(s, len(listed) - 1)] if listed else min(base >> (s + 1), most)
-            for s in range(stage + 1)
-        )
+        return tuple(entry(listed, s) if listed else min(base >> (s + 1), most) for s in range(stage + 1))
 
     @model_validator(mode="after")
     def _skips(self) -> Self:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
@@ -23,6 +23,7 @@ from mammogan.errors import ConfigError
 
 Tree = dict[str, Any]
 Model = TypeVar("Model", bound="Settings")
+Entry = TypeVar("Entry")
 
 Positive = Annotated[int, Field(gt=0)]
 Natural = Annotated[int, Field(ge=0)]
@@ -59,6 +60,11 @@ class GrownSettings(Settings):
         tree: Tree = handler(self)
         kept = {name for name in self.ADDED if getattr(self, name) != self.customary(name)}
         return {name: value for name, value in tree.items() if name not in self.ADDED or name in kept}
+
+
+def entry(values: Sequence[Entry], stage: int) -> Entry:
+    """Return a list's entry for `stage`, from 0; the last one serves all later stages."""
+    return values[min(stage, len(values) - 1)]
 
 
 def read_toml(path: Path) -> Tree:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mammogan import schedule
 from mammogan.config.method import Method
+from mammogan.config.settings import entry
 from mammogan.cost.estimate import Pace
 from mammogan.cost.flops import work
 from mammogan.errors import ConfigError
@@ -26,7 +27,7 @@ def fill_time(method: Method, ranks: int, pace: Pace) -> Method:
     fade_kimg, stable_kimg, ticks_kimg = [], [], []
     wanted = method.schedule
     for stage in schedule.plan(method):
-        part = wanted.shares[min(stage.index, len(wanted.shares) - 1)]
+        part = entry(wanted.shares, stage.index)
         step_s, _ = pace.step_s(stage, work(method, stage), stage.batch // ranks, ranks)
         steps = int(60 * wanted.minutes * part / sum(wanted.shares) / step_s)
         if steps < FEWEST_STEPS:
@@ -35,7 +36,7 @@ def fill_time(method: Method, ranks: int, pace: Pace) -> Method:
                 f"{stage.height_px}x{stage.width_px}, would take {steps} steps of {step_s:.2g} s, and "
                 f"{FEWEST_STEPS} are the fewest. Give more minutes, or a method with fewer stages."
             )
-        fading = wanted.fade_shares[min(stage.index, len(wanted.fade_shares) - 1)] if stage.index else 0.0
+        fading = entry(wanted.fade_shares, stage.index) if stage.index else 0.0
         faded = round(fading * steps)
         fade_kimg.append(faded * stage.batch / 1000)
         stable_kimg.append((steps - faded) * stage.batch / 1000)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -51,18 +52,8 @@ class BilinearNoiseGenerator(Generator):
         The image is the sum of what every stage draws, doubled up to the last, and not the last's alone.
     """
 
-    def __init__(
-        self,
-        stage: int,
-        base_px: tuple[int, int],
-        latent_size: int,
-        labels: int,
-        widths: Sequence[int],
-        *,
-        skip: bool = False,
-        recompute: bool = False,
-    ) -> None:
-        super().__init__(stage, base_px, latent_size, labels, widths, recompute=recompute)
+    def __init__(self, *shape: Any, skip: bool = False, **options: Any) -> None:
+        super().__init__(*shape, **options)
         self.skip = skip
 
     def build_blocks(self, widths: Sequence[int]) -> nn.ModuleList:

@@ -35,7 +35,7 @@ def collectives() -> str:
 def training_precision(precision: str, device: torch.device) -> str:
     """Choose the arithmetic of training where a method leaves it open (``auto``): bf16 where that is quick.
 
-    That is a GPU from Ampere on, and a CPU with AMX, whose bf16 is 2.7 times as quick as its fp32 at 80x64.
+    That is a GPU from Ampere on, and a CPU with AMX (docs/cost.md says what convolutions reach in both).
     """
     if precision != "auto":
         return precision
