@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from mammogan.config.label_fields import VIEWS
 from mammogan.config.screening_settings import Screening
-from mammogan.data.dicom.header import Header
+from mammogan.data.dicom.header import DESCRIPTIONS, Header
 from mammogan.data.screening import judge
 
 GENERATED = "GAN_SYNTHETIC"
@@ -22,6 +22,7 @@ FUJI_2D = ("DERIVED", "PRIMARY")
 """Image Type of Fuji's S-View on the workstation FDR-3000AWS; its originals say ORIGINAL."""
 MEMBERSHIP = ("include-list", "not-in-table")
 """What a source doesn't count as its own has no other reason: its view may be unknown for that alone."""
+MODIFIERS = ("ViewCodeSequence", "ViewModifierCodeSequence", "ViewPosition")
 CLOSE_UP = ("SPOT", "SPT", "MAG")
 CLOSE_UP_WORDS = {"spot", "mag", "magnification"}
 
@@ -59,12 +60,15 @@ class HeaderRule:
         Whether it holds of a header, with the recipe's ``[screening]``.
     reason
         Why a file is refused for it, for people.
+    attributes
+        What it looks at, by the keywords of PS3.6; none where the recipe says which (``[source]``).
     keys
         Settings of ``[screening]`` that it follows.
     """
 
     speaks: Callable[[Header, Screening], bool]
     reason: str
+    attributes: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
 
 
@@ -72,10 +76,13 @@ HEADER_RULES: dict[str, HeaderRule] = {
     "modality": HeaderRule(
         lambda h, s: h.modality not in s.modalities,
         "no mammogram: its modality is another",
+        attributes=("Modality",),
         keys=("modalities",),
     ),
     "no-pixel-data": HeaderRule(
-        lambda h, s: not h.has_pixels, "a report or presentation state: it has no pixels"
+        lambda h, s: not h.has_pixels,
+        "a report or presentation state: it has no pixels",
+        attributes=("PixelData",),
     ),
     "tomosynthesis": HeaderRule(
         lambda h, s: (
@@ -84,9 +91,12 @@ HEADER_RULES: dict[str, HeaderRule] = {
             or ("GENERATED_2D" not in h.image_type and _types(h, "TOMO"))
         ),
         "a stack or slice of tomosynthesis",
+        attributes=("NumberOfFrames", "SOPClassUID", "ImageType"),
     ),
     "synthetic-data": HeaderRule(
-        lambda h, _: h.synthetic or GENERATED in h.image_type, "drawn by a generator"
+        lambda h, _: h.synthetic or GENERATED in h.image_type,
+        "drawn by a generator",
+        attributes=("SyntheticData", "ImageType"),
     ),
     "synthetic-2d": HeaderRule(
         lambda h, s: (
@@ -99,16 +109,24 @@ HEADER_RULES: dict[str, HeaderRule] = {
             )
         ),
         "a two-dimensional image computed from tomosynthesis",
+        attributes=(
+            "ImageType",
+            "SOPClassUID",
+            "ManufacturerModelName",
+            *DESCRIPTIONS,
+        ),
         keys=("synthetic_2d",),
     ),
     "stereo-or-biopsy": HeaderRule(
         lambda h, s: _types(h, "STEREO", "PREFIRE", "POSTFIRE") or h.detector_mode == "STEREO",
         "a stereotactic or biopsy frame",
+        attributes=("ImageType", "DetectorMode"),
     ),
     "specimen": HeaderRule(lambda h, s: h.view == "SPECIMEN", "tissue on a plate"),
     "refused-word": HeaderRule(
         lambda h, s: any(word in h.descriptions for word in s.refused_words),
         "its descriptions hold a refused word",
+        attributes=(*DESCRIPTIONS,),
         keys=("refused_words",),
     ),
     "contrast": HeaderRule(
@@ -116,11 +134,15 @@ HEADER_RULES: dict[str, HeaderRule] = {
             _types(h, "HIGH_ENERGY", "SUBTRACTION") or (h.contrast_agent and "LOW_ENERGY" not in h.image_type)
         ),
         "high energy, subtraction or contrast agent",
+        attributes=("ImageType", "ContrastBolusAgent", "ContrastBolusAgentSequence"),
     ),
-    "quality-control": HeaderRule(lambda h, s: h.quality_control, "a test of the machine"),
+    "quality-control": HeaderRule(
+        lambda h, s: h.quality_control, "a test of the machine", attributes=("QualityControlImage",)
+    ),
     "phantom-or-qc": HeaderRule(
         lambda h, s: _has_word(h.names, s.qc_words),
         "a phantom or test, by patient name, ID or study description",
+        attributes=("PatientName", "PatientID", "StudyDescription"),
         keys=("qc_words",),
     ),
     "for-processing": HeaderRule(
@@ -129,20 +151,31 @@ HEADER_RULES: dict[str, HeaderRule] = {
             and (h.intent == "FOR PROCESSING" or h.sop_class.endswith("ForProcessing"))
         ),
         "raw, FOR PROCESSING",
+        attributes=(
+            "PresentationIntentType",
+            "SOPClassUID",
+        ),
         keys=("intents",),
     ),
     "secondary-capture": HeaderRule(
         lambda h, s: "SecondaryCapture" in h.sop_class and h.sop_class not in s.sop_classes,
         "a screen shot or scan",
+        attributes=("SOPClassUID",),
         keys=("sop_classes",),
     ),
     "sop-class": HeaderRule(
-        lambda h, s: h.sop_class not in s.sop_classes, "of another SOP class", keys=("sop_classes",)
+        lambda h, s: h.sop_class not in s.sop_classes,
+        "of another SOP class",
+        attributes=("SOPClassUID",),
+        keys=("sop_classes",),
     ),
     "intent": HeaderRule(
-        lambda h, s: h.intent not in s.intents, "of another presentation intent", keys=("intents",)
+        lambda h, s: h.intent not in s.intents,
+        "of another presentation intent",
+        attributes=("PresentationIntentType",),
+        keys=("intents",),
     ),
-    "colour": HeaderRule(lambda h, s: h.samples_per_pixel != 1, "in colour"),
+    "colour": HeaderRule(lambda h, s: h.samples_per_pixel != 1, "in colour", attributes=("SamplesPerPixel",)),
     "view-unknown": HeaderRule(lambda h, s: not h.view, "no origin names its view"),
     "view-other": HeaderRule(lambda h, s: h.view not in VIEWS, "a view other than CC and MLO"),
     "view-conflict": HeaderRule(lambda h, s: "view-conflict" in h.flags, "two origins name different views"),
@@ -160,27 +193,47 @@ HEADER_RULES: dict[str, HeaderRule] = {
             or not {"magnification", "spot-compression"}.isdisjoint({*h.modifiers} - {*s.view_modifiers})
         ),
         "a spot or magnification view",
+        attributes=(
+            "EstimatedRadiographicMagnificationFactor",
+            "PaddleDescription",
+            "SeriesDescription",
+            *MODIFIERS,
+        ),
         keys=("max_magnification",),
     ),
     "small-field": HeaderRule(
         lambda h, s: _small_field(h, s.smallest_field_mm),
         "a field of view too small for a whole breast",
+        attributes=("FieldOfViewDimensions",),
         keys=("smallest_field_mm",),
     ),
     "view-modifier": HeaderRule(
         lambda h, s: not {*h.modifiers} <= {*s.view_modifiers},
         "rolled, tangential, implant displaced or otherwise modified",
+        attributes=(*MODIFIERS,),
         keys=("view_modifiers",),
     ),
-    "partial-view": HeaderRule(lambda h, s: h.partial_view, "a part of a large breast"),
-    "implant": HeaderRule(lambda h, s: h.implant, "a breast with an implant"),
-    "burned-in": HeaderRule(lambda h, s: h.burned_in, "text burned into the pixels"),
+    "partial-view": HeaderRule(
+        lambda h, s: h.partial_view,
+        "a part of a large breast",
+        attributes=(
+            "PartialView",
+            "PartialViewCodeSequence",
+        ),
+    ),
+    "implant": HeaderRule(
+        lambda h, s: h.implant, "a breast with an implant", attributes=("BreastImplantPresent",)
+    ),
+    "burned-in": HeaderRule(
+        lambda h, s: h.burned_in, "text burned into the pixels", attributes=("BurnedInAnnotation",)
+    ),
     "frame-size": HeaderRule(
         lambda h, s: (
             not s.smallest_px[0] <= h.rows <= s.largest_px[0]
             or not s.smallest_px[1] <= h.columns <= s.largest_px[1]
         ),
         "more or fewer pixels than asked for",
+        attributes=("Rows", "Columns"),
         keys=(
             "smallest_px",
             "largest_px",
@@ -190,7 +243,9 @@ HEADER_RULES: dict[str, HeaderRule] = {
         lambda h, s: not h.patient, "no origin names the patient, so it can't be split safely"
     ),
     "no-instance-uid": HeaderRule(
-        lambda h, s: not h.sop_instance_uid, "it has no SOP Instance UID, so it can't be told from copies"
+        lambda h, s: not h.sop_instance_uid,
+        "it has no SOP Instance UID, so it can't be told from copies",
+        attributes=("SOPInstanceUID",),
     ),
 }
 
