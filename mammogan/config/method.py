@@ -59,7 +59,9 @@ class Network(GrownSettings):
     doubles, doubles bilinearly and is fed noise: no stripes, and less work; its critic is PGGAN's.
     """
 
-    ADDED: ClassVar[frozenset[str]] = frozenset({"kind", "channels", "critic_mean", "skip_outputs"})
+    ADDED: ClassVar[frozenset[str]] = frozenset(
+        {"kind", "channels", "critic_mean", "skip_outputs", "black_floor"}
+    )
 
     kind: str = Field(
         default="pggan", description="Pair of networks, by its name in `mammogan.nets.networks.NETWORKS`."
@@ -82,6 +84,11 @@ class Network(GrownSettings):
         default=False,
         description="The image is the sum of what all stages draw; for kind bilinear-noise.",
     )
+    black_floor: bool = Field(
+        default=False,
+        description="Draw what is darker than black at a tenth of its depth, so that a background is black; "
+        "for kind bilinear-noise.",
+    )
     stddev_group: Positive = Field(
         default=4,
         description="Images that minibatch standard deviation compares; batches are multiples of it.",
@@ -93,11 +100,12 @@ class Network(GrownSettings):
         return tuple(entry(listed, s) if listed else min(base >> (s + 1), most) for s in range(stage + 1))
 
     @model_validator(mode="after")
-    def _skips(self) -> Self:
-        if self.skip_outputs and self.kind == "pggan":
-            raise ValueError(
-                "skip_outputs is for other kinds than pggan, whose image is the last stage's alone"
-            )
+    def _options_fit(self) -> Self:
+        for name in ("skip_outputs", "black_floor"):
+            if getattr(self, name) and self.kind == "pggan":
+                raise ValueError(
+                    f"{name} is for other kinds than pggan, whose image is what its last stage draws"
+                )
         return self
 
 
