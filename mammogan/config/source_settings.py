@@ -124,9 +124,12 @@ class Source(GrownSettings):
     for ``images``), one a line; they and the tables are named relative to the source's folder.
     """
 
-    ADDED: ClassVar[frozenset[str]] = frozenset({"labels"})
+    ADDED: ClassVar[frozenset[str]] = frozenset({"labels", "read_zips"})
 
     kind: Literal["dicom", "images"] = Field(default="dicom", description="Kind of the files.")
+    read_zips: bool = Field(
+        default=False, description="Read the files inside zip archives, as if these were folders."
+    )
     view: Origins = Field(
         default=("ViewCodeSequence", "ViewPosition", "text:SeriesDescription"),
         description="Origins of the view, the most trusted first.",

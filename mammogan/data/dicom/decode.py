@@ -23,6 +23,7 @@ from pydicom import uid
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset as Dicom
 from pydicom.encaps import get_frame
+from pydicom.errors import InvalidDicomError
 
 from mammogan.data.dicom.header import UnreadableError, is_damage, read_to_pixels
 
@@ -40,6 +41,12 @@ RAW = (
     uid.ExplicitVRBigEndian,
     uid.DeflatedExplicitVRLittleEndian,
 )
+GUESSED: dict[tuple[bool | None, bool | None], uid.UID] = {
+    (True, True): uid.ImplicitVRLittleEndian,
+    (False, True): uid.ExplicitVRLittleEndian,
+    (False, False): uid.ExplicitVRBigEndian,
+}
+"""Of a file without a Transfer Syntax UID, by what its first element shows: (implicit, little endian)."""
 WAVELETS = (uid.JPEG2000Lossless, uid.JPEG2000, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL)
 HOLE_BYTES = 1 << 14
 """Zeros in a row that no wavelet stream has; one without its end decodes to a whole picture, only blurred."""
@@ -114,7 +121,12 @@ def read(path: Path) -> Dicom:
         ``damaged`` if it can't be parsed.
     """
     try:
-        dicom = read_to_pixels(path, included=True, defer_bytes=LARGE_BYTES)[0]
+        try:
+            dicom = read_to_pixels(path, included=True, defer_bytes=LARGE_BYTES)[0]
+        except InvalidDicomError:  # planned all the same: it has no preamble
+            dicom = read_to_pixels(path, included=True, defer_bytes=LARGE_BYTES, bare=True)[0]
+        if "TransferSyntaxUID" not in dicom.file_meta:
+            dicom.file_meta.TransferSyntaxUID = GUESSED[dicom.original_encoding]
         if dicom.file_meta.get("TransferSyntaxUID") == uid.DeflatedExplicitVRLittleEndian:
             # What is inflated in memory can't be found on the disk again.
             return read_to_pixels(path, included=True)[0]

@@ -7,6 +7,7 @@ import io
 import logging
 import re
 import stat
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,9 +21,12 @@ from pydicom.dataset import FileDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag, Tag
+from pydicom.uid import MediaStorageDirectoryStorage
+from pydicom.valuerep import VR
 
 from mammogan.data.dicom import vocabulary
 from mammogan.data.dicom.fields import Origins, items, number, text, texts
+from mammogan.data.dicom.file_kinds import kind_of
 
 DESCRIPTIONS = (
     "StudyDescription", "SeriesDescription", "ProtocolName", "PerformedProcedureStepDescription",
@@ -30,6 +34,8 @@ DESCRIPTIONS = (
 )  # fmt: skip
 SPACINGS = ("ImagerPixelSpacing", "PixelSpacing", "NominalScannedPixelSpacing")
 PIXELS = frozenset({Tag("PixelData"), Tag("FloatPixelData"), Tag("DoubleFloatPixelData")})
+FIRST_GROUPS = (0x0002, 0x0008)
+VRS = frozenset(str(vr) for vr in VR)
 MOST_ELEMENTS = 1 << 16
 """At the top level of a file; the dictionary of DICOM knows 5,000."""
 
@@ -90,13 +96,20 @@ def read_dicom(path: Path) -> tuple[Dicom, bool]:
         If it can't be read.
     """
     try:
-        return read_to_pixels(path)
+        dicom, found = read_to_pixels(path)
     except InvalidDicomError:
-        raise UnreadableError("not-dicom") from None
+        if not _begins_with_elements(path):
+            raise UnreadableError(kind_of(path, "not-dicom")) from None
+        dicom, found = read_to_pixels(path, bare=True)
+        if "SOPClassUID" not in dicom and "Modality" not in dicom:
+            raise UnreadableError(kind_of(path, "not-dicom")) from None
+    if dicom.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
+        raise UnreadableError("dicomdir")
+    return dicom, found
 
 
 def read_to_pixels(
-    path: Path, *, included: bool = False, defer_bytes: int | None = None
+    path: Path, *, included: bool = False, defer_bytes: int | None = None, bare: bool = False
 ) -> tuple[FileDataset, bool]:
     """Parse a DICOM file up to its pixels, and say if there are any; whatever follows them is let alone.
 
@@ -106,6 +119,8 @@ def read_to_pixels(
         Take the pixels, too.
     defer_bytes
         Leave values that are longer on the disk until they are asked for.
+    bare
+        Do without the preamble and its ``DICM``, as files of before 1993 and of some exports.
 
     Raises
     ------
@@ -122,7 +137,26 @@ def read_to_pixels(
         return before if included else found
 
     with _Bounded(path) as stream:
-        return read_partial(stream, stop_when=stop_when, defer_size=defer_bytes), found
+        return read_partial(stream, stop_when=stop_when, defer_size=defer_bytes, force=bare), found
+
+
+def _begins_with_elements(path: Path) -> bool:
+    """Whether a file without a preamble begins as a data set does: with an element of group 0002 or 0008.
+
+    Its length must lie within the file, or everything that begins with these two bytes would be parsed.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(12)
+    if len(head) < 12:
+        return False
+    for order in "<>":
+        group, _, vr, short, long = struct.unpack(f"{order}HH2sHI", head)
+        if group in FIRST_GROUPS:
+            length = struct.unpack(f"{order}I", head[4:8])[0]
+            if vr.decode("latin-1") in VRS:
+                length = long if vr in (b"OB", b"OW", b"SQ", b"UN", b"UT") else short
+            return bool(length < path.stat().st_size)
+    return False
 
 
 class _Bounded(io.BufferedReader):
@@ -195,7 +229,12 @@ def spacing_mm(dicom: Dicom) -> float:
 def facts(dicom: Dicom, origins: Origins, *, has_pixels: bool) -> Header:
     """Gather what a header says, each fact from where the recipe looks for it."""
     (view, views_differ), (laterality, sides_differ) = origins.view(), origins.laterality()
-    conflicts = {"view-conflict": views_differ, "laterality-conflict": sides_differ}
+    notes = {
+        "view-conflict": views_differ,
+        "laterality-conflict": sides_differ,
+        "no-preamble": getattr(dicom, "preamble", b"") is None,
+        "no-transfer-syntax": "TransferSyntaxUID" not in dicom.file_meta,
+    }
     return Header(
         sop_instance_uid=text(dicom, "SOPInstanceUID"),
         sop_class=pydicom.uid.UID(text(dicom, "SOPClassUID")).keyword,
@@ -226,7 +265,7 @@ def facts(dicom: Dicom, origins: Origins, *, has_pixels: bool) -> Header:
         synthetic=text(dicom, "SyntheticData") == "YES",
         burned_in=text(dicom, "BurnedInAnnotation") == "YES",
         has_pixels=has_pixels,
-        flags=tuple(name for name, conflict in conflicts.items() if conflict),
+        flags=tuple(name for name, holds in notes.items() if holds),
     )
 
 

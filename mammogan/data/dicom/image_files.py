@@ -18,6 +18,7 @@ from pydicom.dataset import Dataset as Dicom
 from pydicom.dataset import FileMetaDataset
 
 from mammogan.config.source_settings import Images
+from mammogan.data.dicom.file_kinds import kind_of
 from mammogan.data.dicom.header import UnreadableError
 from mammogan.errors import DataError
 
@@ -47,7 +48,8 @@ def dressed_header(path: Path, images: Images) -> Dicom:
                 depth = 16 if (image.format, mode) == ("PPM", "I") else DEPTHS.get(mode, 0)
                 several = getattr(image, "n_frames", 1)
         except Exception:  # noqa: BLE001  (Pillow raises whatever it likes at a damaged file)
-            raise UnreadableError("not-an-image") from None
+            kind = kind_of(path, "not-an-image")
+            raise UnreadableError("not-an-image" if kind == "image-file" else kind) from None
     if not depth:
         raise UnreadableError("bit-depth")
     dicom = _frame(rows, columns, depth, images)

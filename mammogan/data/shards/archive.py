@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from mammogan.config.source_settings import Source
 from mammogan.data.dicom import decode, image_files
 from mammogan.data.dicom.fields import Origins, text
 from mammogan.data.dicom.header import Header, UnreadableError, facts, read_dicom, reading
-from mammogan.data.shards.metadata_tables import Row, Tables, index_tables
+from mammogan.data.shards import zip_members
+from mammogan.data.shards.metadata_tables import Row, Tables, index_tables, own_files
 from mammogan.errors import DataError
 
 __all__ = ["Archive", "index_tables"]
@@ -34,6 +36,8 @@ class Archive:
         if self._folder.is_file():
             self._folder = self._folder.parent
         self._tables = Tables(source, index) if index else None
+        self._own = {(self._folder / name).resolve() for name in own_files(source)}
+        self._own_names = {path.name for path in self._own}
 
     def header(self, path: Path) -> Header:
         """Read the facts about the file at `path` without decoding its pixels.
@@ -45,13 +49,15 @@ class Archive:
         DataError
             If the recipe leaves out what its files can't say.
         """
-        with reading(path):
+        if path.name in self._own_names and path.resolve() in self._own:
+            raise UnreadableError("own-list")
+        with self._on_disk(path) as real, reading(real):
             try:
                 if self._source.kind == "images":
-                    dicom, has_pixels = image_files.dressed_header(path, self._source.images), True
+                    dicom, has_pixels = image_files.dressed_header(real, self._source.images), True
                     dicom.SOPInstanceUID = self._relative(path)
                 else:
-                    dicom, has_pixels = read_dicom(path)
+                    dicom, has_pixels = read_dicom(real)
                 return self._joined(dicom, path, has_pixels=has_pixels)
             except (UnreadableError, DataError, OSError):
                 raise
@@ -70,13 +76,27 @@ class Archive:
         OSError
             If the file can't be read.
         """
+        with self._on_disk(path) as real:
+            if self._source.kind == "images":
+                dicom = image_files.dressed(real, self._source.images)
+            else:
+                dicom = decode.read(real)
+                if real != path:
+                    list(dicom)  # values that were left on the disk are lost with it
         if self._source.kind == "dicom":
-            return decode.read(path)
-        dicom = image_files.dressed(path, self._source.images)
+            return dicom
         spacing = self._spacing_mm(dicom, path)
         if spacing:
             dicom.ImagerPixelSpacing = [spacing] * 2
         return dicom
+
+    def size(self, path: Path) -> int:
+        """Bytes of the file at `path`."""
+        with self._on_disk(path) as real:
+            return real.stat().st_size
+
+    def _on_disk(self, path: Path) -> AbstractContextManager[Path]:
+        return zip_members.on_disk(path) if self._source.read_zips else nullcontext(path)
 
     def _relative(self, path: Path) -> str:
         try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from mammogan.data.shards import sources
+from mammogan.data.shards import sources, zip_members
 from mammogan.data.store import private_folder
 from mammogan.errors import DataError
 from mammogan.files import write
@@ -51,7 +51,7 @@ def list_files(shardset: Path) -> Listing:
     lines = (
         {"recipe": index, "path": path, "reason": reason}
         for index, root in enumerate(of.folders)
-        for path, reason in walk(root)
+        for path, reason in _unzipped(walk(root), of.recipes[index].source.read_zips)
     )
     files = 0
     while part := list(islice(lines, PART_FILES)):
@@ -108,6 +108,19 @@ def walk(root: Path) -> Iterator[tuple[str, str]]:
                         yield entry.path, ""
         except OSError:
             yield current, "folder-not-listed"
+
+
+def _unzipped(files: Iterator[tuple[str, str]], wanted: bool) -> Iterator[tuple[str, str]]:
+    """Put the members of zip archives in the place of the archives, if they are `wanted`.
+
+    What only calls itself one stays: the reader says what it is.
+    """
+    for path, reason in files:
+        if wanted and not reason and zip_members.is_zip(path):
+            for member in zip_members.members(path):
+                yield member, ""
+        else:
+            yield path, reason
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -145,5 +145,5 @@ def _found(line: Line, of: sources.Sources, archive: Archive, key: bytes) -> Fou
     )
     patient, fields = pseudonym(key, "patient", facts.patient), sample.model_dump(mode="json")
     tells_apart = hashlib.sha256(canonical_json([patient, fields]).encode()).hexdigest()
-    fingerprint = f"{(1 << 63) - Path(path).stat().st_size:019d}-{tells_apart}"
+    fingerprint = f"{(1 << 63) - archive.size(Path(path)):019d}-{tells_apart}"
     return Found(path, index, "accepted", "", patient, fingerprint, fields)

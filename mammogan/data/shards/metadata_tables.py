@@ -78,6 +78,12 @@ def index_tables(source: Source, folder: Path, index: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def own_files(source: Source) -> list[str]:
+    """Name the files that a recipe reads beside its images, relative to the source's folder."""
+    listed = (getattr(source, name) for name in LISTS)
+    return [*(table.file for table in source.tables), *filter(None, listed)]
+
+
 def open_tables(source: Source, folder: Path) -> list[_Rows]:
     """Read the heads of a recipe's tables, and see that the lists are there: quick, whatever they hold.
 

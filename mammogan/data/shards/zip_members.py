@@ -1,0 +1,89 @@
+"""Files inside zip archives, named as if the archive were a folder: ``export.zip/study/1.dcm``.
+
+A member is unpacked into a temporary file without a name, which nobody else can open and which is gone with
+the process: what it holds is a patient's.
+"""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import IO
+
+from mammogan.data.dicom.header import UnreadableError
+
+LARGEST_BYTES = 1 << 30
+"""No mammogram is larger; a member that says so, or grows beyond, is a mistake or a trap."""
+ENCRYPTED = 0x1
+
+
+def is_zip(path: str) -> bool:
+    """Whether a file calls itself a zip archive and is one."""
+    return path.lower().endswith(".zip") and zipfile.is_zipfile(path)
+
+
+def members(path: str) -> Iterator[str]:
+    """Name the files inside an archive, in its order."""
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            if not info.is_dir():
+                yield f"{path}/{info.filename}"
+
+
+@contextmanager
+def on_disk(path: Path) -> Iterator[Path]:
+    """Give a path under which the file at `path` can be opened, inside an archive or not, during the block.
+
+    Raises
+    ------
+    UnreadableError
+        ``archive-locked`` if the member is encrypted, ``too-large`` if it is larger than any mammogram,
+        ``damaged`` if it can't be unpacked.
+    OSError
+        If there is neither a file nor an archive with such a member, or if there is no room to unpack it.
+    """
+    outside = (
+        path if _is_there(path) else next((folder for folder in path.parents if _is_there(folder)), path)
+    )
+    if outside == path or not stat.S_ISREG(outside.stat().st_mode):
+        yield path  # what is not there is for the reader to say
+        return
+    with tempfile.TemporaryFile() as unpacked:
+        _unpack(outside, path, unpacked)
+        unpacked.flush()
+        yield Path(f"/dev/fd/{unpacked.fileno()}")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
+
+
+def _unpack(archive: Path, path: Path, into: IO[bytes]) -> None:
+    name = str(path)[len(str(archive)) + 1 :]
+    try:
+        opened = _opened(str(archive), archive.stat().st_mtime_ns)
+        info = opened.getinfo(name)
+        if info.flag_bits & ENCRYPTED:
+            raise UnreadableError("archive-locked")
+        if info.file_size > LARGEST_BYTES:
+            raise UnreadableError("too-large")
+        with opened.open(info) as member:  # reads no more than the size that was declared
+            shutil.copyfileobj(member, into)
+    except (KeyError, zipfile.BadZipFile, NotImplementedError, EOFError, ValueError):
+        raise UnreadableError("damaged") from None
+
+
+@lru_cache(maxsize=2)
+def _opened(path: str, _changed_ns: int) -> zipfile.ZipFile:
+    """Open an archive once for all of its members: its directory may be long."""
+    return zipfile.ZipFile(path)
