@@ -60,7 +60,7 @@ class Network(GrownSettings):
     """
 
     ADDED: ClassVar[frozenset[str]] = frozenset(
-        {"kind", "channels", "critic_mean", "skip_outputs", "black_floor"}
+        {"kind", "channels", "critic_mean", "skip_outputs", "black_margin"}
     )
 
     kind: str = Field(
@@ -84,10 +84,10 @@ class Network(GrownSettings):
         default=False,
         description="The image is the sum of what all stages draw; for kind bilinear-noise.",
     )
-    black_floor: bool = Field(
-        default=False,
-        description="Draw what is darker than black at a tenth of its depth, so that a background is black; "
-        "for kind bilinear-noise.",
+    black_margin: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0,
+        description="How far below black (-1; white is 1) the networks see what is exactly black, so that "
+        "what a generator draws there is black when it is clipped, noise and all.",
     )
     stddev_group: Positive = Field(
         default=4,
@@ -100,12 +100,11 @@ class Network(GrownSettings):
         return tuple(entry(listed, s) if listed else min(base >> (s + 1), most) for s in range(stage + 1))
 
     @model_validator(mode="after")
-    def _options_fit(self) -> Self:
-        for name in ("skip_outputs", "black_floor"):
-            if getattr(self, name) and self.kind == "pggan":
-                raise ValueError(
-                    f"{name} is for other kinds than pggan, whose image is what its last stage draws"
-                )
+    def _skips(self) -> Self:
+        if self.skip_outputs and self.kind == "pggan":
+            raise ValueError(
+                "skip_outputs is for other kinds than pggan, whose image is the last stage's alone"
+            )
         return self
 
 

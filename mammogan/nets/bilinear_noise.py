@@ -16,15 +16,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu
 
 from mammogan.nets.double_backward import activate
 from mammogan.nets.generator import Generator
 from mammogan.nets.layers import EqualConv, checkpoint_activations, pixel_norm, upsample_bilinear
 from mammogan.nets.noise import noise_maps
-
-BELOW_BLACK = 0.1
-"""What is left of a step below black: enough for a gradient, little enough for a critic not to mind."""
 
 
 class NoiseBlock(nn.Module):
@@ -54,14 +50,11 @@ class BilinearNoiseGenerator(Generator):
     ----------
     skip : bool
         The image is the sum of what every stage draws, doubled up to the last, and not the last's alone.
-    black_floor : bool
-        Draw what lies below black (-1) at `BELOW_BLACK` of its depth. A background is exactly black in
-        mammograms; without a floor noise in it costs as much below as above, and half of it is seen.
     """
 
-    def __init__(self, *shape: Any, skip: bool = False, black_floor: bool = False, **options: Any) -> None:
+    def __init__(self, *shape: Any, skip: bool = False, **options: Any) -> None:
         super().__init__(*shape, **options)
-        self.skip, self.black_floor = skip, black_floor
+        self.skip = skip
 
     def build_blocks(self, widths: Sequence[int]) -> nn.ModuleList:
         """Make the blocks that double, the smallest first."""
@@ -83,4 +76,4 @@ class BilinearNoiseGenerator(Generator):
                 drawn = self.to_image[number](x)
                 if fade < 1:
                     drawn = torch.lerp(upsample_bilinear(self.to_image[number - 1](below)), drawn, fade)
-        return leaky_relu(drawn + 1, BELOW_BLACK) - 1 if self.black_floor else drawn
+        return drawn

@@ -51,9 +51,8 @@ def _pggan_generator(method: Method, stage: int, recompute: bool) -> Generator:
 
 
 def _bilinear_noise_generator(method: Method, stage: int, recompute: bool) -> BilinearNoiseGenerator:
-    net = method.network
-    options = {"skip": net.skip_outputs, "black_floor": net.black_floor, "recompute": recompute}
-    return BilinearNoiseGenerator(*_shape(method, stage), **options)
+    skip = method.network.skip_outputs
+    return BilinearNoiseGenerator(*_shape(method, stage), skip=skip, recompute=recompute)
 
 
 def _critic(method: Method, stage: int, recompute: bool) -> Critic:

@@ -57,7 +57,7 @@ class Judge:
         stream = iter(images)
         while chunk := list(islice(stream, GROUPS)):
             groups = [np.concatenate([image_HW[None], self.companions_GHW]) for image_HW in chunk]
-            images_NCHW = to_float(np.concatenate(groups), self.device)
+            images_NCHW = to_float(np.concatenate(groups), self.device, self.method.network.black_margin)
             labels_NL = self.label_L.expand(len(images_NCHW), -1)
             with torch.no_grad(), compute_in(self.method.engine.precision, self.device):
                 scores_N, _ = self.critic(images_NCHW, 1.0, labels_NL)

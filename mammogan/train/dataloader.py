@@ -86,7 +86,7 @@ class BatchLoader:
         self.augmentation = method.augmentation
         self.probability = method.augmentation.first_probability
         self.supervision = method.supervision
-        self.upsample = pair_of(method).upsample
+        self.upsample, self.black_margin = pair_of(method).upsample, method.network.black_margin
         self.labels_NF = numbers_of(reader, method.supervision)
         size = stage.batch
         self._share = slice(
@@ -107,7 +107,8 @@ class BatchLoader:
         self._ahead = None
         if following < self.stage.images:
             self._ahead = following, self._reader.submit(self._read, following)
-        real_NCHW = faded(to_float(read.images_NHW, self.device), self.stage.fade(images), self.upsample)
+        real_NCHW = to_float(read.images_NHW, self.device, self.black_margin)
+        real_NCHW = faded(real_NCHW, self.stage.fade(images), self.upsample)
         parts = [move(part[self._share], self.device) for part in read.parts]
         return Batch(*(real_NCHW, *parts, self._changes(images, read)[self._share]))
 
@@ -167,11 +168,13 @@ def _number(seed: int, *purpose: str | int) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest())
 
 
-def to_float(images_NHW: np.ndarray, device: torch.device) -> Tensor:
-    """Map uint16 (N, H, W) to float32 (N, 1, H, W) in [-1, 1]."""
+def to_float(images_NHW: np.ndarray, device: torch.device, black_margin: float = 0.0) -> Tensor:
+    """Map uint16 (N, H, W) to float32 (N, 1, H, W) in [-1, 1]; what is exactly 0 to -1 - `black_margin`."""
     # Integers travel: half the bytes of floats.
     pixels = move(torch.from_numpy(images_NHW), device).to(torch.float32)
-    return pixels.div_(32767.5).sub_(1).unsqueeze(1)
+    black = (pixels == 0) if black_margin else None
+    pixels.div_(32767.5).sub_(1)
+    return (pixels if black is None else pixels.masked_fill_(black, -1 - black_margin)).unsqueeze(1)
 
 
 def to_uint16(images_NCHW: Tensor) -> np.ndarray:

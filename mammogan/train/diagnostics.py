@@ -105,7 +105,9 @@ class Diagnostics:
 
     def _reals(self, reader: ImageReader, places_M: np.ndarray, fade: float) -> Iterator[Tensor]:
         for part_M in self._split(places_M):
-            yield faded(to_float(reader.read(part_M), self.gan_step.device), fade, self.upsample)
+            margin = self.method.network.black_margin
+            real_NCHW = to_float(reader.read(part_M), self.gan_step.device, margin)
+            yield faded(real_NCHW, fade, self.upsample)
 
     def _draw(self, latents_NZ: Tensor, labels_NF: Tensor, noise_N: Tensor, fade: float) -> Tensor:
         labels_NL = one_hot(labels_NF, self.method.supervision.classes)

@@ -92,7 +92,7 @@ def invert(
     """
     device = next(model.generator.parameters()).device
     numbers = range(search.starts)
-    target_1CHW = to_float(image_HW[None], device)
+    target_1CHW = to_float(image_HW[None], device, model.method.network.black_margin)
     labels_SF = model.labels(search.seed, numbers, view)
     labels_SL = one_hot(labels_SF, model.method.supervision.classes).to(device)
     latents_SZ = model.latents(search.seed, numbers).to(device).requires_grad_()

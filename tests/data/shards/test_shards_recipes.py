@@ -90,7 +90,7 @@ def test_inbreast(screened):
         },
     )
     assert list(found.values()) == [
-        "not-dicom",
+        "own-list",
         ("CC", "R", "6c613a14b80a8591", "", "c"),
         ("MLO", "L", "6c613a14b80a8591", "", ""),
         ("MLO", "L", "6c613a14b80a8592", "", ""),
@@ -153,11 +153,17 @@ def test_embed(screened):
     images = [  # name, exam, type, special view
         ("1.1", 1, "2D", 0), ("1.2", 1, "2D", 0), ("1.3", 2, "2D", 0), ("1.4", 3, "2D", 0),
         ("1.5", 4, "2D", 0), ("1.6", 5, "2D", 1), ("1.7", 5, "cview", 0), ("1.8", 5, "2D", 0),
+        ("1.9", 5, "2D", 0),
     ]  # fmt: skip
     metadata = (
-        "anon_dicom_path,empi_anon,acc_anon,FinalImageType,ImageLateralityFinal,ViewPosition,spot_mag\n"
+        "anon_dicom_path,empi_anon,acc_anon,FinalImageType,ImageLateralityFinal,ViewPosition,spot_mag,"
+        "BreastImplantPresent\n"
     )
-    metadata += "".join(f"{path.format(n)},10.0,{acc},{kind},L,MLO,{spot}\n" for n, acc, kind, spot in images)
+    implants = {"1.9": "YES", "1.1": "NO"}
+    metadata += "".join(
+        f"{path.format(n)},10.0,{acc},{kind},L,MLO,{spot},{implants.get(n, '')}\n"
+        for n, acc, kind, spot in images
+    )
     clinical = "empi_anon,acc_anon,side,tissueden,implanfind,otherfind,consistent,vtype,age_at_study\n"
     clinical += (
         "10,1.0,L,2.0,,,,S,61.4\n"  # nothing on the left
@@ -187,6 +193,7 @@ def test_embed(screened):
         "1.6.dcm": "spot-or-magnification",
         "1.7.dcm": "synthetic-2d",
         "1.8.dcm": ("CC", "L", "10", "", "", *conflict),
+        "1.9.dcm": "implant",
         "9.9.dcm": "not-in-table",
     }
 
