@@ -230,3 +230,21 @@ def test_a_shard_that_cannot_be_read_ahead_fails_the_batch_that_needs_it(feed, m
     each.batch(8)
     with pytest.raises(OSError, match="gone"):
         each.batch(16)
+
+
+def test_exactly_black_lies_below_black_for_the_networks_and_is_black_again_when_drawn(feed):
+    images_NHW = np.array([[[0, 1], [32768, 65535]]], np.uint16)
+    plain, shown = to_float(images_NHW, CPU), to_float(images_NHW, CPU, 0.08)
+    assert shown[0, 0, 0, 0].item() == pytest.approx(-1.08)
+    assert torch.equal(shown.flatten()[1:], plain.flatten()[1:]), "every other grey stays"
+    assert np.array_equal(to_uint16(shown), images_NHW)
+    reals = feed("network.black_margin=0.08").batch(88).real_NCHW
+    before = feed("network.black_margin=0").batch(88).real_NCHW
+    assert (before == -1).any()
+    assert torch.equal(reals, torch.where(before == -1, torch.tensor(-1.08), before))
+
+
+def test_without_a_margin_the_bits_are_those_of_before():
+    levels = np.arange(65536, dtype=np.uint16).reshape(1, 256, 256)
+    expected = torch.from_numpy(levels).to(torch.float32).div(32767.5).sub(1)[:, None]
+    assert torch.equal(to_float(levels, CPU), expected)
