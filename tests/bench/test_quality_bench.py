@@ -1,5 +1,6 @@
 """What `make quality` is made of besides its judge: images, schedules, contenders, tables, guard."""
 
+import argparse
 import json
 import re
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from mammogan import schedule
 from mammogan.config.label_fields import UNKNOWN
+from mammogan.config.method import methods
 from mammogan.data.shards.shard_reader import ShardSet
 from mammogan.errors import DataError
 from tests.bench.quality import contenders, guard, images, pace, sheets, tables
@@ -108,7 +110,10 @@ def test_a_method_fits_the_size_and_takes_settings_of_ones_own():
     assert (method.method.seed, method.loss.penalty_every, method.scoring.checkpoints) == (7, 8, 1)
 
 
-def test_contenders_are_understood():
+def test_contenders_are_understood(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my").mkdir()
+    (tmp_path / "my" / "own.toml").write_bytes(methods()["small"].read_bytes())
     assert contenders.ours("small").name == "small" and contenders.ours("small").share == 1
     quarter = contenders.ours("small@0.25")
     assert (quarter.name, quarter.command[-1], quarter.share) == ("small@0.25", "small", 0.25)
@@ -122,6 +127,8 @@ def test_contenders_are_understood():
     for text in ("=small", "a=", "a=small,loss", "a/b=small"):
         with pytest.raises(ValueError, match=re.escape(text.split("=")[0] or text)):
             contenders.ours(text)
+    with pytest.raises(argparse.ArgumentTypeError, match="unknown key 'ema.ramps'"):
+        contenders.ours("a=small,ema.ramps=1")
     with pytest.raises(ValueError, match=r"is not 'name=command"):
         contenders.other("a=train {data}")
 
@@ -210,6 +217,6 @@ def test_a_sheet_has_everybodys_first_images_at_the_same_place():
 
 
 def test_the_command_line_names_sizes_seeds_and_contenders():
-    options = options_of(["--sizes", "64x64,80x64", "--seeds", "3", "--contender", "a=small,x=1;y=2"])
+    options = options_of(["--sizes", "64x64,80x64", "--seeds", "3", "--contender", "a=small,ema.ramp=1;loss.drift_weight=2"])
     assert options.sizes == [(64, 64), (80, 64)] and options.seeds == [3]
     assert [contender.name for contender in options.contender] == ["a"]

@@ -7,6 +7,7 @@ A contender is a command that reads DATA.npz (`train`: uint8 N x H x W) and leav
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
@@ -22,6 +23,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from mammogan.config.method import load_method
+from mammogan.config.settings import canonical_json
+from mammogan.errors import ConfigError
 from mammogan.files import write
 from mammogan.provenance import provenance
 
@@ -36,12 +40,14 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 class Contender:
     """A name and a command, in whose words {data}, {out}, {seconds}, {seed} and {count} are filled in.
 
-    It gets `share` of the CPU time that others get.
+    It gets `share` of the CPU time that others get. `settings` is what the command's words stand for, so that
+    a method of the same name with other settings is trained anew.
     """
 
     name: str
     command: tuple[str, ...]
     share: float = 1.0
+    settings: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,8 @@ def ours(text: str) -> Contender:
     ------
     ValueError
         If it can't be understood.
+    argparse.ArgumentTypeError
+        If there is no such method or setting.
     """
     name, _, rest = text.partition("=") if "=" in text else (text, "", text)
     method, _, settings = rest.partition(",")
@@ -74,7 +82,11 @@ def ours(text: str) -> Contender:
         raise ValueError(f"'{text}' is neither 'method' nor 'name=method,key=value;key=value'.")
     sets = tuple(word for pair in pairs for word in ("--set", pair.strip()))
     command = sys.executable, "-m", OURS, *PLACES, "--method", method, *sets
-    return Contender(_safe(name), command, float(share or 1))
+    try:
+        settings = load_method(method, pairs).model_dump(mode="json")
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return Contender(_safe(name), command, float(share or 1), canonical_json(settings))
 
 
 def other(text: str) -> Contender:
@@ -113,7 +125,7 @@ def run(contender: Contender, seed: int, job: Job) -> dict[str, Any]:
     """
     folder = job.folder / contender.name / str(seed)
     command = _filled(contender, seed, job, folder)
-    told = [contender.command, seed, job.digest, job.seconds * contender.share, job.count]
+    told = [contender.command, contender.settings, seed, job.digest, job.seconds * contender.share, job.count]
     key = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
     if (folder / RESULT).exists():
         found: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
