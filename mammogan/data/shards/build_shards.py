@@ -87,7 +87,7 @@ def all_there(shardset: Path, files: Sequence[ShardFile]) -> bool:
 
 
 def planned_lines(shardset: Path, shard: PlannedShard) -> Iterator[private_folder.Line]:
-    """Read the planned images of a shard: `path`, `patient` and `sample` of each."""
+    """Read the planned images of a shard: `path`, `patient`, `sample` and more of each."""
     return private_folder.read_lines(private_folder.folder(shardset) / "plan" / f"{shard.name}.jsonl")
 
 
@@ -109,7 +109,8 @@ def _alone(path: Path) -> Iterator[None]:
 def _tasks(shardset: Path, shard: PlannedShard) -> Iterator[Task]:
     secret = str(private_folder.folder(shardset))
     for line in planned_lines(shardset, shard):
-        yield Task(secret, line["path"], Sample.model_validate(line["sample"]))
+        sample, accepts = Sample.model_validate(line["sample"]), tuple(line.get("accepts", ()))
+        yield Task(secret, line["path"], sample, accepts)
 
 
 def _lost(task: Task, reason: str) -> Made:
@@ -147,4 +148,5 @@ def _write_shard(shardset: Path, plan: Plan, shard: PlannedShard, results: Itera
         flags=flags,
         pixels_sha256=pixels,
         sums=tuple(sums),
+        seen={made.sample.key: made.seen for made in left if made.outcome == "refused"},
     )
