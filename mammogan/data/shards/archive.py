@@ -23,12 +23,14 @@ __all__ = ["Archive", "index_tables"]
 class Examined:
     """What is known of a file without its pixels.
 
+    `relative` is its path below the source's folder, and `column` gives the value of a column of tables.
     `pixels_at` is the byte where their value begins, 0 if there are none or the whole file is a picture.
     """
 
     header: Header
     dicom: Dicom = field(repr=False)
-    origins: Origins = field(repr=False)
+    relative: str = field(repr=False)
+    column: Callable[[str], str] = field(repr=False)
     verdict: Verdict = field(repr=False)
     pixels_at: int = 0
 
@@ -112,13 +114,13 @@ class Archive:
     def _joined(self, dicom: Dicom, path: Path, at: int, *, has_pixels: bool) -> Examined:
         relative = self._relative(path)
         rows = self._rows(dicom, relative)
-        origins = Origins(self._source, dicom, relative, _column(rows))
-        found, verdict = facts(dicom, origins, has_pixels=has_pixels), Verdict((), ())
+        column, verdict = _column(rows), Verdict((), ())
+        found = facts(dicom, Origins(self._source, dicom, relative, column), has_pixels=has_pixels)
         if self._tables is not None:
             names = image_lists.names(found.sop_instance_uid, text(dicom, "AccessionNumber"), relative)
             verdict = self._tables.judge(rows, names)
             found = replace(found, refused=verdict.refused, flags=(*found.flags, *verdict.flags))
-        return Examined(found, dicom, origins, verdict, at)
+        return Examined(found, dicom, relative, column, verdict, at)
 
     def _rows(self, dicom: Dicom, relative: str) -> list[list[Row]]:
         """Find the rows of every table that belong to the image; one table may lead to the next."""

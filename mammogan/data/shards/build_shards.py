@@ -13,6 +13,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from mammogan.data import process_pool
+from mammogan.data.shards import sources
 from mammogan.data.shards.build_status import record_path
 from mammogan.data.shards.image_worker import Made, Task, make
 from mammogan.data.store import manifest, private_folder
@@ -47,6 +48,7 @@ def build_shards(
         If there is no plan, no source, or no room on the disk.
     """
     plan = manifest.load_plan(shardset)
+    _check_recipes(shardset, plan)
     records = private_folder.create(shardset, "built", plan.identity[:16])
     planned = plan.shards[task::tasks]
     with _alone(records / f"lock-{task}-{tasks}"):
@@ -68,6 +70,16 @@ def build_shards(
                 record = _write_shard(shardset, plan, shard, islice(results, shard.samples))
                 write(records / f"{shard.name}.json", manifest.render(record), mode=0o600)
             next(results, None)
+
+
+def _check_recipes(shardset: Path, plan: Plan) -> None:
+    """Refuse to build by other recipes than those planned: a planning that began anew may have failed."""
+    recipes = sources.load(private_folder.folder(shardset)).recipes
+    if plan.recipes not in (recipes, tuple(map(manifest.without_paths, recipes))):
+        raise DataError(
+            f"A new plan of '{shardset}' was begun and has not ended. End it, or plan as before, with: "
+            f"mammogan shards plan {shardset} --again"
+        )
 
 
 def is_built(shardset: Path, plan: Plan, shard: PlannedShard) -> bool:
