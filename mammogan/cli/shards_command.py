@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mammogan.cli.shards_show import explain, show
 from mammogan.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from mammogan.config.dataset import Dataset
     from mammogan.config.site import Site
-    from mammogan.data.shards.shard_reader import ShardSet
-    from mammogan.data.store.manifest import Tally
 
 app = typer.Typer(help="Turn DICOM files into shards for training.", no_args_is_help=True)
 Set = Annotated[Path, typer.Argument(metavar="SHARDSET", help="Folder of the shard set.", show_default=False)]
@@ -49,18 +46,30 @@ def plan(
     shardset: Set,
     sources: Sources = None,
     settings: Overrides = None,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Plan from the sources of the last plan, changed by --set; compare."),
+    ] = False,
     key: Key = None,
     workers: Workers = None,
 ) -> None:
     """Read headers, screen them, split by patient: decide what goes in. Pixels are left alone."""
+    from mammogan.cli import shards_tables
     from mammogan.config.dataset import Dataset
     from mammogan.config.settings import split_settings
+    from mammogan.data.shards.outcomes import Comparison
     from mammogan.data.shards.shard_plan import plan as make_plan
 
-    pairs = _pairs(sources, split_settings(settings or [], Dataset)[Dataset])
+    changes = split_settings(settings or [], Dataset)[Dataset]
+    pairs = _planned_pairs(shardset, changes) if again and not sources else _pairs(sources, changes)
+    before, recipes = (Comparison(shardset), _last_recipes(shardset)) if again else (None, ())
     with _progress("headers") as on_progress:
         planned = make_plan(shardset, pairs, on_progress, key, workers)
-    _print_tallies(planned.tallies)
+    shards_tables.print_tallies(shardset, planned, planned.tallies, planned.flags)
+    shards_tables.print_findings(shardset, planned, planned.joined_patients)
+    if before:
+        shards_tables.print_settings(recipes, tuple(recipe for recipe, _ in pairs))
+        shards_tables.print_changes(before.changes())
     images = sum(shard.samples for shard in planned.shards)
     typer.echo(f"Planned {images} images (identity {planned.identity[:12]}).")
     typer.echo(f"Next: mammogan shards build {shardset}")
@@ -93,6 +102,10 @@ def build(
 
     sets = split_settings(settings or [], Dataset, Site)
     place = load_site(site or "local", tuple(sets[Site]))
+    if sets[Dataset] and not sources:
+        _refuse_settings(shardset, sets[Dataset])
+    if key and not sources:
+        raise ConfigError(f"--key '{key}' needs --from: a set that is planned has its key.")
     pairs = _pairs(sources, sets[Dataset]) if sources else []
     on_slurm = place.site.scheduler == "slurm"
     if tasks and not on_slurm:
@@ -108,9 +121,11 @@ def build(
 
 
 def _build_here(shardset: Path, planning: bool, workers: int | None) -> None:
+    from mammogan.cli import shards_tables
     from mammogan.data.shards.build_set import build as make
     from mammogan.data.shards.build_set import find_built
     from mammogan.data.shards.shard_plan import resume
+    from mammogan.data.store.manifest import load_plan
 
     if planning:
         with _progress("headers") as on_progress:
@@ -119,7 +134,8 @@ def _build_here(shardset: Path, planning: bool, workers: int | None) -> None:
     if not made:
         with _progress("images") as on_progress:
             state, made = "built", make(shardset, workers, on_progress)
-    _print_tallies(made.tallies)
+    shards_tables.print_tallies(shardset, load_plan(shardset), made.tallies, made.flags)
+    shards_tables.print_findings(shardset, load_plan(shardset), made.joined_patients)
     typer.echo(f"{shardset}: {state}, {made.images} images in every rung.")
 
 
@@ -139,6 +155,7 @@ def _submit(shardset: Path, place: Site, tasks: int | None, wait: bool) -> None:
 @app.command()
 def verify(shardset: Set) -> None:
     """Read every byte again and compare it with the manifest."""
+    from mammogan.data.shards.shard_reader import ShardSet
     from mammogan.data.shards.verify_set import verify as check
 
     with _progress("shards") as on_progress:
@@ -150,41 +167,49 @@ def verify(shardset: Set) -> None:
             f"Remove these files; mammogan shards build {shardset} makes again what belongs there."
         )
     typer.echo(f"{shardset}: every shard is as the manifest says.")
+    if joined := ShardSet(shardset).manifest.joined_patients:
+        typer.echo(f"{joined} patient IDs share pixels with another ID: each such woman is in one split.")
 
 
-@app.command()
-def show(
-    shardset: Set,
-    out: Annotated[Path | None, typer.Option(help="Write a contact sheet of the set to this PNG.")] = None,
-    rejects: Annotated[
-        bool,
-        typer.Option(
-            "--rejects", help="Count what was left out, and draw sheets of it in the private folder."
-        ),
-    ] = False,
-    split: Annotated[str, typer.Option(help="Split that the contact sheet shows.")] = "train",
-) -> None:
-    """Tell what a set holds and on what terms; show its images."""
-    from mammogan.data.shards.shard_reader import ShardSet
+app.command()(show)
+app.command()(explain)
 
-    found = ShardSet(shardset)
-    _print(_contents(found))
-    for recipe in found.recipes:
-        typer.echo(recipe.dataset.terms)
-    if rejects:
-        from mammogan.data.shards.contact_sheet import reject_sheets
 
-        _print_tallies(found.manifest.tallies if found.is_built else found.plan.tallies)
-        sheets = reject_sheets(shardset)
-        for folder in {sheet.parent for _, sheet in sheets.values()}:
-            typer.echo(f"Sheets, and lists of the files in their order: {folder}")
-        for files, sheet in sheets.values():
-            typer.echo(f"{files:9}  {sheet.name}")
-    if out:
-        from mammogan.data.shards.contact_sheet import contact_sheet
+def _refuse_settings(shardset: Path, settings: list[str]) -> None:
+    """Say where settings of a recipe are to be given: a set that is planned is built by its own."""
+    sets = " ".join(f"--set {shlex.quote(text)}" for text in settings)
+    _planned_pairs(shardset, settings)  # a key that is none is worth saying first
+    raise ConfigError(
+        f"{sets}: '{shardset}' is built by the recipes that it was planned with. To change them, type:\n"
+        f"mammogan shards plan {shardset} --again {sets}"
+    )
 
-        shown = contact_sheet(found, out, split)
-        typer.echo(f"{out}: {shown} images.")
+
+def _last_recipes(shardset: Path) -> tuple[Dataset, ...]:
+    from mammogan.data.shards import sources
+    from mammogan.data.store import private_folder
+
+    return sources.load(private_folder.folder(shardset)).recipes
+
+
+def _planned_pairs(shardset: Path, settings: list[str]) -> list[tuple[Dataset, Path]]:
+    """Give the sources of a set's last plan, their recipes changed by `settings`."""
+    from mammogan.config.dataset import Dataset
+    from mammogan.config.settings import override, validate
+    from mammogan.data.shards import sources
+    from mammogan.data.store import private_folder
+    from mammogan.data.store.manifest import load_plan
+
+    load_plan(shardset)
+    of = sources.load(private_folder.folder(shardset))
+    pairs = []
+    for recipe, folder in zip(of.recipes, of.folders, strict=True):
+        tree = recipe.model_dump(mode="json")
+        for text in settings:
+            override(tree, text)
+        where = " ".join([f"the recipe '{recipe.dataset.name}'", *(f"--set {text}" for text in settings)])
+        pairs.append((validate(Dataset, tree, where), folder))
+    return pairs
 
 
 def _pairs(sources: list[str] | None, settings: list[str]) -> list[tuple[Dataset, Path]]:
@@ -199,56 +224,11 @@ def _pairs(sources: list[str] | None, settings: list[str]) -> list[tuple[Dataset
             )
         pairs.append((load_recipe(recipe, settings), Path(folder)))
     if not pairs:
-        raise ConfigError("There is nothing to plan from: give --from RECIPE=FOLDER, once for each source.")
+        raise ConfigError(
+            "There is nothing to plan from: give --from RECIPE=FOLDER, once for each source, or --again for "
+            "those of the last plan."
+        )
     return pairs
-
-
-def _contents(found: ShardSet) -> Table:
-    from rich.table import Table
-
-    state = "built" if found.is_built else "planned only"
-    table = Table(title=f"{found.path} ({state}), identity {found.identity[:12]}")
-    for name in ("dataset", "split", "view", "vendor") if found.is_built else ("split",):
-        table.add_column(name)
-    table.add_column("images", justify="right")
-    if found.is_built:
-        for count in found.manifest.counts:
-            table.add_row(count.recipe, count.split, count.view, count.vendor, str(count.images))
-    else:
-        images: Counter[str] = Counter()
-        for shard in found.plan.shards:
-            images[shard.split] += shard.samples
-        for split, planned in images.items():
-            table.add_row(split, str(planned))
-    return table
-
-
-def _print_tallies(tallies: tuple[Tally, ...]) -> None:
-    from rich.table import Table
-
-    from mammogan.data.screening.header_rules import HEADER_RULES
-    from mammogan.data.screening.pixel_rules import PIXEL_RULES
-
-    meanings = {name: rule.reason for name, rule in HEADER_RULES.items()}
-    meanings |= {name: rule.reason for name, rule in PIXEL_RULES.items()}
-    table = Table(title="What became of every file")
-    for name in ("dataset", "outcome", "reason"):
-        table.add_column(name)
-    table.add_column("files", justify="right")
-    table.add_column("meaning")
-    for tally in tallies:
-        table.add_row(tally.recipe, "accepted", "", str(tally.accepted), "")
-        for outcome, reasons in (("refused", tally.refused), ("unreadable", tally.unreadable)):
-            for reason, files in reasons.items():
-                table.add_row(tally.recipe, outcome, reason, str(files), meanings.get(reason, ""))
-        table.add_row(tally.recipe, "seen", "", str(tally.files), end_section=True)
-    _print(table)
-
-
-def _print(table: Table) -> None:
-    from rich.console import Console
-
-    Console().print(table)
 
 
 @contextmanager

@@ -120,11 +120,11 @@ class Source(GrownSettings):
 
     `patient_pattern` is a regular expression; what its first group (or all of it) matches is the patient. An
     empty pattern takes the whole value. `view_names` and `side_names` translate what a source says in words
-    of its own, as in ``{ML = "MLO"}``. The lists are files of SOP Instance UIDs or accession numbers (paths
-    for ``images``), one a line; they and the tables are named relative to the source's folder.
+    of its own, as in ``{ML = "MLO"}``. The lists are files of SOP Instance UIDs, accession numbers or paths,
+    one a line; they and the tables are named relative to the source's folder.
     """
 
-    ADDED: ClassVar[frozenset[str]] = frozenset({"labels", "read_zips"})
+    ADDED: ClassVar[frozenset[str]] = frozenset({"labels", "read_zips", "accept_list"})
 
     kind: Literal["dicom", "images"] = Field(default="dicom", description="Kind of the files.")
     read_zips: bool = Field(
@@ -165,10 +165,17 @@ class Source(GrownSettings):
     )
     tables: tuple[Table, ...] = ()
     include_list: str = Field(
-        default="", description="File that lists the only images to take, one UID or accession number a line."
+        default="",
+        description="File that lists the only images to take: UIDs, accession numbers or paths, one a line.",
     )
     exclude_list: str = Field(
-        default="", description="File that lists images to leave out, one UID or accession number a line."
+        default="",
+        description="File that lists images to leave out: UIDs, accession numbers or paths, one a line.",
+    )
+    accept_list: str = Field(
+        default="",
+        description="File that lists images to accept in spite of rules: as the other lists, then a colon "
+        "and the rules.",
     )
     images: Images = Images()
 

@@ -42,7 +42,7 @@ def plan_shards(task: Task, run: Launched) -> list[Path]:
     """Sort the catalogue, split it by patient, and write the plan."""
     from mammogan.data.shards.shard_plan import arrange
 
-    arrange(Path(run.shards))
+    arrange(Path(run.shards), _workers())
     return []
 
 

@@ -85,8 +85,8 @@ class UnreadableError(Exception):
     """A file that gives no picture; the message is the reason's name, and identifies nobody."""
 
 
-def read_dicom(path: Path) -> tuple[Dicom, bool]:
-    """Read the header of the DICOM file at `path`, and say whether pixels follow it.
+def read_dicom(path: Path) -> tuple[Dicom, int]:
+    """Read the header of the DICOM file at `path`, and say where its pixels begin; 0 if there are none.
 
     Raises
     ------
@@ -110,8 +110,10 @@ def read_dicom(path: Path) -> tuple[Dicom, bool]:
 
 def read_to_pixels(
     path: Path, *, included: bool = False, defer_bytes: int | None = None, bare: bool = False
-) -> tuple[FileDataset, bool]:
-    """Parse a DICOM file up to its pixels, and say if there are any; whatever follows them is let alone.
+) -> tuple[FileDataset, int]:
+    """Parse a DICOM file up to its pixels, and say at which byte their value begins; 0 if there are none.
+
+    Whatever follows them is let alone. Of a deflated file the place is its end: only its end is known.
 
     Parameters
     ----------
@@ -127,14 +129,14 @@ def read_to_pixels(
     UnreadableError
         If its elements don't end: a block of zeros reads as elements without a value, at eight bytes each.
     """
-    number, found = count(1), False
+    number, found = count(1), 0
 
     def stop_when(tag: BaseTag, _vr: str | None, _length: int) -> bool:
         nonlocal found
         if next(number) > MOST_ELEMENTS:
             raise UnreadableError("broken-header")
-        before, found = found, found or tag in PIXELS
-        return before if included else found
+        before, found = found, found or (stream.tell() if tag in PIXELS else 0)
+        return bool(before if included else found)
 
     with _Bounded(path) as stream:
         return read_partial(stream, stop_when=stop_when, defer_size=defer_bytes, force=bare), found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydicom.dataset import Dataset as Dicom
@@ -13,11 +13,27 @@ from mammogan.config.source_settings import Source
 from mammogan.data.dicom import decode, image_files
 from mammogan.data.dicom.fields import Origins, text
 from mammogan.data.dicom.header import Header, UnreadableError, facts, read_dicom, reading
-from mammogan.data.shards import zip_members
-from mammogan.data.shards.metadata_tables import Row, Tables, index_tables, own_files
+from mammogan.data.shards import image_lists, zip_members
+from mammogan.data.shards.metadata_tables import Row, Tables, Verdict, index_tables, own_files
 from mammogan.errors import DataError
 
 __all__ = ["Archive", "index_tables"]
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What is known of a file without its pixels.
+
+    `relative` is its path below the source's folder, and `column` gives the value of a column of tables.
+    `pixels_at` is the byte where their value begins, 0 if there are none or the whole file is a picture.
+    """
+
+    header: Header
+    dicom: Dicom = field(repr=False)
+    relative: str = field(repr=False)
+    column: Callable[[str], str] = field(repr=False)
+    verdict: Verdict = field(repr=False)
+    pixels_at: int = 0
 
 
 class Archive:
@@ -40,7 +56,11 @@ class Archive:
         self._own_names = {path.name for path in self._own}
 
     def header(self, path: Path) -> Header:
-        """Read the facts about the file at `path` without decoding its pixels.
+        """Read the facts about the file at `path`; see `examine`."""
+        return self.examine(path).header
+
+    def examine(self, path: Path) -> Examined:
+        """Read all that is to be known about the file at `path` without decoding its pixels.
 
         Raises
         ------
@@ -54,11 +74,12 @@ class Archive:
         with self._on_disk(path) as real, reading(real):
             try:
                 if self._source.kind == "images":
-                    dicom, has_pixels = image_files.dressed_header(real, self._source.images), True
+                    dicom, has_pixels, at = image_files.dressed_header(real, self._source.images), True, 0
                     dicom.SOPInstanceUID = self._relative(path)
                 else:
-                    dicom, has_pixels = read_dicom(real)
-                return self._joined(dicom, path, has_pixels=has_pixels)
+                    dicom, at = read_dicom(real)
+                    has_pixels = at > 0
+                return self._joined(dicom, path, at, has_pixels=has_pixels)
             except (UnreadableError, DataError, OSError):
                 raise
             except MemoryError:
@@ -104,15 +125,21 @@ class Archive:
         except ValueError:
             return path.resolve().relative_to(self._folder).as_posix()
 
-    def _joined(self, dicom: Dicom, path: Path, *, has_pixels: bool) -> Header:
+    def listed(self, path: Path) -> tuple[tuple[str, str], ...]:
+        """Find the entries of lists that name the file at `path` by its place, whatever is in it."""
+        names = image_lists.names("", "", self._relative(path))
+        return tuple((name, value) for name, value, _ in self._tables.listed(names)) if self._tables else ()
+
+    def _joined(self, dicom: Dicom, path: Path, at: int, *, has_pixels: bool) -> Examined:
         relative = self._relative(path)
         rows = self._rows(dicom, relative)
-        found = facts(dicom, Origins(self._source, dicom, relative, _column(rows)), has_pixels=has_pixels)
-        if self._tables is None:
-            return found
-        names = (found.sop_instance_uid, text(dicom, "AccessionNumber"))
-        verdict = self._tables.judge(rows, names)
-        return replace(found, refused=verdict.refused, flags=(*found.flags, *verdict.flags))
+        column, verdict = _column(rows), Verdict((), ())
+        found = facts(dicom, Origins(self._source, dicom, relative, column), has_pixels=has_pixels)
+        if self._tables is not None:
+            names = image_lists.names(found.sop_instance_uid, text(dicom, "AccessionNumber"), relative)
+            verdict = self._tables.judge(rows, names)
+            found = replace(found, refused=verdict.refused, flags=(*found.flags, *verdict.flags))
+        return Examined(found, dicom, relative, column, verdict, at)
 
     def _rows(self, dicom: Dicom, relative: str) -> list[list[Row]]:
         """Find the rows of every table that belong to the image; one table may lead to the next."""

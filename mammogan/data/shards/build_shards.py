@@ -13,6 +13,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from mammogan.data import process_pool
+from mammogan.data.shards import sources
 from mammogan.data.shards.build_status import record_path
 from mammogan.data.shards.image_worker import Made, Task, make
 from mammogan.data.store import manifest, private_folder
@@ -47,6 +48,7 @@ def build_shards(
         If there is no plan, no source, or no room on the disk.
     """
     plan = manifest.load_plan(shardset)
+    _check_recipes(shardset, plan)
     records = private_folder.create(shardset, "built", plan.identity[:16])
     planned = plan.shards[task::tasks]
     with _alone(records / f"lock-{task}-{tasks}"):
@@ -70,6 +72,16 @@ def build_shards(
             next(results, None)
 
 
+def _check_recipes(shardset: Path, plan: Plan) -> None:
+    """Refuse to build by other recipes than those planned: a planning that began anew may have failed."""
+    recipes = sources.load(private_folder.folder(shardset)).recipes
+    if plan.recipes not in (recipes, tuple(map(manifest.without_paths, recipes))):
+        raise DataError(
+            f"A new plan of '{shardset}' was begun and has not ended. End it, or plan as before, with: "
+            f"mammogan shards plan {shardset} --again"
+        )
+
+
 def is_built(shardset: Path, plan: Plan, shard: PlannedShard) -> bool:
     """Whether a shard's record is there and its files are what it says, as far as their sizes tell."""
     path = record_path(shardset, plan, shard)
@@ -87,7 +99,7 @@ def all_there(shardset: Path, files: Sequence[ShardFile]) -> bool:
 
 
 def planned_lines(shardset: Path, shard: PlannedShard) -> Iterator[private_folder.Line]:
-    """Read the planned images of a shard: `path`, `patient` and `sample` of each."""
+    """Read the planned images of a shard: `path`, `patient`, `sample` and more of each."""
     return private_folder.read_lines(private_folder.folder(shardset) / "plan" / f"{shard.name}.jsonl")
 
 
@@ -109,7 +121,8 @@ def _alone(path: Path) -> Iterator[None]:
 def _tasks(shardset: Path, shard: PlannedShard) -> Iterator[Task]:
     secret = str(private_folder.folder(shardset))
     for line in planned_lines(shardset, shard):
-        yield Task(secret, line["path"], Sample.model_validate(line["sample"]))
+        sample, accepts = Sample.model_validate(line["sample"]), tuple(line.get("accepts", ()))
+        yield Task(secret, line["path"], sample, accepts)
 
 
 def _lost(task: Task, reason: str) -> Made:
@@ -147,4 +160,5 @@ def _write_shard(shardset: Path, plan: Plan, shard: PlannedShard, results: Itera
         flags=flags,
         pixels_sha256=pixels,
         sums=tuple(sums),
+        seen={made.sample.key: made.seen for made in left if made.outcome == "refused"},
     )

@@ -1,4 +1,4 @@
-"""Finishing a set whose shards are all built: duplicates by pixels go, ledger and manifest are written."""
+"""Finishing a set whose shards are all built: what is there twice goes, ledger and manifest are written."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial, reduce
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
+from mammogan.config.dataset import Splits
 from mammogan.data.shards.build_shards import all_there, planned_lines
 from mammogan.data.shards.build_status import record_path
+from mammogan.data.shards.same_woman import Joins
 from mammogan.data.store import manifest, private_folder
 from mammogan.data.store.intensity_moments import NOTHING, add, moments, power_sums
 from mammogan.data.store.manifest import (
@@ -29,13 +33,32 @@ from mammogan.data.store.shard_writer import copy_without, load_index, read_imag
 from mammogan.errors import DataError
 from mammogan.files import sha256, write
 
-DUPLICATE = "duplicate-pixels"
+DUPLICATE, ASTRAY = "duplicate-pixels", "same-woman"
+TABLES = """
+PRAGMA journal_mode = OFF;
+CREATE TABLE made (pixels TEXT, key TEXT, shard INT, patient TEXT, split TEXT, gone TEXT);
+"""
+DUPLICATES = """
+UPDATE made SET gone = ? WHERE rowid IN (
+  SELECT id FROM (
+    SELECT rowid AS id, row_number() OVER (PARTITION BY pixels ORDER BY key) AS place
+    FROM made WHERE gone = '')
+  WHERE place > 1)
+"""
+SHARED = """
+SELECT pixels, patient FROM made
+WHERE pixels IN (SELECT pixels FROM made GROUP BY 1 HAVING min(patient) <> max(patient))
+GROUP BY 1, 2 ORDER BY 1, 2
+"""
+ELSEWHERE = """
+UPDATE made SET gone = ? WHERE split <> ? AND patient IN (SELECT patient FROM woman WHERE woman = ?)
+"""
 SEAL = "manifest.sha256"
 """In the private folder: what the manifest was when it was written."""
 
 
 def finalise(shardset: Path) -> Manifest:
-    """Take out images whose pixels came before, and write the ledger and the manifest.
+    """Take out images whose pixels came before or whose woman is in another split; write ledger and manifest.
 
     Raises
     ------
@@ -51,9 +74,9 @@ def finalise(shardset: Path) -> Manifest:
             )
     for left_over in shardset.glob("*/.*.tmp"):
         left_over.unlink()
-    _take_out_duplicates(shardset, plan)
+    joined = _take_out(shardset, plan)
     private_folder.write_lines(private_folder.folder(shardset) / "ledger.jsonl", _ledger(shardset, plan))
-    made = _manifest(shardset, plan)
+    made = _manifest(shardset, plan, joined)
     text = manifest.render(made)
     write(private_folder.folder(shardset) / SEAL, hashlib.sha256(text.encode()).hexdigest(), mode=0o600)
     write(shardset / manifest.MANIFEST, text)
@@ -74,39 +97,68 @@ def _records(shardset: Path, plan: Plan) -> Iterator[tuple[PlannedShard, BuiltSh
         yield shard, manifest.load_record(BuiltShard, path)
 
 
-def _take_out_duplicates(shardset: Path, plan: Plan) -> None:
-    """Keep one of the images with the same pixels: that of the first key, wherever it is."""
+def _take_out(shardset: Path, plan: Plan) -> int:
+    """Leave each picture in the set once, and each woman in one split; return the IDs that were joined.
+
+    Of images with the same pixels that of the first key is kept. Women whom no header joins, but a picture,
+    stay in the split that has most of their images: the others, which are `astray`, go.
+    """
     base = private_folder.folder(shardset) / "pixels.sqlite"
     base.unlink(missing_ok=True)
     try:
         with closing(sqlite3.connect(base, isolation_level=None)) as table:
             base.chmod(0o600)
-            table.executescript("PRAGMA journal_mode = OFF; CREATE TABLE made (pixels, key, shard INT)")
+            table.executescript(TABLES)
             table.execute("BEGIN")
-            for number, (_, record) in enumerate(_records(shardset, plan)):
-                rows = ((pixels, key, number) for key, pixels in record.pixels_sha256.items())
-                table.executemany("INSERT INTO made VALUES (?, ?, ?)", rows)
-            again: dict[int, list[str]] = defaultdict(list)
-            query = (
-                "SELECT shard, key FROM (SELECT shard, key, row_number() OVER "
-                "(PARTITION BY pixels ORDER BY key) AS place FROM made) WHERE place > 1 ORDER BY shard, key"
-            )
-            for number, key in table.execute(query):
-                again[number].append(key)
+            for number, (shard, record) in enumerate(_records(shardset, plan)):
+                patients = {line["sample"]["key"]: line["patient"] for line in planned_lines(shardset, shard)}
+                rows = (
+                    (pixels, key, number, patients[key], shard.split)
+                    for key, pixels in record.pixels_sha256.items()
+                )
+                table.executemany("INSERT INTO made VALUES (?, ?, ?, ?, ?, '')", rows)
+            table.execute("CREATE INDEX by_pixels ON made (pixels)")
+            table.execute("CREATE INDEX by_patient ON made (patient)")
+            joined = _join(table)
+            table.execute(DUPLICATES, [DUPLICATE])
+            gone: dict[int, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+            query = "SELECT shard, gone, key FROM made WHERE gone <> '' ORDER BY shard, key"
+            for number, reason, key in table.execute(query):
+                gone[number][reason].append(key)
     finally:
         base.unlink(missing_ok=True)
-    for number, keys in again.items():
-        _rewrite(shardset, plan, plan.shards[number], tuple(keys))
+    for number, keys in gone.items():
+        _rewrite(shardset, plan, plan.shards[number], tuple(keys[DUPLICATE]), tuple(keys[ASTRAY]))
+    return joined
 
 
-def _rewrite(shardset: Path, plan: Plan, shard: PlannedShard, keys: tuple[str, ...]) -> None:
-    """Write a shard again without the samples `keys`; killed half way, it is built anew."""
+def _join(table: sqlite3.Connection) -> int:
+    """Mark images of joined women that are in another split than most of theirs."""
+    joins = Joins(table.execute(SHARED))
+    joins.write(table)
+    query = "SELECT woman, split, count(*) FROM made JOIN woman USING (patient) GROUP BY 1, 2 ORDER BY 1"
+    for woman, rows in groupby(table.execute(query).fetchall(), key=itemgetter(0)):
+        images = {split: count for _, split, count in rows}
+        kept = max(Splits.model_fields, key=lambda split: images.get(split, 0))
+        table.execute(ELSEWHERE, [ASTRAY, kept, woman])
+    return sum(len(patients) - 1 for patients in joins.groups())
+
+
+def _rewrite(
+    shardset: Path, plan: Plan, shard: PlannedShard, duplicates: tuple[str, ...], astray: tuple[str, ...]
+) -> None:
+    """Write a shard again without some samples; killed half way, it is built anew."""
     path = record_path(shardset, plan, shard)
     record = manifest.load_record(BuiltShard, path)
-    if record.duplicates == keys:
+    if (record.duplicates, record.astray) == (duplicates, astray):
         return
     path.unlink()
+    if record.duplicates or record.astray:
+        raise DataError(
+            f"The shard '{shard.name}' of '{shardset}' was finished by another version: build the set again."
+        )
     files, sums = [], []
+    keys = (*duplicates, *astray)
     emptied = len(record.pixels_sha256) == len(keys)
     for file, left in zip(record.files, record.sums, strict=True):
         index = load_index(shardset, file)
@@ -119,7 +171,7 @@ def _rewrite(shardset: Path, plan: Plan, shard: PlannedShard, keys: tuple[str, .
                 (shardset / name).unlink()
         else:
             files.append(copy_without(shardset, file, keys))
-    changed = {"files": tuple(files), "sums": tuple(sums), "duplicates": keys}
+    changed = {"files": tuple(files), "sums": tuple(sums), "duplicates": duplicates, "astray": astray}
     write(path, manifest.render(record.model_copy(update=changed)), mode=0o600)
 
 
@@ -127,8 +179,8 @@ def _outcomes(shard: Iterable[Line], record: BuiltShard) -> Iterator[tuple[Line,
     """Give each planned image with its outcome and reason."""
     for line in shard:
         key = line["sample"]["key"]
-        if key in record.duplicates:
-            yield line, "refused", DUPLICATE
+        if key in record.duplicates or key in record.astray:
+            yield line, "refused", DUPLICATE if key in record.duplicates else ASTRAY
         elif key in record.refused:
             yield line, "refused", record.refused[key]
         elif key in record.unreadable:
@@ -143,17 +195,21 @@ def _ledger(shardset: Path, plan: Plan) -> Iterator[Line]:
     for shard, record in _records(shardset, plan):
         for line, outcome, reason in _outcomes(planned_lines(shardset, shard), record):
             sample = line["sample"]
+            value, threshold = record.seen.get(sample["key"], ({}, {}))
             yield {
                 "path": line["path"],
                 "recipe": sample["recipe"],
                 "outcome": outcome,
                 "reason": reason,
                 "key": sample["key"],
+                "uid": line.get("uid", ""),
+                "value": value,
+                "threshold": threshold,
                 "flags": record.flags.get(sample["key"], ()),
             }
 
 
-def _manifest(shardset: Path, plan: Plan) -> Manifest:
+def _manifest(shardset: Path, plan: Plan, joined: int) -> Manifest:
     names = [recipe.dataset.name for recipe in plan.recipes]
     counts: Counter[tuple[str, str, str, str]] = Counter()
     left: Counter[tuple[int, str, str]] = Counter()
@@ -194,6 +250,7 @@ def _manifest(shardset: Path, plan: Plan) -> Manifest:
             _moments(resolution, sum_) for resolution, sum_ in zip(plan.resolutions, sums, strict=True)
         ),
         files=tuple(files),
+        joined_patients=plan.joined_patients + joined,
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from typing import Any
 from mammogan.config.settings import canonical_json
 from mammogan.data import process_pool
 from mammogan.data.dicom import header
-from mammogan.data.screening.header_rules import screen_header
-from mammogan.data.shards import build_status, file_listing, sources
+from mammogan.data.shards import build_status, file_listing, pixel_bytes, sources
 from mammogan.data.shards.archive import Archive
+from mammogan.data.shards.judgement import header_evidence, judge_header
+from mammogan.data.shards.same_woman import NOT_HERS
 from mammogan.data.store import private_folder
 from mammogan.data.store.manifest import Sample
 from mammogan.data.store.private_folder import Line, pseudonym
@@ -34,16 +35,25 @@ class Found:
 
     `outcome` is accepted, refused or unreadable. `patient` is a pseudonym, and `sample` the image's own facts
     if it is accepted. `fingerprint` decides which of several files with one UID is kept: the longest, as a
-    copy may have been cut short.
+    copy may have been cut short. `pixels` is equal for files that share them, `value` is what the rule that
+    refused it saw and `threshold` what it asked for; `listed` are the lists' entries that name it, and
+    `accepts` the rules that they override.
     """
 
     path: str
     recipe: int
     outcome: str
     reason: str = ""
+    key: str = ""
+    uid: str = ""
     patient: str = ""
+    pixels: str = ""
     fingerprint: str = ""
     sample: dict[str, Any] | None = None
+    value: dict[str, Any] = field(default_factory=dict)
+    threshold: dict[str, Any] = field(default_factory=dict)
+    listed: tuple[tuple[str, str], ...] = ()
+    accepts: tuple[str, ...] = ()
 
 
 def read_headers(
@@ -124,26 +134,40 @@ def _each(result: _Chunk | list[Found]) -> Iterator[Found]:
 
 def _found(line: Line, of: sources.Sources, archive: Archive, key: bytes) -> Found:
     index, path = line["recipe"], line["path"]
+    name = pseudonym(key, "file", f"{index}/{path}")
     if line["reason"]:
-        return Found(path, index, "unreadable", line["reason"])
+        return Found(path, index, "unreadable", line["reason"], name)
     try:
-        facts = archive.header(Path(path))
+        examined = archive.examine(Path(path))
     except header.UnreadableError as error:
-        return Found(path, index, "unreadable", str(error))
-    reason, flags = screen_header(facts, of.recipes[index].screening)
-    if reason:
-        return Found(path, index, "refused", reason)
+        return Found(path, index, "unreadable", str(error), name, listed=archive.listed(Path(path)))
+    facts, accepts, screening = examined.header, examined.verdict.accepted, of.recipes[index].screening
+    reason, flags = judge_header(facts, accepts, screening)
+    uid, patient = facts.sop_instance_uid, pseudonym(key, "patient", facts.patient)
     # A UID is the world's; a path is one folder's, and another may have the same.
     scope = f"{index}/" if of.recipes[index].source.kind == "images" else ""
-    sample = Sample(
-        key=pseudonym(key, "image", scope + facts.sop_instance_uid),
+    name = pseudonym(key, "image", scope + uid) if uid else name
+    hers = facts.has_pixels and reason not in NOT_HERS
+    place = pixel_bytes.place(Path(path), examined.dicom, examined.pixels_at)
+    found = Found(
+        path=path,
         recipe=index,
-        view=facts.view,
-        laterality=facts.laterality,
-        **facts.labels,
-        flags=flags,
+        outcome="refused" if reason else "accepted",
+        reason=reason,
+        key=name,
+        uid=uid,
+        patient=patient if hers else "",
+        pixels=pixel_bytes.sample(place) if hers else "",
+        listed=examined.verdict.listed,
+        accepts=accepts,
     )
-    patient, fields = pseudonym(key, "patient", facts.patient), sample.model_dump(mode="json")
+    if reason:
+        value, threshold = header_evidence(reason, facts, examined.dicom, screening)
+        return replace(found, value=value, threshold=threshold)
+    sample = Sample(
+        key=name, recipe=index, view=facts.view, laterality=facts.laterality, **facts.labels, flags=flags
+    )
+    fields = sample.model_dump(mode="json")
     tells_apart = hashlib.sha256(canonical_json([patient, fields]).encode()).hexdigest()
     fingerprint = f"{(1 << 63) - archive.size(Path(path)):019d}-{tells_apart}"
-    return Found(path, index, "accepted", "", patient, fingerprint, fields)
+    return replace(found, fingerprint=fingerprint, sample=fields)

@@ -13,8 +13,8 @@ from mammogan.config.dataset import Dataset
 from mammogan.config.settings import canonical_json
 from mammogan.data.dicom.header import hushed, reason_of, spacing_mm
 from mammogan.data.preprocess.preprocess import Picture, pyramid, take
-from mammogan.data.screening.pixel_rules import screen_pixels
 from mammogan.data.shards import sources
+from mammogan.data.shards.judgement import judge_pixels, pixel_evidence
 from mammogan.data.store.intensity_moments import power_sums
 from mammogan.data.store.manifest import PowerSums, Sample
 from mammogan.data.store.shard_writer import encode_image
@@ -31,11 +31,16 @@ class Task:
     secret: str
     path: str
     sample: Sample
+    accepts: tuple[str, ...] = ()
+    """Rules that a list overrides for it."""
 
 
 @dataclass(frozen=True)
 class Made:
-    """What became of it; on success `images`, `notes` (JSON) and `sums` have one entry a rung."""
+    """What became of it; on success `images`, `notes` (JSON) and `sums` have one entry a rung.
+
+    `seen` is what a rule that refuses it has measured, and the thresholds.
+    """
 
     sample: Sample
     outcome: str
@@ -45,6 +50,7 @@ class Made:
     images: tuple[bytes, ...] = ()
     notes: tuple[bytes, ...] = ()
     sums: tuple[PowerSums, ...] = ()
+    seen: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
 
 
 def make(task: Task) -> Made:
@@ -71,9 +77,10 @@ def make(task: Task) -> Made:
         ) from None
     except Exception as error:  # noqa: BLE001  (a damaged file can raise anything, and must not stop others)
         return Made(sample, "unreadable", reason_of(error))
-    reason, flags = screen_pixels(picture.measures, recipe.screening)
+    reason, flags = judge_pixels(picture.measures, task.accepts, recipe.screening)
     if reason:
-        return Made(sample, "refused", reason)
+        seen = pixel_evidence(reason, picture.measures, recipe.screening)
+        return Made(sample, "refused", reason, seen=seen)
     return _rungs(sample, recipe, picture, spacing, tuple(sorted({*sample.flags, *flags})))
 
 

@@ -15,34 +15,40 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from mammogan.config.settings import nearest
 from mammogan.config.source_settings import Source, Table
 from mammogan.data.dicom import vocabulary
 from mammogan.data.dicom.fields import searched
+from mammogan.data.shards import image_lists
 from mammogan.errors import DataError
 
 Row = dict[str, str]
 Key = tuple[str, ...]
 BOTH = ("L", "R")
-LISTS = ("include_list", "exclude_list")
 SCHEMA = """
 CREATE TABLE rows (source_table INTEGER, key TEXT, row TEXT);
-CREATE TABLE listed (list TEXT, value TEXT);
+CREATE TABLE listed (list TEXT, value TEXT, rules TEXT);
 """
 INDEXES = """
 CREATE INDEX by_key ON rows (source_table, key);
-CREATE INDEX by_value ON listed (list, value);
+CREATE INDEX by_value ON listed (value);
 """
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What tables and lists say of one image: reasons to refuse it, and marks to put on it."""
+    """What tables and lists say of one image: reasons to refuse it, and marks to put on it.
+
+    `accepted` are rules that a list overrides, and `listed` the entries that name the image: list and value.
+    """
 
     refused: tuple[str, ...]
     flags: tuple[str, ...]
+    accepted: tuple[str, ...] = ()
+    listed: tuple[tuple[str, str], ...] = ()
 
 
 def index_tables(source: Source, folder: Path, index: Path) -> None:
@@ -66,10 +72,7 @@ def index_tables(source: Source, folder: Path, index: Path) -> None:
                 base.executemany(
                     "INSERT INTO rows VALUES (?, ?, ?)", ((number, k, r) for k, r in rows.read())
                 )
-            for name in LISTS:
-                if file := getattr(source, name):
-                    listed = ((name, value) for value in _lines(folder / file, name))
-                    base.executemany("INSERT INTO listed VALUES (?, ?)", listed)
+            base.executemany("INSERT INTO listed VALUES (?, ?, ?)", image_lists.entries(source, folder))
             base.executescript(INDEXES)
         finally:
             base.close()
@@ -80,17 +83,17 @@ def index_tables(source: Source, folder: Path, index: Path) -> None:
 
 def own_files(source: Source) -> list[str]:
     """Name the files that a recipe reads beside its images, relative to the source's folder."""
-    listed = (getattr(source, name) for name in LISTS)
+    listed = (getattr(source, name) for name in image_lists.LISTS)
     return [*(table.file for table in source.tables), *filter(None, listed)]
 
 
 def open_tables(source: Source, folder: Path) -> list[_Rows]:
-    """Read the heads of a recipe's tables, and see that the lists are there: quick, whatever they hold.
+    """Read the heads of a recipe's tables, and its lists, which are short: before anything else is read.
 
     Raises
     ------
     DataError
-        If a table or list is missing, or a table lacks a column.
+        If a table or list is missing, a table lacks a column, or a line of `accept_list` names no rule.
     """
     folder = folder if folder.is_dir() else folder.parent
     tables = [_Rows(source, table, folder / table.file) for table in source.tables]
@@ -100,9 +103,8 @@ def open_tables(source: Source, folder: Path) -> list[_Rows]:
             f"'table:{missing[0]}' stands in the recipe, but no table has such a column."
             f"{nearest(missing[0], known)}"
         )
-    for name in LISTS:
-        if file := getattr(source, name):
-            next(_lines(folder / file, name), None)
+    for _ in image_lists.entries(source, folder):
+        pass
     return tables
 
 
@@ -135,17 +137,27 @@ class Tables:
             for refusal in table.refuse:
                 if any(_holds(row[refusal.column], refusal.values) for row in found):
                     (flags if refusal.only_flag else refused).append(refusal.reason)
-        if self._source.include_list and not self._listed("include_list", names):
+        named = self.listed(names)
+        lists = {name for name, _, _ in named}
+        if self._source.include_list and "include_list" not in lists:
             refused.append("include-list")
-        if self._source.exclude_list and self._listed("exclude_list", names):
+        if "exclude_list" in lists:
             refused.append("exclude-list")
-        return Verdict(tuple(dict.fromkeys(refused)), tuple(dict.fromkeys(flags)))
+        return Verdict(
+            refused=tuple(dict.fromkeys(refused)),
+            flags=tuple(dict.fromkeys(flags)),
+            accepted=tuple(dict.fromkeys(rule for _, _, rules in named for rule in rules.split())),
+            listed=tuple((name, value) for name, value, _ in named),
+        )
 
-    def _listed(self, name: str, values: Sequence[str]) -> bool:
-        query = "SELECT 1 FROM listed WHERE list = ? AND value = ? LIMIT 1"
-        return any(self._ask(query, name, value) for value in values if value)
+    def listed(self, names: Sequence[str]) -> list[image_lists.Entry]:
+        """Find the entries of lists that name one image by any of `names`."""
+        if not any(getattr(self._source, name) for name in image_lists.LISTS):
+            return []
+        query = "SELECT DISTINCT list, value, rules FROM listed WHERE value = ?"
+        return [entry for name in names for entry in self._ask(query, name)]
 
-    def _ask(self, query: str, *values: str | int) -> list[tuple[str]]:
+    def _ask(self, query: str, *values: str | int) -> list[Any]:
         """Look up; a failing disk must not pass for a row that isn't there, nor for a damaged image."""
         # File names need not be valid text, and SQLite takes no other.
         clean = [v.encode(errors="replace").decode() if isinstance(v, str) else v for v in values]
@@ -216,7 +228,7 @@ class _Rows:
                 for values in reader:
                     yield reader.line_num, values
         except OSError as error:
-            raise DataError(_missing(self._path, "[[source.tables]] file", error)) from None
+            raise DataError(image_lists.missing(self._path, "[[source.tables]] file", error)) from None
         except (UnicodeError, LookupError, csv.Error) as error:
             raise DataError(
                 f"The table '{self._path}' is no CSV in the encoding '{self._table.encoding}' ({error}). "
@@ -246,21 +258,3 @@ def _holds(value: str, values: Sequence[str]) -> bool:
         *(vocabulary.plain(part).upper() for part in re.split("[,;|]", value) if part.strip()),
     }
     return (value != "" and "*" in wanted) or not wanted.isdisjoint(parts)
-
-
-def _lines(path: Path, name: str) -> Iterator[str]:
-    try:
-        with path.open(encoding="utf-8-sig") as stream:
-            for line in stream:
-                if (value := line.strip()) and not value.startswith("#"):
-                    yield value
-    except (OSError, UnicodeError) as error:
-        raise DataError(_missing(path, f"source.{name}", error)) from None
-
-
-def _missing(path: Path, key: str, error: Exception) -> str:
-    why = error.strerror if isinstance(error, OSError) else str(error)
-    return (
-        f"'{path}', named by the recipe's {key}, can't be read ({why}). Nothing is screened without it: put "
-        "it there, or take it out of the recipe."
-    )

@@ -11,10 +11,9 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from mammogan.config.dataset import Dataset, Splits
-from mammogan.data.shards import build_status, file_listing, header_catalogue, sources
+from mammogan.data.shards import build_status, catalogue_table, file_listing, header_catalogue, sources
 from mammogan.data.shards.patient_splits import assign_splits
 from mammogan.data.store import manifest, private_folder
 from mammogan.data.store.manifest import Plan, PlannedShard, Tally
@@ -22,24 +21,10 @@ from mammogan.errors import DataError
 from mammogan.files import replacing_folder, write
 
 Progress = Callable[[int, int], None]
-
-TABLES = """
-PRAGMA journal_mode = OFF;
-PRAGMA synchronous = OFF;
-CREATE TABLE found (
-  path TEXT, recipe INT, outcome TEXT, reason TEXT, patient TEXT, fingerprint TEXT, key TEXT, sample TEXT);
-CREATE TABLE patient (name TEXT PRIMARY KEY, rank TEXT, split TEXT) WITHOUT ROWID;
-"""
-# Of files with one SOP Instance UID the same one is kept wherever they lie, unless nothing tells them apart.
-DUPLICATES = """
-UPDATE found SET outcome = 'refused', reason = 'duplicate' WHERE rowid IN (
-  SELECT id FROM (
-    SELECT rowid AS id, row_number() OVER (PARTITION BY key ORDER BY fingerprint, path) AS place
-    FROM found WHERE outcome = 'accepted')
-  WHERE place > 1)
-"""
+JOINED = "joined.jsonl"
+"""In the private folder: women who have several IDs, and the files that tell."""
 SAMPLES = """
-SELECT path, patient, key, sample FROM found JOIN patient ON patient = name
+SELECT path, patient, key, sample, uid, accepts FROM found JOIN patient ON patient = name
 WHERE outcome = 'accepted' AND split = ? ORDER BY key
 """
 
@@ -84,7 +69,7 @@ def resume(shardset: Path, on_progress: Progress | None = None, workers: int | N
         return manifest.load_plan(shardset)
     file_listing.list_files(shardset)
     header_catalogue.read_headers(shardset, workers=workers, on_progress=on_progress)
-    return arrange(shardset)
+    return arrange(shardset, workers)
 
 
 def begin(shardset: Path, wanted: Sequence[tuple[Dataset, Path]], key_file: Path | None = None) -> None:
@@ -99,8 +84,8 @@ def begin(shardset: Path, wanted: Sequence[tuple[Dataset, Path]], key_file: Path
         private_folder.clear(shardset, "arranged", "listing", "catalogue")
 
 
-def arrange(shardset: Path) -> Plan:
-    """Make the plan out of a complete catalogue.
+def arrange(shardset: Path, workers: int | None = None) -> Plan:
+    """Make the plan out of a complete catalogue; only files with one UID are opened again.
 
     Raises
     ------
@@ -113,15 +98,13 @@ def arrange(shardset: Path) -> Plan:
     try:
         with closing(sqlite3.connect(base, isolation_level=None)) as table:
             base.chmod(0o600)
-            table.executescript(TABLES)
-            table.execute("BEGIN")
-            table.executemany("INSERT INTO found VALUES (?, ?, ?, ?, ?, ?, ?, ?)", _rows(shardset))
-            table.execute(DUPLICATES)
-            tallies = _tallies(table, of.recipes)
+            joined = catalogue_table.fill(table, shardset, key, workers)
+            tallies = catalogue_table.tallies(table, of.recipes)
             if not any(tally.accepted for tally in tallies):
                 raise DataError(_nothing(shardset, of, tallies))
             assign_splits(table, of.recipes, key)
-            return _write(shardset, of, table, tallies)
+            private_folder.write_lines(of.secret / JOINED, joined)
+            return _write(shardset, of, table, tallies, sum(len(line["patients"]) - 1 for line in joined))
     finally:
         base.unlink(missing_ok=True)
 
@@ -148,61 +131,51 @@ def is_planned(shardset: Path, wanted: Sequence[tuple[Dataset, Path]]) -> bool:
     return there and sources.load(folder).digest == sources.digest(wanted)
 
 
-def _rows(shardset: Path) -> Iterator[tuple[Any, ...]]:
-    for found in header_catalogue.entries(shardset):
-        sample = found["sample"]
-        key, facts = (sample["key"], json.dumps(sample)) if sample else ("", "")
-        names = ("recipe", "outcome", "reason", "patient", "fingerprint")
-        # A path need not be valid text: as JSON it is ASCII.
-        yield json.dumps(found["path"]), *(found[name] for name in names), key, facts
-
-
-def _tallies(table: sqlite3.Connection, recipes: Sequence[Dataset]) -> tuple[Tally, ...]:
-    query = "SELECT outcome, reason, count(*) FROM found WHERE recipe = ? GROUP BY 1, 2 ORDER BY 1, 2"
-    tallies = []
-    for index, recipe in enumerate(recipes):
-        rows = table.execute(query, [index]).fetchall()
-        by_outcome = {
-            wanted: {reason: n for outcome, reason, n in rows if outcome == wanted}
-            for wanted in ("accepted", "refused", "unreadable")
-        }
-        tallies.append(
-            Tally(
-                recipe=recipe.dataset.name,
-                files=sum(n for _, _, n in rows),
-                accepted=by_outcome["accepted"].get("", 0),
-                refused=by_outcome["refused"],
-                unreadable=by_outcome["unreadable"],
-            )
-        )
-    return tuple(tallies)
-
-
 def _write(
-    shardset: Path, of: sources.Sources, table: sqlite3.Connection, tallies: tuple[Tally, ...]
+    shardset: Path,
+    of: sources.Sources,
+    table: sqlite3.Connection,
+    tallies: tuple[Tally, ...],
+    joined_patients: int,
 ) -> Plan:
     with replacing_folder(of.secret / "plan") as folder:
         folder.chmod(0o700)
         shards = tuple(_shards(table, folder, of.recipes[0].packing.samples_per_shard))
+        recipes = tuple(map(manifest.without_paths, of.recipes))
         made = Plan(
-            identity=manifest.identity(of.recipes, shards), recipes=of.recipes, shards=shards, tallies=tallies
+            identity=manifest.identity(recipes, shards),
+            recipes=recipes,
+            shards=shards,
+            tallies=tallies,
+            flags=catalogue_table.flags(table),
+            lists=tuple(catalogue_table.lists(of, table)),
+            joined_patients=joined_patients,
         )
         path = shardset / manifest.PLAN
-        if any(shardset.glob("*/*.tar")) and manifest.load_record(Plan, path).identity != made.identity:
-            raise DataError(_of_another_plan(shardset))
-    refused = table.execute(
-        "SELECT path, recipe, outcome, reason FROM found WHERE outcome <> 'accepted' ORDER BY path"
-    )
-    names = ("path", "recipe", "outcome", "reason")
-    private_folder.write_lines(
-        of.secret / "refused.jsonl",
-        ({**dict(zip(names, row, strict=True)), "path": json.loads(row[0])} for row in refused),
-    )
+        if any(shardset.glob("*/*.tar")):
+            made = _continued(shardset, of, made)
+    private_folder.write_lines(of.secret / "refused.jsonl", catalogue_table.left_out(table))
     if not (shardset / manifest.MANIFEST).exists():
         private_folder.clear(shardset, "ledger.jsonl")  # of an earlier plan, of which nothing passed
     shardset.mkdir(parents=True, exist_ok=True)
     write(path, manifest.render(made))
     write(of.secret / "arranged", of.digest, mode=0o600)  # last: what is marked is whole
+    return made
+
+
+def _continued(shardset: Path, of: sources.Sources, made: Plan) -> Plan:
+    """Return the plan of a set that has shards already; a plan of an earlier version names its tables' files.
+
+    Raises
+    ------
+    DataError
+        If it is another plan.
+    """
+    old = manifest.load_record(Plan, shardset / manifest.PLAN)
+    if old.identity == manifest.identity(of.recipes, made.shards):
+        return made.model_copy(update={"identity": old.identity, "recipes": old.recipes})
+    if old.identity != made.identity:
+        raise DataError(_of_another_plan(shardset))
     return made
 
 
@@ -212,11 +185,20 @@ def _shards(table: sqlite3.Connection, folder: Path, length: int) -> Iterator[Pl
         while part := rows.fetchmany(length):
             name = f"{split}-{number:05d}"
             lines = (
-                {"path": json.loads(path), "patient": patient, "sample": json.loads(sample)}
-                for path, patient, _, sample in part
+                {
+                    "path": json.loads(path),
+                    "patient": patient,
+                    "sample": json.loads(sample),
+                    "uid": uid,
+                    "accepts": accepts.split(),
+                }
+                for path, patient, _, sample, uid, accepts in part
             )
             private_folder.write_lines(folder / f"{name}.jsonl", lines)
-            keys = hashlib.sha256("\n".join(row[2] for row in part).encode()).hexdigest()
+            # What a list lets pass decides about bytes as the recipe does.
+            keys = hashlib.sha256(
+                "\n".join(f"{row[2]} {row[5]}".strip() for row in part).encode()
+            ).hexdigest()
             yield PlannedShard(name=name, split=split, samples=len(part), sha256=keys)
             number += 1
 

@@ -59,7 +59,7 @@ def fetch(wanted: Wanted) -> Fresh:
     """
     cv2.setNumThreads(1)
     path, recipe = Path(wanted.path), wanted.recipe
-    alone = {"tables": (), "include_list": "", "exclude_list": ""}
+    alone = {"tables": (), "include_list": "", "exclude_list": "", "accept_list": ""}
     archive = Archive(recipe.source.model_copy(update=alone), path.parent, None)
     try:
         header = archive.header(path)

@@ -22,16 +22,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sources:
-    """The sources of the set whose private folder is `secret`, by their place in the list."""
+    """The sources of the set whose private folder is `secret`, by their place in the list.
+
+    `lists` are hashes of what their lists said when they were written down.
+    """
 
     secret: Path
     recipes: tuple[Dataset, ...]
     folders: tuple[Path, ...]
+    lists: tuple[str, ...]
 
     @property
     def digest(self) -> str:
         """Hash by which an interrupted planning knows its own work again."""
-        return digest(list(zip(self.recipes, self.folders, strict=True)))
+        return _digest(self.recipes, self.folders, self.lists)
 
     def archive(self, index: int) -> Archive:
         """Open source `index` with its tables."""
@@ -53,9 +57,25 @@ class Sources:
 
 
 def digest(wanted: Sequence[tuple[Dataset, Path]]) -> str:
-    """Hash recipes and folders."""
-    tree = [[recipe.model_dump(mode="json"), str(folder.resolve())] for recipe, folder in wanted]
+    """Hash recipes, folders, and what the lists of images say."""
+    recipes, folders = zip(*wanted, strict=True)
+    return _digest(recipes, folders, [_lists(recipe, folder) for recipe, folder in wanted])
+
+
+def _digest(recipes: Sequence[Dataset], folders: Sequence[Path], lists: Sequence[str]) -> str:
+    tree = [
+        [recipe.model_dump(mode="json"), str(folder.resolve()), *([listed] if listed else [])]
+        for recipe, folder, listed in zip(recipes, folders, lists, strict=True)
+    ]
     return hashlib.sha256(canonical_json(tree).encode()).hexdigest()
+
+
+def _lists(recipe: Dataset, folder: Path) -> str:
+    """Hash the entries of a source's lists, which a steward edits between two plans; empty without any."""
+    from mammogan.data.shards.image_lists import entries
+
+    found = list(entries(recipe.source, folder if folder.is_dir() else folder.parent))
+    return hashlib.sha256(canonical_json(found).encode()).hexdigest() if found else ""
 
 
 def save(shardset: Path, sources: Sequence[tuple[Dataset, Path]]) -> Sources:
@@ -90,7 +110,11 @@ def save(shardset: Path, sources: Sequence[tuple[Dataset, Path]]) -> Sources:
             )
         open_tables(recipe.source, folder)  # hours earlier than a job would miss a column
     tree = [
-        {"recipe": recipe.model_dump(mode="json"), "folder": str(folder.resolve())}
+        {
+            "recipe": recipe.model_dump(mode="json"),
+            "folder": str(folder.resolve()),
+            "lists": _lists(recipe, folder),
+        }
         for recipe, folder in sources
     ]
     write(private_folder.create(shardset) / "sources.json", json.dumps(tree, indent=1), mode=0o600)
@@ -116,7 +140,8 @@ def load(secret: Path) -> Sources:
         )
     tree = json.loads(path.read_text(encoding="utf-8"))
     recipes = tuple(Dataset.model_validate(source["recipe"]) for source in tree)
-    return Sources(secret, recipes, tuple(Path(source["folder"]) for source in tree))
+    folders = tuple(Path(source["folder"]) for source in tree)
+    return Sources(secret, recipes, folders, tuple(source.get("lists", "") for source in tree))
 
 
 @lru_cache(maxsize=8)

@@ -81,14 +81,30 @@ class PlannedShard(Settings):
     sha256: str
 
 
+class Listed(Settings):
+    """Of a source's list, how many entries there are, and how many of them name a file that was found."""
+
+    recipe: str
+    name: str
+    entries: int
+    matched: int
+
+
 class Plan(Settings):
-    """Which shards there will be; which images they hold stands in the private folder."""
+    """Which shards there will be; which images they hold stands in the private folder.
+
+    `joined_patients` counts patient IDs that turned out, by identical pixels, to be a woman's who has another
+    ID; `flags` are those of planned images.
+    """
 
     schema_version: Literal[2] = SCHEMA_VERSION
     identity: str
     recipes: tuple[Dataset, ...]
     shards: tuple[PlannedShard, ...]
     tallies: tuple[Tally, ...]
+    flags: dict[str, int] = Field(default={})
+    lists: tuple[Listed, ...] = ()
+    joined_patients: int = 0
 
     @property
     def resolutions(self) -> tuple[tuple[int, int], ...]:
@@ -134,8 +150,9 @@ class Moments(Settings):
 class BuiltShard(Settings):
     """What the building of one planned shard gave, by sample key; it stays in the private folder.
 
-    `pixels_sha256` has an entry for each image that was made, those of `duplicates` included, which are taken
-    out again when all shards are there. `sums` are over all pixels of each rung.
+    `pixels_sha256` has an entry for each image that was made, those of `duplicates` and `astray` included,
+    which are taken out again when all shards are there. `sums` are over all pixels of each rung. `seen` has
+    what was measured of a refused image, and the thresholds.
     """
 
     name: str
@@ -146,6 +163,8 @@ class BuiltShard(Settings):
     pixels_sha256: dict[str, str]
     sums: tuple[PowerSums, ...]
     duplicates: tuple[str, ...] = ()
+    astray: tuple[str, ...] = ()
+    seen: dict[str, tuple[dict[str, Any], dict[str, Any]]] = Field(default={})
 
 
 class RecipeRecord(Settings):
@@ -162,7 +181,10 @@ class RecipeRecord(Settings):
 
 
 class Manifest(Settings):
-    """The set as built: what it holds, on what terms, and the checksum of every file."""
+    """The set as built: what it holds, on what terms, and the checksum of every file.
+
+    `joined_patients` counts those of the plan, and those found when all images were made.
+    """
 
     schema_version: Literal[2] = SCHEMA_VERSION
     identity: str
@@ -173,6 +195,7 @@ class Manifest(Settings):
     flags: dict[str, int]
     moments: tuple[Moments, ...]
     files: tuple[ShardFile, ...]
+    joined_patients: int = 0
 
     @property
     def images(self) -> int:
@@ -185,6 +208,19 @@ def identity(recipes: tuple[Dataset, ...], shards: tuple[PlannedShard, ...]) -> 
     places = [[shard.name, shard.sha256] for shard in shards]
     tree = [SCHEMA_VERSION, [recipe.model_dump(mode="json") for recipe in recipes], places]
     return hashlib.sha256(canonical_json(tree).encode()).hexdigest()
+
+
+def without_paths(recipe: Dataset) -> Dataset:
+    """Return a recipe as it may travel: the files beside its images are numbered, not named."""
+    tables = tuple(
+        table.model_copy(update={"file": f"table-{number}"})
+        for number, table in enumerate(recipe.source.tables, start=1)
+    )
+    lists = {
+        name: name for name in ("include_list", "exclude_list", "accept_list") if getattr(recipe.source, name)
+    }
+    source = recipe.source.model_copy(update={"tables": tables, **lists})
+    return recipe.model_copy(update={"source": source})
 
 
 def recipe_record(recipe: Dataset) -> RecipeRecord:

@@ -302,7 +302,7 @@ def test_any_number_of_tasks_gives_the_same_plan(tmp_path, cohort, recipe, key_f
     list_files(tmp_path / "other")
     for task in (2, 0, 1):
         read_headers(tmp_path / "other", task, 3, workers=0)
-    assert arrange(tmp_path / "other") == load_plan(planned)
+    assert arrange(tmp_path / "other", workers=0) == load_plan(planned)
 
 
 def test_a_planning_that_was_stopped_goes_on_and_reads_no_header_twice(
