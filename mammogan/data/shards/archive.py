@@ -92,7 +92,8 @@ class Archive:
             return found
         names = (found.sop_instance_uid, text(dicom, "AccessionNumber"))
         verdict = self._tables.judge(rows, names)
-        return replace(found, refused=verdict.refused, flags=(*found.flags, *verdict.flags))
+        refused, flags = (*found.refused, *verdict.refused), (*found.flags, *verdict.flags)
+        return replace(found, refused=refused, flags=flags)
 
     def _rows(self, dicom: Dicom, relative: str) -> list[list[Row]]:
         """Find the rows of every table that belong to the image; one table may lead to the next."""
