@@ -74,7 +74,7 @@ def make(task: Task) -> Made:
     reason, flags = screen_pixels(picture.measures, recipe.screening)
     if reason:
         return Made(sample, "refused", reason)
-    return _rungs(sample, recipe, picture, spacing, tuple(sorted({*sample.flags, *flags})))
+    return _rungs(sample, recipe, picture, spacing, tuple(sorted({*sample.flags, *picture.flags, *flags})))
 
 
 def _rungs(sample: Sample, recipe: Dataset, picture: Picture, spacing: float, flags: tuple[str, ...]) -> Made:
