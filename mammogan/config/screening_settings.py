@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mammogan.config.settings import Fraction, Positive, Settings
+from mammogan.config.settings import Fraction, GrownSettings, Positive
 
 HeaderFlag = Literal["burned-in", "partial-view", "view-conflict", "laterality-conflict", "small-field"]
 PixelFlag = Literal[
@@ -32,20 +32,24 @@ Modifier = Literal[
     "nipple-in-profile",
     "anterior-compression",
     "infra-mammary-fold",
+    "exaggerated",
 ]
 Millimetres = Annotated[float, Field(ge=0)]
 
 
-class Screening(Settings):
+class Screening(GrownSettings):
     """Which images are suitable for training; an empty text means an absent value.
 
-    `refused_words` are looked for anywhere in the descriptions, `qc_words` as whole words in patient name, ID
-    and study description. A field of view smaller than `smallest_field_mm` is a close-up; 0 asks nothing.
+    `refused_words` and `qc_words` that the table of words knows stand for its phrases in all languages;
+    others are looked for as they are, anywhere in the descriptions, or as whole words in patient name, ID and
+    study description. A field of view smaller than `smallest_field_mm` is a close-up; 0 asks nothing.
     Thresholds of the pixel rules are fractions: of the frame (`breast_area`), its rows (`repeated_rows`),
     width (`row_break`), height (`metal_length`) or shorter side (`paddle_length`), or of the breast
     (`implant_area`, `foreign_body_area`). Rules named in `only_flag` mark an image in its JSON and let it
     pass.
     """
+
+    ADDED: ClassVar[frozenset[str]] = frozenset({"overlooked_words"})
 
     modalities: tuple[str, ...] = Field(default=("MG",), description="DICOM modalities that are accepted.")
     sop_classes: tuple[str, ...] = Field(
@@ -81,6 +85,10 @@ class Screening(Settings):
             "flat field",
         ),
         description="Whole words in patient name, patient ID or study description of test images.",
+    )
+    overlooked_words: tuple[str, ...] = Field(
+        default=(),
+        description="Phrases in descriptions that only sound like refused ones: no rule on words sees them.",
     )
     synthetic_2d: bool = Field(
         default=False, description="Accept synthetic 2D images made from tomosynthesis."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
@@ -34,6 +35,12 @@ def _reason(text: str) -> str:
     return text
 
 
+def _keyword(text: str) -> str:
+    if not re.fullmatch(r"([A-Z][A-Za-z0-9]+\.)*[A-Z][A-Za-z0-9]+", text):
+        raise ValueError("an attribute is named by its DICOM keyword, as in 'PatientSex'")
+    return text
+
+
 def _pattern(pattern: str) -> str:
     try:
         re.compile(pattern)
@@ -46,6 +53,7 @@ Origin = Annotated[str, AfterValidator(_origin)]
 Origins = tuple[Origin, ...]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 Key = Annotated[str, AfterValidator(_key)]
+Keyword = Annotated[str, AfterValidator(_keyword)]
 Reason = Annotated[str, AfterValidator(_reason)]
 
 
@@ -94,6 +102,43 @@ class Table(Settings):
     refuse: tuple[Refusal, ...] = Field(default=(), description="Rules by which rows refuse images.")
 
 
+class HeaderRefusal(Settings):
+    """An image is refused for `reason` if a value of the attribute `keyword` is one of `values` or `matches`.
+
+    `keyword` is one of PS3.6, behind those of the sequences that it stands in, as in
+    ``ViewCodeSequence.CodeMeaning``. A value of `values` is a whole one, whatever its case; ``*`` is any,
+    and an empty text an absent attribute. `matches` is a regular expression that is searched for in each
+    value. With `only_flag` the image is marked instead.
+    """
+
+    reason: Reason = Field(description="The reason that the ledger gives.")
+    keyword: Keyword = Field(
+        description="DICOM keyword of the attribute; inside a sequence with its keyword and a dot before."
+    )
+    values: tuple[str, ...] = Field(
+        default=(), description="Values that refuse the image; * is any value, an empty text is none."
+    )
+    matches: Pattern = Field(
+        default="", description="Regular expression that refuses the image if a value contains it."
+    )
+    only_flag: bool = Field(default=False, description="Mark the image instead of refusing it.")
+
+    @model_validator(mode="after")
+    def _one_test(self) -> Self:
+        if bool(self.values) == bool(self.matches):
+            raise ValueError(f"refuse '{self.reason}' needs either values or matches")
+        return self
+
+    def holds(self, found: Sequence[str]) -> bool:
+        """Whether an attribute with these values, none of them empty, refuses the image."""
+        if self.matches:
+            return any(re.search(self.matches, value) for value in found)
+        wanted = {value.strip().upper() for value in self.values}
+        if not found:
+            return "" in wanted
+        return "*" in wanted or any(value.upper() in wanted for value in found)
+
+
 class Images(Settings):
     """What PNG, PGM, TIFF and JPEG files do not say about themselves, or not reliably.
 
@@ -124,7 +169,7 @@ class Source(GrownSettings):
     one a line; they and the tables are named relative to the source's folder.
     """
 
-    ADDED: ClassVar[frozenset[str]] = frozenset({"labels", "read_zips", "accept_list"})
+    ADDED: ClassVar[frozenset[str]] = frozenset({"labels", "read_zips", "accept_list", "refuse"})
 
     kind: Literal["dicom", "images"] = Field(default="dicom", description="Kind of the files.")
     read_zips: bool = Field(
@@ -164,6 +209,7 @@ class Source(GrownSettings):
         default={}, description='The source\'s own words for sides, as in { links = "L" }.'
     )
     tables: tuple[Table, ...] = ()
+    refuse: tuple[HeaderRefusal, ...] = ()
     include_list: str = Field(
         default="",
         description="File that lists the only images to take: UIDs, accession numbers or paths, one a line.",

@@ -127,7 +127,7 @@ def test_contenders_are_understood(tmp_path, monkeypatch):
     for text in ("=small", "a=", "a=small,loss", "a/b=small"):
         with pytest.raises(ValueError, match=re.escape(text.split("=")[0] or text)):
             contenders.ours(text)
-    with pytest.raises(argparse.ArgumentTypeError, match="unknown key 'ema.ramps'"):
+    with pytest.raises(argparse.ArgumentTypeError, match=r"unknown key 'ema\.ramps'"):
         contenders.ours("a=small,ema.ramps=1")
     with pytest.raises(ValueError, match=r"is not 'name=command"):
         contenders.other("a=train {data}")
@@ -217,6 +217,7 @@ def test_a_sheet_has_everybodys_first_images_at_the_same_place():
 
 
 def test_the_command_line_names_sizes_seeds_and_contenders():
-    options = options_of(["--sizes", "64x64,80x64", "--seeds", "3", "--contender", "a=small,ema.ramp=1;loss.drift_weight=2"])
+    contender = "a=small,ema.ramp=1;loss.drift_weight=2"
+    options = options_of(["--sizes", "64x64,80x64", "--seeds", "3", "--contender", contender])
     assert options.sizes == [(64, 64), (80, 64)] and options.seeds == [3]
     assert [contender.name for contender in options.contender] == ["a"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -51,7 +52,8 @@ class Origins:
 
     def laterality(self) -> tuple[str, bool]:
         """Give the side, and say if two origins disagree about it."""
-        stated = list(filter(None, map(self._side, self._source.laterality)))
+        sides = map(self._side, self._source.laterality)
+        stated = [side for side in sides if side and side not in vocabulary.NO_SIDE]
         return stated[0] if stated else "", {"L", "R"} <= {*stated}
 
     def patient(self) -> str:
@@ -69,6 +71,14 @@ class Origins:
         if origin == "view":
             return self.view()[0].view
         return self.laterality()[0] if origin == "laterality" else self.text(origin)
+
+    def refused(self) -> Iterator[tuple[str, bool]]:
+        """Give the reason of every ``[[source.refuse]]`` that holds, and whether it only marks the image."""
+        for rule in self._source.refuse:
+            *sequences, keyword = rule.keyword.split(".")
+            found = [value for item in items(self._dicom, *sequences) for value in texts(item, keyword)]
+            if rule.holds([value for value in found if value]):
+                yield rule.reason, rule.only_flag
 
     def _label(self, name: str, field: LabelField) -> str:
         stated = (field.parse(self.text(origin)) for origin in self._source.label_origins(name))
@@ -108,6 +118,14 @@ def check(source: Source) -> None:
                 f"[source]: '{origin}' names no DICOM attribute.{close} Allowed are the keywords of PS3.6, "
                 "as in 'ViewPosition', and text:, path: and table:."
             )
+    for rule in source.refuse:
+        for keyword in rule.keyword.split("."):
+            if keyword not in keyword_dict:
+                close = nearest(keyword, keyword_dict).partition(" Valid:")[0]
+                raise ConfigError(
+                    f"[[source.refuse]] '{rule.reason}': '{keyword}' names no DICOM attribute.{close} "
+                    "Allowed are keywords of PS3.6, as in 'PatientSex', with a dot after that of a sequence."
+                )
 
 
 def check_classes(names: Iterable[str]) -> None:
@@ -146,10 +164,36 @@ def text(dicom: Dicom, keyword: str) -> str:
 
 def number(dicom: Dicom, keyword: str) -> float:
     """Give the first value of an attribute; 0 if it is absent or no number."""
+    return next(iter(numbers(dicom, keyword)), 0.0)
+
+
+def numbers(dicom: Dicom, keyword: str) -> tuple[float, ...]:
+    """Give the values of an attribute; none if it is absent, or one of them is no number."""
     try:
-        return float(texts(dicom, keyword)[0])
-    except (IndexError, ValueError):
-        return 0.0
+        found = tuple(map(float, texts(dicom, keyword)))
+    except ValueError:
+        return ()
+    return found if all(map(math.isfinite, found)) else ()
+
+
+def unreadable(dicom: Dicom, keyword: str) -> bool:
+    """Tell a value that is no number, as ``1,85``, from an absent one."""
+    return bool(text(dicom, keyword)) and not numbers(dicom, keyword)
+
+
+def yes(dicom: Dicom, keyword: str) -> bool:
+    """Whether an attribute that says YES or NO says yes, however it is spelt."""
+    return text(dicom, keyword).upper() in ("YES", "Y", "TRUE")
+
+
+def coded(dicom: Dicom, *keywords: str) -> Iterator[tuple[str, str]]:
+    """Give code and meaning of the items of a code sequence that say anything."""
+    for item in items(dicom, *keywords):
+        value, meaning = text(item, "CodeValue"), text(item, "CodeMeaning")
+        if (value or meaning) and not {
+            vocabulary.normalised(x) for x in (value, meaning)
+        } & vocabulary.NOTHING:
+            yield value, meaning
 
 
 def items(dicom: Dicom, *keywords: str) -> Iterator[Dicom]:

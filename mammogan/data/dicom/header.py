@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import logging
-import re
 import stat
 import struct
 import warnings
@@ -25,13 +24,18 @@ from pydicom.uid import MediaStorageDirectoryStorage
 from pydicom.valuerep import VR
 
 from mammogan.data.dicom import vocabulary
-from mammogan.data.dicom.fields import Origins, items, number, text, texts
+from mammogan.data.dicom.fields import Origins, coded, number, numbers, text, texts, unreadable, yes
 from mammogan.data.dicom.file_kinds import kind_of
 
 DESCRIPTIONS = (
     "StudyDescription", "SeriesDescription", "ProtocolName", "PerformedProcedureStepDescription",
     "RequestedProcedureDescription", "AcquisitionDeviceProcessingDescription",
+    "AcquisitionDeviceProcessingCode", "AcquisitionProtocolName", "AcquisitionProtocolDescription",
+    "ViewPosition", "PaddleDescription", "DerivationDescription",
 )  # fmt: skip
+"""Attributes whose words are read."""
+NUMBERS = ("EstimatedRadiographicMagnificationFactor", "FieldOfViewDimensions", "NumberOfFrames")
+"""Attributes that screening takes for numbers: `unreadable-number` says that one holds none."""
 SPACINGS = ("ImagerPixelSpacing", "PixelSpacing", "NominalScannedPixelSpacing")
 PIXELS = frozenset({Tag("PixelData"), Tag("FloatPixelData"), Tag("DoubleFloatPixelData")})
 FIRST_GROUPS = (0x0002, 0x0008)
@@ -65,12 +69,11 @@ class Header:
     samples_per_pixel: int
     magnification: float
     field_mm: tuple[float, ...]
-    paddle: str
     detector_mode: str
     contrast_agent: bool
-    descriptions: str = field(repr=False)
-    series_words: frozenset[str] = field(repr=False)
-    names: str = field(repr=False)
+    texts: tuple[tuple[str, str], ...] = field(repr=False)
+    patient_name: str = field(repr=False)
+    patient_id: str = field(repr=False)
     partial_view: bool
     implant: bool
     quality_control: bool
@@ -231,17 +234,20 @@ def spacing_mm(dicom: Dicom) -> float:
 def facts(dicom: Dicom, origins: Origins, *, has_pixels: bool) -> Header:
     """Gather what a header says, each fact from where the recipe looks for it."""
     (view, views_differ), (laterality, sides_differ) = origins.view(), origins.laterality()
-    notes = {
+    own = tuple(origins.refused())
+    flags = {
         "view-conflict": views_differ,
         "laterality-conflict": sides_differ,
+        "unreadable-number": any(unreadable(dicom, keyword) for keyword in NUMBERS),
         "no-preamble": getattr(dicom, "preamble", b"") is None,
         "no-transfer-syntax": "TransferSyntaxUID" not in dicom.file_meta,
+        **{reason: True for reason, only_flag in own if only_flag},
     }
     return Header(
         sop_instance_uid=text(dicom, "SOPInstanceUID"),
         sop_class=pydicom.uid.UID(text(dicom, "SOPClassUID")).keyword,
-        modality=text(dicom, "Modality"),
-        intent=text(dicom, "PresentationIntentType").upper(),
+        modality=text(dicom, "Modality").upper(),
+        intent=vocabulary.normalised(text(dicom, "PresentationIntentType")).upper(),
         image_type=tuple(value.upper() for value in texts(dicom, "ImageType")),
         view=view.view,
         laterality=laterality,
@@ -254,31 +260,30 @@ def facts(dicom: Dicom, origins: Origins, *, has_pixels: bool) -> Header:
         frames=int(number(dicom, "NumberOfFrames")) or 1,
         samples_per_pixel=int(number(dicom, "SamplesPerPixel")) or 1,
         magnification=number(dicom, "EstimatedRadiographicMagnificationFactor"),
-        field_mm=_numbers(dicom, "FieldOfViewDimensions"),
-        paddle=text(dicom, "PaddleDescription").upper(),
+        field_mm=numbers(dicom, "FieldOfViewDimensions"),
         detector_mode=text(dicom, "DetectorMode").upper(),
-        contrast_agent=bool(text(dicom, "ContrastBolusAgent") or dicom.get("ContrastBolusAgentSequence")),
-        descriptions=" ".join(text(dicom, keyword) for keyword in DESCRIPTIONS).lower(),
-        series_words=frozenset(re.findall(r"[a-z]+", text(dicom, "SeriesDescription").lower())),
-        names=" ".join(text(dicom, key) for key in ("PatientName", "PatientID", "StudyDescription")).lower(),
-        partial_view=text(dicom, "PartialView") == "YES" or bool(dicom.get("PartialViewCodeSequence")),
-        implant=text(dicom, "BreastImplantPresent") == "YES",
-        quality_control=text(dicom, "QualityControlImage") == "YES",
-        synthetic=text(dicom, "SyntheticData") == "YES",
-        burned_in=text(dicom, "BurnedInAnnotation") == "YES",
+        contrast_agent=_contrast_agent(dicom),
+        texts=tuple((keyword, found) for keyword in DESCRIPTIONS if (found := text(dicom, keyword))),
+        patient_name=text(dicom, "PatientName"),
+        patient_id=text(dicom, "PatientID"),
+        partial_view=yes(dicom, "PartialView") or any(coded(dicom, "PartialViewCodeSequence")),
+        implant=yes(dicom, "BreastImplantPresent"),
+        quality_control=yes(dicom, "QualityControlImage"),
+        synthetic=yes(dicom, "SyntheticData"),
+        burned_in=yes(dicom, "BurnedInAnnotation"),
         has_pixels=has_pixels,
-        flags=tuple(name for name, holds in notes.items() if holds),
+        flags=tuple(name for name, holds in flags.items() if holds),
+        refused=tuple(reason for reason, only_flag in own if not only_flag),
     )
 
 
-def _numbers(dicom: Dicom, keyword: str) -> tuple[float, ...]:
-    try:
-        return tuple(map(float, texts(dicom, keyword)))
-    except ValueError:
-        return ()
+def _contrast_agent(dicom: Dicom) -> bool:
+    agent = vocabulary.normalised(text(dicom, "ContrastBolusAgent"))
+    named = bool(agent) and agent not in vocabulary.NOTHING
+    return named or any(coded(dicom, "ContrastBolusAgentSequence"))
 
 
 def _modifiers(dicom: Dicom) -> Iterator[str]:
     for path in (("ViewModifierCodeSequence",), ("ViewCodeSequence", "ViewModifierCodeSequence")):
-        for item in items(dicom, *path):
-            yield vocabulary.MODIFIER_CODES.get(text(item, "CodeValue"), "other")
+        for value, _ in coded(dicom, *path):
+            yield vocabulary.MODIFIER_CODES.get(value, "other")

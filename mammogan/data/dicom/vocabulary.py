@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
-SCHEMES = ("SCT", "SRT", "SNM3")
+SCHEMES = ("SCT", "SRT", "SNM3", "99SDM")
 """SNOMED in the spellings that vendors write; a code of another scheme says nothing."""
 # View Code Sequence (0054,0220), PS3.16 CID 4014.
 VIEW_CODES = {
@@ -18,8 +20,8 @@ VIEW_CODES = {
     "399196006": "FB", "R-10244": "FB",
     "399188001": "SIO", "R-102D0": "SIO",
     "441555000": "ISO", "R-40AAA": "ISO",
-    "399192008": "XCCL", "R-1024A": "XCCL",
-    "399101009": "XCCM", "R-1024B": "XCCM",
+    "399192008": "XCCL", "R-1024A": "XCCL", "Y-X1770": "XCCL",
+    "399101009": "XCCM", "R-1024B": "XCCM", "Y-X1771": "XCCM",
     "399265004": "XCC",
     "127457009": "SPECIMEN", "G-8310": "SPECIMEN",
 }  # fmt: skip
@@ -38,21 +40,57 @@ MODIFIER_CODES = {
     "441752004": "anterior-compression", "P2-00161": "anterior-compression",
     "442593008": "infra-mammary-fold", "R-40ABE": "infra-mammary-fold",
 }  # fmt: skip
-# What a compact View Position (0018,5101) appends to its view: MLOID, CCM, "ML-S".
+# What a compact View Position (0018,5101) appends to its view: MLOID, CCM, "ML-S", CCSpot; the longest first.
 MODIFIER_LETTERS = {
-    "ID": "implant-displaced", "M": "magnification", "S": "spot-compression", "CV": "cleavage",
-    "AT": "axillary-tail", "TAN": "tangential", "NP": "nipple-in-profile", "AC": "anterior-compression",
-    "IMF": "infra-mammary-fold", "RL": "rolled", "RM": "rolled", "RI": "rolled", "RS": "rolled",
+    "SPOT": "spot-compression", "SPT": "spot-compression", "MAG": "magnification", "TAN": "tangential",
+    "IMF": "infra-mammary-fold", "ID": "implant-displaced", "CV": "cleavage", "AT": "axillary-tail",
+    "AX": "axillary-tissue", "NP": "nipple-in-profile", "AC": "anterior-compression",
+    "RL": "rolled", "RM": "rolled", "RI": "rolled", "RS": "rolled",
+    "M": "magnification", "S": "spot-compression",
 }  # fmt: skip
-SIDES = {"L": "L", "LEFT": "L", "R": "R", "RIGHT": "R"}
+# Of these, ACR MQCM 1999 sets two before the view: MMLO, SCC.
+_BEFORE = "SPOT|SPT|MAG|M|S"
+SIDES = {
+    "L": "L", "LEFT": "L", "LINKS": "L", "GAUCHE": "L", "IZQUIERDA": "L", "IZQUIERDO": "L", "IZQ": "L",
+    "ESQUERDA": "L", "ESQUERDO": "L", "SINISTRA": "L", "SINISTRO": "L", "VANSTER": "L",
+    "R": "R", "RIGHT": "R", "RECHTS": "R", "DROITE": "R", "DROIT": "R", "DERECHA": "R", "DERECHO": "R",
+    "DIREITA": "R", "DIREITO": "R", "DESTRA": "R", "DESTRO": "R", "HOGER": "R",
+}  # fmt: skip
+NO_SIDE = ("U", "UNPAIRED", "UNKNOWN", "NONE", "N/A")
+"""What an attribute for a side says where it says nothing; B, for both, says something."""
+NOTHING = frozenset({
+    "none", "no", "n", "na", "n a", "nil", "null", "0", "not applicable", "no contrast", "none given",
+    "without", "unknown", "no modifier", "ohne", "kein", "keine", "keines", "aucun", "sans", "neant", "non",
+    "ninguno", "ninguna", "sin contraste", "nenhum", "sem contraste", "nessuno", "nessuna", "geen", "ingen",
+    "inget",
+})  # fmt: skip
+"""What stands in an attribute instead of leaving it out."""
 # Longest first: XCCL is no XCC with an L behind it, LMO no left MO.
 VIEWS = ("XCCL", "XCCM", "XCC", "SIO", "ISO", "LMO", "MLO", "LM", "ML", "CC", "FB")
-_VIEWS, _LETTERS = "|".join(VIEWS), "|".join(MODIFIER_LETTERS)
+_VIEWS, _LETTERS, _SIDES = "|".join(VIEWS), "|".join(MODIFIER_LETTERS), "LEFT|RIGHT|L|R"
+_AFTER = rf"(?P<after>([ _-]?({_LETTERS}))*)"
 _COMPACT = (
-    re.compile(rf"(?P<view>{_VIEWS})(?P<letters>([ _-]?({_LETTERS}))*)"),
-    re.compile(rf"(?P<side>LEFT|RIGHT|L|R)[ _-]?(?P<view>{_VIEWS})(?P<letters>([ _-]?({_LETTERS}))*)"),
-    re.compile(rf"(?P<view>{_VIEWS})(?P<letters>)[ _-](?P<side>LEFT|RIGHT|L|R)"),
+    re.compile(rf"(?P<view>{_VIEWS}){_AFTER}"),
+    re.compile(rf"(?P<side>{_SIDES})[ _-]?(?P<view>{_VIEWS}){_AFTER}"),
+    re.compile(rf"(?P<view>{_VIEWS})(?P<after>)[ _-](?P<side>{_SIDES})"),
+    re.compile(rf"((?P<side>{_SIDES})[ _-]?)?(?P<before>{_BEFORE})[ _-]?(?P<view>{_VIEWS}){_AFTER}"),
 )
+_OBLIQUE = r"(?:obli[cq]\w*|schrag\w*|schuin\w*|sned\w*)"
+_ML, _LM, _CC = r"medio ?lateral\w*", r"latero ?medial\w*", r"[ck]ran[ie]o ?[ck]aud\w*"
+_WORDS = (
+    ("XCCL", rf"exag\w* (?:{_CC}|cc) lat\w*|{_CC} exag\w* lat\w*"),
+    ("XCCM", rf"exag\w* (?:{_CC}|cc) med\w*|{_CC} exag\w* med\w*"),
+    ("XCC", rf"exag\w* {_CC}|{_CC} exag\w*"),
+    ("LMO", rf"{_LM} ?{_OBLIQUE}|{_OBLIQUE} {_LM}"),
+    ("MLO", rf"{_ML} ?{_OBLIQUE}|{_OBLIQUE} {_ML}"),
+    ("LM", _LM),
+    ("ML", _ML),
+    ("CC", _CC),
+    ("FB", r"[ck]audo ?[ck]ran\w*"),
+)
+"""Views in words, in the languages of the big archives: cranio-caudal, oblicua mediolateral, kraniokaudal."""
+_NAMED = re.compile("|".join(rf"(?P<{view}>\b(?:{pattern})\b)" for view, pattern in _WORDS))
+_STROKES = str.maketrans({"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d"})
 
 
 @dataclass(frozen=True)
@@ -64,24 +102,32 @@ class Said:
     modifiers: tuple[str, ...] = ()
 
 
+@lru_cache(maxsize=1 << 14)
+def normalised(text: str) -> str:
+    """Give the words of a text without case, accents and punctuation: hyphen and underscore are blanks."""
+    letters = unicodedata.normalize("NFKD", text.casefold().translate(_STROKES))
+    return " ".join(re.findall(r"[^\W_]+|\+", "".join(x for x in letters if not unicodedata.combining(x))))
+
+
+@lru_cache(maxsize=1 << 14)
 def position(text: str) -> Said:
     """Read a View Position (0018,5101) with the sides and modifiers that vendors write into it."""
     text = text.upper()
     for form in _COMPACT:
         if found := form.fullmatch(text):
-            parts = found.groupdict()
-            letters = re.findall(_LETTERS, parts["letters"])
+            parts = {name: part or "" for name, part in found.groupdict().items()}
+            letters = re.findall(_LETTERS, parts.get("before", "") + " " + parts["after"])
             return Said(
                 parts["view"],
                 SIDES.get(parts.get("side", ""), ""),
-                tuple(MODIFIER_LETTERS[x] for x in letters),
+                tuple(dict.fromkeys(MODIFIER_LETTERS[x] for x in letters)),
             )
-    return Said(view=text)
+    return free_text(text) if _NAMED.search(normalised(text)) else Said(view=text)
 
 
 def free_text(text: str) -> Said:
     """Look for one view and one side among the words of a description; two of a kind say nothing."""
-    words = [position(word) for word in re.findall(r"[A-Z0-9]+", text.upper())]
+    words = [position(word) for word in _abbreviated(text).upper().split()]
     views = {word.view for word in words if word.view in VIEWS}
     sides = {word.side or SIDES.get(word.view, "") for word in words} - {""}
     return Said(
@@ -89,6 +135,40 @@ def free_text(text: str) -> Said:
         sides.pop() if len(sides) == 1 else "",
         tuple(dict.fromkeys(modifier for word in words for modifier in word.modifiers)),
     )
+
+
+def spelt_out(text: str) -> str:
+    """Give the words of a text as `normalised`, and write out what is glued to a screening view or beside it.
+
+    ``LMLOID`` and ``L MLO ID`` become ``l mlo implant displaced``, ``CCSpot`` ``cc spot compression``.
+    Letters that stand alone count only behind a view and before nothing but their like: "MLO at 45 degrees"
+    is no axillary tail.
+    """
+    words, behind = [], False
+    all_words = _abbreviated(text).split()
+    for place, word in enumerate(all_words):
+        seen = position(word)
+        if seen.view in ("CC", "MLO"):
+            behind = True
+            words += [seen.side.lower(), seen.view.lower(), *(_spelt(one) for one in seen.modifiers)]
+        elif behind and len(word) > 1 and all(map(_is_letters, all_words[place:])):
+            words.append(_spelt(MODIFIER_LETTERS[word.upper()]) if word.upper() in MODIFIER_LETTERS else word)
+        else:
+            words.append(word)
+    return " ".join(filter(None, words))
+
+
+def _is_letters(word: str) -> bool:
+    return word.upper() in MODIFIER_LETTERS or word.upper() in SIDES or (word.isdigit() and len(word) < 3)
+
+
+def _spelt(modifier: str) -> str:
+    return modifier.replace("-", " ")
+
+
+def _abbreviated(text: str) -> str:
+    """Put views that are named in words into their abbreviations."""
+    return _NAMED.sub(lambda found: str(found.lastgroup).lower(), normalised(text))
 
 
 def translated(text: str, names: Mapping[str, str]) -> str:
@@ -99,7 +179,7 @@ def translated(text: str, names: Mapping[str, str]) -> str:
 
 def side(text: str) -> str:
     """Name the side L or R where the text is one; else what it says."""
-    return SIDES.get(text.upper(), text.upper())
+    return SIDES.get(normalised(text).upper(), text.upper())
 
 
 def plain(text: str) -> str:

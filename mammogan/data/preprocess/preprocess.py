@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset as Dicom
 from mammogan.config.pixel_settings import Pixels
 from mammogan.data.breast_mask import Image, Mask, background, find_breast
 from mammogan.data.dicom.decode import decode
-from mammogan.data.preprocess.voi_lut import WHITE, grey_table, quantised
+from mammogan.data.preprocess.voi_lut import WHITE, grey_table, odd_window, quantised
 from mammogan.data.screening import pixel_rules
 from mammogan.data.screening.pixel_rules import Measures
 
@@ -42,11 +42,12 @@ class Placing:
 
 @dataclass(frozen=True)
 class Picture:
-    """`image_HW` runs from 0 (black) to 65535."""
+    """`image_HW` runs from 0 (black) to 65535; `flags` is what was found odd on the way to it."""
 
     image_HW: Levels
     placing: Placing
     measures: Measures
+    flags: tuple[str, ...] = ()
 
 
 def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple[int, int]) -> Picture:
@@ -77,7 +78,8 @@ def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple
     measures = pixel_rules.measure(pixel_rules.Pixels(stored, frame, mask, constant, no_window))
     image, top, right, bottom = _pad(frame, mask, view, top_px)
     placing = Placing(round(scale / halved, 6), crop_px * halved, trim_px, top, right, bottom, mirrored)
-    return Picture(image, placing, measures)
+    flags = ("odd-window",) if odd_window(dicom, pixels.voi_index) else ()
+    return Picture(image, placing, measures, flags)
 
 
 def pyramid(image_HW: Levels, resolutions: tuple[tuple[int, int], ...]) -> list[Levels]:

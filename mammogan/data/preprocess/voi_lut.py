@@ -2,10 +2,17 @@
 
 The order is that of DICOM PS3.3 C.7.5.1.1.2 (padding, in stored values), C.11.1 (modality LUT), C.11.2 (VOI
 LUT) and PS3.4 N.2: inversion comes last, and once.
+
+A window that makes no sense (empty, 0/0, no number, not wider than nothing) is passed over for the next one,
+as fo-dicom and dwv do; what is left of a VOI without any is what the recipe says.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -17,6 +24,8 @@ from pydicom.pixels.processing import apply_modality_lut, apply_voi
 from mammogan.data.dicom.header import UnreadableError
 
 WHITE = 65535
+FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
+"""Values of VOI LUT Function (0028,1056); LINEAR where it is missing."""
 
 Table = NDArray[np.uint16]
 
@@ -30,7 +39,7 @@ def grey_table(dicom: Dicom, voi_index: int) -> tuple[Table, bool]:
     Raises
     ------
     UnreadableError
-        ``broken-window`` if the window or a table makes no sense.
+        ``broken-window`` if VOI LUT Function is unknown or several, or a table makes no sense.
     """
     try:
         return _grey_table(dicom, voi_index)
@@ -38,6 +47,15 @@ def grey_table(dicom: Dicom, voi_index: int) -> tuple[Table, bool]:
         raise
     except Exception:  # noqa: BLE001  (a damaged header can hold anything where numbers should be)
         raise UnreadableError("broken-window") from None
+
+
+def odd_window(dicom: Dicom, voi_index: int) -> bool:
+    """Tell whether rescaling or the window that `voi_index` asks for is not what the standard allows.
+
+    Then the next one, or none, was taken in its place. To be asked where `grey_table` gave a table.
+    """
+    slope, _, odd = _rescale(dicom)
+    return odd or _voi(dicom, voi_index, abs(slope)).odd
 
 
 def quantised(grey: NDArray[np.float64]) -> Table:
@@ -52,8 +70,12 @@ def quantised(grey: NDArray[np.float64]) -> Table:
 
 def _grey_table(dicom: Dicom, voi_index: int) -> tuple[Table, bool]:
     stored = _stored_values(dicom)
-    values = np.asarray(apply_modality_lut(stored, dicom), dtype=np.float64)
-    grey = _windowed(values, dicom, voi_index)
+    slope, intercept, _ = _rescale(dicom)
+    if dicom.get("ModalityLUTSequence"):
+        values = np.asarray(apply_modality_lut(stored, dicom), dtype=np.float64)
+    else:
+        values = stored.astype(np.float64) * slope + intercept
+    grey = _windowed(values, dicom, _voi(dicom, voi_index, abs(slope)))
     found = grey is not None
     if grey is None:
         black, white = values.min(), values.max()
@@ -90,29 +112,114 @@ def _padding(stored: NDArray[np.int64], dicom: Dicom) -> NDArray[np.bool_]:
     return (stored >= low) & (stored <= high)
 
 
-def _windowed(values: NDArray[np.float64], dicom: Dicom, index: int) -> NDArray[np.float64] | None:
-    """Apply the VOI LUT Sequence or, without one, the window; the last of several serves a higher `index`."""
-    tables = dicom.get("VOILUTSequence")
-    if tables:
-        index = min(index, len(tables) - 1)
-        top = 2.0 ** int(tables[index].LUTDescriptor[2]) - 1
-        return np.asarray(apply_voi(np.rint(values).astype(np.int64), dicom, index), dtype=np.float64) / top
-    centres, widths = _many(dicom.get("WindowCenter")), _many(dicom.get("WindowWidth"))
+@dataclass(frozen=True)
+class _Voi:
+    """What maps values to grey: the table of that index, or a window, or neither.
+
+    `odd` says that it is not the one that was asked for, or not as the standard wants it.
+    """
+
+    odd: bool
+    table: int | None = None
+    centre: float | None = None
+    width: float = 0
+    function: str = "LINEAR"
+
+
+def _voi(dicom: Dicom, index: int, scale: float) -> _Voi:
+    """Choose a table of the VOI LUT Sequence or, without one, a window; the last serves a higher `index`.
+
+    `scale` is how far apart stored values are after rescaling.
+    """
+    tables = dicom.get("VOILUTSequence") or ()
+    usable = [place for place, item in enumerate(tables) if item.get("LUTDescriptor") and item.get("LUTData")]
+    if usable:
+        table = _nearest(usable, min(index, len(tables) - 1))
+        return _Voi(table != min(index, len(tables) - 1), table)
+    centres, widths = _decimals(dicom.get("WindowCenter")), _decimals(dicom.get("WindowWidth"))
+    windows = list(zip_longest(centres, widths, fillvalue=math.nan))
+    promised = bool(windows or tables or dicom.get("WindowCenterWidthExplanation"))
     if not centres or not widths:
-        return None
-    centre, width = centres[min(index, len(centres) - 1)], widths[min(index, len(widths) - 1)]
-    function = str(dicom.get("VOILUTFunction") or "LINEAR").strip().upper()
-    if width < 1 if function == "LINEAR" else width <= 0:
+        return _Voi(promised)
+    function = _function(dicom.get("VOILUTFunction"))
+    usable = [place for place, window in enumerate(windows) if _makes_sense(*window, function, scale)]
+    if not usable:
+        return _Voi(promised)
+    asked = min(index, len(windows) - 1)
+    place = _nearest(usable, asked)
+    centre, width = windows[place]
+    exact = function == "LINEAR" and scale < 1 and width <= 1
+    return _Voi(place != asked or bool(tables), None, centre, width, "LINEAR_EXACT" if exact else function)
+
+
+def _makes_sense(centre: float, width: float, function: str, scale: float) -> bool:
+    """Whether PS3.3 C.11.2.1.2 and C.11.2.1.3 allow a window.
+
+    LINEAR asks for a width of 1 or more, as it counts whole values. Where rescaling sets values closer, one
+    step of them is enough: dicom-rs, cornerstone and fo-dicom read such windows as LINEAR_EXACT.
+    """
+    if not (math.isfinite(centre) and math.isfinite(width)):
+        return False
+    return width > 0 if function != "LINEAR" else width >= min(scale, 1) * (1 - 1e-9)
+
+
+def _nearest(usable: Sequence[int], asked: int) -> int:
+    """Give the first usable one from `asked` on, else the last before it."""
+    return next((place for place in usable if place >= asked), usable[-1])
+
+
+def _function(value: Any) -> str:
+    names = [name for part in _parts(value) if (name := str(part).strip().upper())]
+    if len(names) > 1 or not {*names} <= {*FUNCTIONS}:
         raise UnreadableError("broken-window")
-    if function == "SIGMOID":
+    return names[0] if names else "LINEAR"
+
+
+def _rescale(dicom: Dicom) -> tuple[float, float, bool]:
+    """Give Rescale Slope and Intercept, and say if one that is there makes no sense: it is left out."""
+    if dicom.get("ModalityLUTSequence"):
+        return 1.0, 0.0, False
+    found, odd = [], False
+    for keyword, customary in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0)):
+        stated = [*_decimals(dicom.get(keyword)), math.nan][0] if keyword in dicom else customary
+        sound = math.isfinite(stated) and (stated != 0 or customary == 0)
+        found.append(stated if sound else customary)
+        odd |= not sound
+    return found[0], found[1], odd
+
+
+def _windowed(values: NDArray[np.float64], dicom: Dicom, voi: _Voi) -> NDArray[np.float64] | None:
+    """Apply the VOI LUT or the window that was chosen."""
+    if voi.table is not None:
+        top = 2.0 ** int(dicom.VOILUTSequence[voi.table].LUTDescriptor[2]) - 1
+        mapped = apply_voi(np.rint(values).astype(np.int64), dicom, voi.table)
+        return np.asarray(mapped, dtype=np.float64) / top
+    if voi.centre is None:
+        return None
+    centre, width = voi.centre, voi.width
+    if voi.function == "SIGMOID":
         steps = np.clip(-4 * (values - centre) / width, -700, 700)  # exp overflows beyond
         return np.asarray(1 / (1 + np.exp(steps)))
-    if function == "LINEAR_EXACT":
+    if voi.function == "LINEAR_EXACT":
         return np.clip((values - centre) / width + 0.5, 0, 1)
-    return np.clip((values - (centre - 0.5)) / max(width - 1, 1e-12) + 0.5, 0, 1)
+    if width == 1:
+        return np.asarray(values > centre - 0.5, np.float64)
+    return np.clip((values - (centre - 0.5)) / (width - 1) + 0.5, 0, 1)
 
 
-def _many(value: Any) -> list[float]:
+def _decimals(value: Any) -> list[float]:
+    """Read decimal strings; empty and senseless ones are NaN, and a decimal comma is a point."""
+    return [_decimal(str(part)) for part in _parts(value)]
+
+
+def _decimal(text: str) -> float:
+    try:
+        return float(text.strip().replace(",", "."))
+    except ValueError:
+        return math.nan
+
+
+def _parts(value: Any) -> Sequence[Any]:
     if value is None or value == "":
-        return []
-    return [float(part) for part in (value if isinstance(value, (MultiValue, list)) else [value])]
+        return ()
+    return value if isinstance(value, (MultiValue, list, tuple)) else (value,)

@@ -6,25 +6,27 @@ DICOM PS3.3 A.26, C.8.11 and C.8.31; PS3.16 CID 4014 and 4015.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mammogan.config.label_fields import VIEWS
 from mammogan.config.screening_settings import Screening
-from mammogan.data.dicom.header import DESCRIPTIONS, Header
-from mammogan.data.screening import judge
+from mammogan.data.dicom.header import Header
+from mammogan.data.screening import header_words, judge
+from mammogan.data.screening.header_words import CLOSE_UPS, MODIFIERS, QC, REFUSED, Finder, having
+from mammogan.data.screening.words import attributes as asked
 
 GENERATED = "GAN_SYNTHETIC"
 """Of Image Type in our own exports, where Synthetic Data (0008,001C) was removed."""
-SYNTHETIC = ("c-view", "cview", "s-view", "v-view", "v-preview", "insight 2d")
 FUJI_2D = ("DERIVED", "PRIMARY")
 """Image Type of Fuji's S-View on the workstation FDR-3000AWS; its originals say ORIGINAL."""
 MEMBERSHIP = ("include-list", "not-in-table")
 """What a source doesn't count as its own has no other reason: its view may be unknown for that alone."""
-MODIFIERS = ("ViewCodeSequence", "ViewModifierCodeSequence", "ViewPosition")
-CLOSE_UP = ("SPOT", "SPT", "MAG")
-CLOSE_UP_WORDS = {"spot", "mag", "magnification"}
+CODES = ("ViewCodeSequence", "ViewModifierCodeSequence")
+ENERGIES = ("HIGH_ENER", "SUBTRACT", "RECOMBIN")
+"""Beginnings of Image Type's value 3 to 5 of contrast images (PS3.3 table C.8-74e), cut and inflected."""
+INTENTS = {"ForPresentation": "FOR PRESENTATION", "ForProcessing": "FOR PROCESSING"}
+"""What a SOP class that ends so says of the intent where Presentation Intent Type (0008,0068) is missing."""
 
 
 def _types(header: Header, *words: str) -> bool:
@@ -39,9 +41,14 @@ def _fuji_synthetic(header: Header) -> bool:
     )
 
 
-def _has_word(text: str, words: Sequence[str]) -> bool:
-    """Find whole words; hyphens and underscores join, so that ``Mass-Test_P_00820`` is one word."""
-    return any(re.search(rf"(?<![\w-]){re.escape(word.lower())}(?![\w-])", text) for word in words)
+def _intents(header: Header) -> set[str]:
+    """Give what the header says of the intent, and what its SOP class says where it says nothing."""
+    by_class = next((intent for end, intent in INTENTS.items() if header.sop_class.endswith(end)), "")
+    return {header.intent, header.intent or by_class}
+
+
+def _low_energy(header: Header, screening: Screening) -> bool:
+    return _types(header, "LOW_ENER") or bool(having("low-energy")(header, screening))
 
 
 def _small_field(header: Header, smallest_mm: tuple[float, float]) -> bool:
@@ -64,12 +71,36 @@ class HeaderRule:
         What it looks at, by the keywords of PS3.6; none where the recipe says which (``[source]``).
     keys
         Settings of ``[screening]`` that it follows.
+    words
+        Which words of the header it has found: any is enough for it to speak, unless `speaks` weighs them.
     """
 
     speaks: Callable[[Header, Screening], bool]
     reason: str
     attributes: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
+    words: Finder = header_words.no_words
+
+    def saw(self, header: Header, screening: Screening) -> str:
+        """Say which words it has found in which attributes; empty if it asks no words, or found none."""
+        return ", ".join(dict.fromkeys(map(str, self.words(header, screening))))
+
+
+def _worded(
+    words: Finder,
+    reason: str,
+    attributes: tuple[str, ...],
+    keys: tuple[str, ...] = (),
+    otherwise: Callable[[Header, Screening], bool] = lambda h, s: False,
+) -> HeaderRule:
+    """Make a rule that speaks where words are found, or otherwise."""
+    return HeaderRule(
+        lambda h, s: otherwise(h, s) or bool(words(h, s)),
+        reason,
+        attributes=tuple(dict.fromkeys(attributes)),
+        keys=(*keys, "overlooked_words"),
+        words=words,
+    )
 
 
 HEADER_RULES: dict[str, HeaderRule] = {
@@ -84,14 +115,15 @@ HEADER_RULES: dict[str, HeaderRule] = {
         "a report or presentation state: it has no pixels",
         attributes=("PixelData",),
     ),
-    "tomosynthesis": HeaderRule(
-        lambda h, s: (
+    "tomosynthesis": _worded(
+        having("tomosynthesis"),
+        "a stack, slice or projection of tomosynthesis",
+        ("NumberOfFrames", "SOPClassUID", "ImageType", *asked("tomosynthesis")),
+        otherwise=lambda h, s: (
             h.frames > 1
             or h.sop_class.startswith("BreastTomosynthesis")
             or ("GENERATED_2D" not in h.image_type and _types(h, "TOMO"))
         ),
-        "a stack or slice of tomosynthesis",
-        attributes=("NumberOfFrames", "SOPClassUID", "ImageType"),
     ),
     "synthetic-data": HeaderRule(
         lambda h, _: h.synthetic or GENERATED in h.image_type,
@@ -104,18 +136,14 @@ HEADER_RULES: dict[str, HeaderRule] = {
             and (
                 _types(h, "GENERATED_2D")
                 or h.sop_class.startswith("BreastProjection")
-                or any(word in h.descriptions for word in SYNTHETIC)
                 or _fuji_synthetic(h)
+                or bool(having("synthetic-2d")(h, s))
             )
         ),
         "a two-dimensional image computed from tomosynthesis",
-        attributes=(
-            "ImageType",
-            "SOPClassUID",
-            "ManufacturerModelName",
-            *DESCRIPTIONS,
-        ),
-        keys=("synthetic_2d",),
+        attributes=("ImageType", "SOPClassUID", "ManufacturerModelName", *asked("synthetic-2d")),
+        keys=("synthetic_2d", "overlooked_words"),
+        words=having("synthetic-2d"),
     ),
     "stereo-or-biopsy": HeaderRule(
         lambda h, s: _types(h, "STEREO", "PREFIRE", "POSTFIRE") or h.detector_mode == "STEREO",
@@ -123,26 +151,29 @@ HEADER_RULES: dict[str, HeaderRule] = {
         attributes=("ImageType", "DetectorMode"),
     ),
     "specimen": HeaderRule(lambda h, s: h.view == "SPECIMEN", "tissue on a plate"),
-    "refused-word": HeaderRule(
-        lambda h, s: any(word in h.descriptions for word in s.refused_words),
+    "refused-word": _worded(
+        header_words.refused,
         "its descriptions hold a refused word",
-        attributes=(*DESCRIPTIONS,),
+        asked(*REFUSED),
         keys=("refused_words",),
     ),
     "contrast": HeaderRule(
         lambda h, s: (
-            _types(h, "HIGH_ENERGY", "SUBTRACTION") or (h.contrast_agent and "LOW_ENERGY" not in h.image_type)
+            _types(h, *ENERGIES)
+            or (not _low_energy(h, s) and (h.contrast_agent or bool(having("contrast")(h, s))))
         ),
-        "high energy, subtraction or contrast agent",
-        attributes=("ImageType", "ContrastBolusAgent", "ContrastBolusAgentSequence"),
+        "high energy, recombined, subtraction or contrast agent",
+        attributes=("ImageType", "ContrastBolusAgent", "ContrastBolusAgentSequence", *asked("contrast")),
+        keys=("overlooked_words",),
+        words=having("contrast"),
     ),
     "quality-control": HeaderRule(
         lambda h, s: h.quality_control, "a test of the machine", attributes=("QualityControlImage",)
     ),
-    "phantom-or-qc": HeaderRule(
-        lambda h, s: _has_word(h.names, s.qc_words),
-        "a phantom or test, by patient name, ID or study description",
-        attributes=("PatientName", "PatientID", "StudyDescription"),
+    "phantom-or-qc": _worded(
+        header_words.quality_control,
+        "a phantom or test, by patient name, ID or descriptions",
+        ("PatientName", "PatientID", *asked(*QC)),
         keys=("qc_words",),
     ),
     "for-processing": HeaderRule(
@@ -170,9 +201,9 @@ HEADER_RULES: dict[str, HeaderRule] = {
         keys=("sop_classes",),
     ),
     "intent": HeaderRule(
-        lambda h, s: h.intent not in s.intents,
+        lambda h, s: _intents(h).isdisjoint(s.intents),
         "of another presentation intent",
-        attributes=("PresentationIntentType",),
+        attributes=("PresentationIntentType", "SOPClassUID"),
         keys=("intents",),
     ),
     "colour": HeaderRule(lambda h, s: h.samples_per_pixel != 1, "in colour", attributes=("SamplesPerPixel",)),
@@ -185,21 +216,15 @@ HEADER_RULES: dict[str, HeaderRule] = {
     "laterality-conflict": HeaderRule(
         lambda h, s: "laterality-conflict" in h.flags, "two origins name different sides"
     ),
-    "spot-or-magnification": HeaderRule(
-        lambda h, s: (
-            h.magnification > s.max_magnification
-            or any(word in h.paddle for word in CLOSE_UP)
-            or not CLOSE_UP_WORDS.isdisjoint(h.series_words)
-            or not {"magnification", "spot-compression"}.isdisjoint({*h.modifiers} - {*s.view_modifiers})
-        ),
+    "spot-or-magnification": _worded(
+        having(*CLOSE_UPS),
         "a spot or magnification view",
-        attributes=(
-            "EstimatedRadiographicMagnificationFactor",
-            "PaddleDescription",
-            "SeriesDescription",
-            *MODIFIERS,
+        ("EstimatedRadiographicMagnificationFactor", *CODES, *asked(*CLOSE_UPS)),
+        keys=("max_magnification", "view_modifiers"),
+        otherwise=lambda h, s: (
+            h.magnification > s.max_magnification
+            or not {*CLOSE_UPS}.isdisjoint({*h.modifiers} - {*s.view_modifiers})
         ),
-        keys=("max_magnification",),
     ),
     "small-field": HeaderRule(
         lambda h, s: _small_field(h, s.smallest_field_mm),
@@ -207,25 +232,30 @@ HEADER_RULES: dict[str, HeaderRule] = {
         attributes=("FieldOfViewDimensions",),
         keys=("smallest_field_mm",),
     ),
-    "view-modifier": HeaderRule(
-        lambda h, s: not {*h.modifiers} <= {*s.view_modifiers},
-        "rolled, tangential, implant displaced or otherwise modified",
-        attributes=(*MODIFIERS,),
+    "view-modifier": _worded(
+        having(*MODIFIERS),
+        "rolled, tangential, exaggerated, implant displaced or otherwise modified",
+        (*CODES, *asked(*MODIFIERS)),
         keys=("view_modifiers",),
+        otherwise=lambda h, s: not {*h.modifiers} <= {*s.view_modifiers},
     ),
-    "partial-view": HeaderRule(
-        lambda h, s: h.partial_view,
+    "partial-view": _worded(
+        having("partial-view"),
         "a part of a large breast",
-        attributes=(
-            "PartialView",
-            "PartialViewCodeSequence",
-        ),
+        ("PartialView", "PartialViewCodeSequence", *asked("partial-view")),
+        otherwise=lambda h, s: h.partial_view,
     ),
-    "implant": HeaderRule(
-        lambda h, s: h.implant, "a breast with an implant", attributes=("BreastImplantPresent",)
+    "implant": _worded(
+        having("implant"),
+        "a breast with an implant",
+        ("BreastImplantPresent", *asked("implant")),
+        otherwise=lambda h, s: h.implant,
     ),
-    "burned-in": HeaderRule(
-        lambda h, s: h.burned_in, "text burned into the pixels", attributes=("BurnedInAnnotation",)
+    "burned-in": _worded(
+        having("burned-in"),
+        "text burned into the pixels",
+        ("BurnedInAnnotation", *asked("burned-in")),
+        otherwise=lambda h, s: h.burned_in,
     ),
     "frame-size": HeaderRule(
         lambda h, s: (

@@ -138,7 +138,8 @@ class Archive:
         if self._tables is not None:
             names = image_lists.names(found.sop_instance_uid, text(dicom, "AccessionNumber"), relative)
             verdict = self._tables.judge(rows, names)
-            found = replace(found, refused=verdict.refused, flags=(*found.flags, *verdict.flags))
+            refused, flags = (*found.refused, *verdict.refused), (*found.flags, *verdict.flags)
+            found = replace(found, refused=refused, flags=flags)
         return Examined(found, dicom, relative, column, verdict, at)
 
     def _rows(self, dicom: Dicom, relative: str) -> list[list[Row]]:

@@ -81,7 +81,7 @@ def make(task: Task) -> Made:
     if reason:
         seen = pixel_evidence(reason, picture.measures, recipe.screening)
         return Made(sample, "refused", reason, seen=seen)
-    return _rungs(sample, recipe, picture, spacing, tuple(sorted({*sample.flags, *flags})))
+    return _rungs(sample, recipe, picture, spacing, tuple(sorted({*sample.flags, *picture.flags, *flags})))
 
 
 def _rungs(sample: Sample, recipe: Dataset, picture: Picture, spacing: float, flags: tuple[str, ...]) -> Made:

@@ -4,7 +4,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_windowing
 
 from mammogan.data.dicom.header import UnreadableError
-from mammogan.data.preprocess.voi_lut import grey_table
+from mammogan.data.preprocess.voi_lut import grey_table, odd_window
 
 STORED = np.arange(4096)
 
@@ -88,6 +88,152 @@ def test_without_a_window_the_whole_stored_range_is_shown(dicom):
     assert not grey_table(made, 0)[1]
 
 
-def test_a_window_without_width_is_refused(dicom):
+def window(dicom, centre, width, **tags):
+    """Make a file with a window as text, however senseless."""
+    made = dicom(WindowCenter=None, WindowWidth=None, **tags)
+    for keyword, value in (("WindowCenter", centre), ("WindowWidth", width)):
+        if value is not None:
+            made.add_new(keyword, "LO", value)
+    return made
+
+
+STANDARD = np.clip((STORED - 2599.5) / 899 + 0.5, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("centre", "width"),
+    [
+        (["", "2600"], ["", "900"]),
+        (["", "2600"], ["400", "900"]),
+        (["2048", "2600"], ["", "900"]),
+        (["2600", ""], ["900", ""]),
+        (["0", "2600"], ["0", "900"]),
+        (["2048", "2600"], ["-4096", "900"]),
+        (["NaN", "2600"], ["4096", "900"]),
+        (["2048", "2600"], ["inf", "900"]),
+        (["2048", "2600"], ["0.5", "900"]),
+        (["x", "2600"], ["y", "900"]),
+        ("2600", ["900", "400"]),
+        (["2600", "2048"], "900"),
+    ],
+)
+def test_a_window_that_makes_no_sense_is_passed_over_for_the_next(dicom, centre, width):
+    made = window(dicom, centre, width)
+    assert np.allclose(grey(made), STANDARD, atol=1e-5)
+    assert grey_table(made, 0)[1]
+    first = (centre if isinstance(centre, str) else centre[0], width if isinstance(width, str) else width[0])
+    assert odd_window(made, 0) == (first != ("2600", "900"))
+
+
+@pytest.mark.parametrize(
+    ("centre", "width"),
+    [
+        ("0", "0"), ("2048", "0"), ("2048", "-5"), ("", ""), ("2048", None), (None, "4096"),
+        (["", ""], ["", ""]), ("NaN", "NaN"), ("2048", "0.5"), ("abc", "4096"),
+    ],
+)  # fmt: skip
+def test_without_any_window_the_recipes_fallback_decides_and_that_is_told(dicom, centre, width):
+    made = window(dicom, centre, width)
+    assert not grey_table(made, 0)[1]
+    assert np.allclose(grey(made), STORED / 4095, atol=1e-5)
+    stated = [value for value in (centre, width) if value]
+    assert odd_window(made, 0) == bool(stated)
+
+
+def test_a_window_that_is_only_explained_is_none(dicom):
+    made = window(dicom, None, None, WindowCenterWidthExplanation="NORMAL")
+    assert not grey_table(made, 0)[1]
+    assert odd_window(made, 0)
+    assert not odd_window(window(dicom, None, None), 0)
+
+
+def test_an_index_beyond_the_usable_windows_takes_the_last_of_them(dicom):
+    made = window(dicom, ["1000", "2600", ""], ["300", "900", ""])
+    assert np.allclose(grey(made, voi_index=2), STANDARD, atol=1e-5)
+    assert np.allclose(grey(made, voi_index=9), STANDARD, atol=1e-5)
+    assert odd_window(made, 9)
+    assert not odd_window(made, 1)
+
+
+@pytest.mark.parametrize("text", ["2600,0", " 2600 ", "2.6e3", "+2600"])
+def test_numbers_are_read_as_viewers_read_them(dicom, text):
+    made = window(dicom, text, "900")
+    assert np.allclose(grey(made), STANDARD, atol=1e-5)
+    assert not odd_window(made, 0)
+
+
+@pytest.mark.parametrize(
+    ("slope", "centre", "width"),
+    [(1 / 4095, 0.5, 1.0), (1 / 4095, 0.4565, 0.913), (2e-7, 4e-4, 8e-4), (-1 / 4095, -0.5, 1.0)],
+)
+def test_narrow_windows_of_values_that_lie_close_are_exact(dicom, slope, centre, width):
+    made = dicom(RescaleSlope=f"{slope:.9g}", RescaleIntercept="0", WindowCenter=centre, WindowWidth=width)
+    assert np.allclose(grey(made), np.clip((STORED * slope - centre) / width + 0.5, 0, 1), atol=1e-3)
+    assert grey(made)[[0, 4095]].tolist() != [0, 0]
+    assert not odd_window(made, 0)
+
+
+def test_a_window_narrower_than_a_step_of_the_values_makes_no_sense(dicom):
+    made = dicom(RescaleSlope="0.25", RescaleIntercept="0", WindowCenter="100", WindowWidth="0.1")
+    assert not grey_table(made, 0)[1]
+    assert odd_window(made, 0)
+
+
+def test_a_linear_window_of_width_one_is_a_threshold(dicom):
+    shown = grey(dicom(WindowCenter="127.5", WindowWidth="1"))
+    assert shown[:128].tolist() == [0] * 128  # 127 is c - 0.5, and still black: PS3.3 C.11.2.1.2.1
+    assert shown[128:].tolist() == [1] * (4096 - 128)
+
+
+@pytest.mark.parametrize("function", ["LINEAR_EXACT", "SIGMOID", "sigmoid"])
+def test_other_functions_may_be_narrower_than_one(dicom, function):
+    made = dicom(WindowCenter=2048, WindowWidth=0.5, VOILUTFunction=function)
+    shown = grey(made)
+    assert shown[[2047, 2048, 2049]] == pytest.approx([0, 0.5, 1], abs=1e-3)
+    assert not odd_window(made, 0)
+
+
+@pytest.mark.parametrize("function", ["LOG", "SIGMOIDAL", ["LINEAR", "SIGMOID"], ["SIGMOID", "SIGMOID"]])
+def test_a_function_that_nobody_knows_is_not_taken_for_linear(dicom, function):
     with pytest.raises(UnreadableError, match="broken-window"):
-        grey(dicom(WindowWidth=0))
+        grey(dicom(VOILUTFunction=function))
+
+
+@pytest.mark.parametrize("function", ["", " ", "LINEAR", "linear", None])
+def test_no_function_is_linear(dicom, function):
+    made = dicom(WindowCenter=2600, WindowWidth=900)
+    if function is not None:
+        made.VOILUTFunction = function
+    assert np.allclose(grey(made), STANDARD, atol=1e-5)
+
+
+def test_a_table_makes_the_function_of_the_window_irrelevant(dicom):
+    made = dicom(VOILUTSequence=[table(4095 - STORED)], VOILUTFunction="LOG")
+    assert np.allclose(grey(made), (4095 - STORED) / 4095, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("slope", "intercept"),
+    [("", "0"), ("1", ""), ("", ""), ("0", "0"), ("NaN", "0"), ("1", "x"), ("abc", "0")],
+)
+def test_a_rescaling_that_makes_no_sense_is_left_out_and_that_is_told(dicom, slope, intercept):
+    made = dicom(WindowCenter=2600, WindowWidth=900)
+    made.add_new("RescaleSlope", "LO", slope)
+    made.add_new("RescaleIntercept", "LO", intercept)
+    assert np.allclose(grey(made), STANDARD, atol=1e-5)
+    assert odd_window(made, 0)
+
+
+def test_an_empty_item_among_the_tables_is_passed_over(dicom):
+    tables = [Dataset(), table(4095 - STORED)]
+    made = dicom(VOILUTSequence=tables, WindowCenter=1, WindowWidth=1)
+    assert np.allclose(grey(made), (4095 - STORED) / 4095, atol=1e-5)
+    assert odd_window(made, 0)
+    assert not odd_window(made, 1)
+
+
+def test_tables_that_are_all_empty_leave_the_window(dicom):
+    made = dicom(VOILUTSequence=[Dataset()], WindowCenter=2600, WindowWidth=900)
+    assert np.allclose(grey(made), STANDARD, atol=1e-5)
+    assert odd_window(made, 0)
+    assert not odd_window(dicom(VOILUTSequence=[], WindowCenter=2600, WindowWidth=900), 0)

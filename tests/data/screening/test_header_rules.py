@@ -54,7 +54,7 @@ REFUSED = [
     ("for-processing", {"PresentationIntentType": "FOR PROCESSING"}),
     ("secondary-capture", {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7"}),
     ("sop-class", {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.1"}),
-    ("intent", {"PresentationIntentType": None}),
+    ("intent", {"PresentationIntentType": "FOR TEACHING"}),
     ("colour", {"SamplesPerPixel": 3}),
     ("view-unknown", {"ViewPosition": None}),
     ("view-other", {"ViewPosition": "XCCL"}),
