@@ -39,6 +39,31 @@ SEQUENCES = (
     "IconImageSequence",
     *TABLES,
 )
+WINDOWS = (
+    b"", b"\\", b"\\2048", b"2048\\", b"0", b"0\\0", b"-4096", b"1", b"0.5", b"1e-9", b"1e308", b"NaN",
+    b"inf", b"2047,5", b"2,048", b"4096 ", b"x\\2048", b"2048\\1024\\512", b"-0", b"0x10", b"NORMAL",
+)  # fmt: skip
+FUNCTIONS = (
+    b"",
+    b"LINEAR",
+    b"LINEAR_EXACT",
+    b"SIGMOID",
+    b"sigmoid",
+    b"LOG",
+    b"LINEAR\\SIGMOID",
+    b"\\",
+    b"\0",
+)
+WORDS = (
+    "L MLO ID", "LMLOSPOT", "C VIEW", "no implants", "IMPLANT", "Wireless", "6 months post biopsy follow up",
+    "Vergrößerung", "prothèse", "cilinderbiopsie", "*", "(", "\\d+", "+", " ", "-_-", "L" * 64, "mlo " * 16,
+    "no " * 20, "ID ID ID", "乳腺", "ﬀﬁ", "İ", "ß", "\u0301", "QC", "Test", "NONE", "yes",
+)  # fmt: skip
+DESCRIBED = (
+    "StudyDescription", "SeriesDescription", "ProtocolName", "PerformedProcedureStepDescription",
+    "AcquisitionDeviceProcessingDescription", "ViewPosition", "PaddleDescription", "DerivationDescription",
+    "ContrastBolusAgent", "ImageType", "PresentationIntentType", "ImageLaterality", "Laterality",
+)  # fmt: skip
 REPRESENTATIONS = (b"DS", b"US", b"SQ", b"OB", b"UN", b"FD", b"AT", b"??", b"\0\0")
 
 
@@ -156,6 +181,25 @@ def length(rng: random.Random, data: bytes) -> bytes:
     return data[: element.value_tell - len(new)] + new + data[element.value_tell :]
 
 
+def window(rng: random.Random, data: bytes) -> bytes:
+    """Say what is black and what is white in ways that make little sense."""
+    for keyword in ("WindowCenter", "WindowWidth", "RescaleIntercept", "RescaleSlope"):
+        if rng.random() < 0.6:
+            of = Elements(data)
+            data = of.put(keyword, of.spelt(keyword, rng.choice(WINDOWS)))
+    of = Elements(data)
+    return of.put("VOILUTFunction", of.spelt("VOILUTFunction", rng.choice(FUNCTIONS)))
+
+
+def words(rng: random.Random, data: bytes) -> bytes:
+    """Describe the picture in other words."""
+    for keyword in rng.sample(DESCRIBED, 2):
+        of, text = Elements(data), " ".join(rng.choices(WORDS, k=rng.choice((1, 1, 2, 3))))
+        encoded = text.encode(rng.choice(("latin-1", "utf-8")), "replace")
+        data = of.put(keyword, of.spelt(keyword, encoded + b" " * (len(encoded) % 2)))
+    return data
+
+
 def nested(rng: random.Random, data: bytes) -> bytes:
     """Put sequences of undefined length into each other, ended or not."""
     of, keyword = Elements(data), rng.choice(SEQUENCES)
@@ -243,6 +287,8 @@ CHANGES: dict[str, Change] = {
     "missing": missing,
     "representation": representation,
     "length": length,
+    "window": window,
+    "words": words,
     "nested": nested,
     "table": table,
     "syntax": syntax,
