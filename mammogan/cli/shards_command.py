@@ -50,6 +50,10 @@ def plan(
         bool,
         typer.Option("--again", help="Plan from the sources of the last plan, changed by --set; compare."),
     ] = False,
+    like: Annotated[
+        Path | None,
+        typer.Option(help="Plan from the sources and key of this set, changed by --set; compare with it."),
+    ] = None,
     key: Key = None,
     workers: Workers = None,
 ) -> None:
@@ -59,19 +63,29 @@ def plan(
     from mammogan.config.settings import split_settings
     from mammogan.data.shards.outcomes import Comparison
     from mammogan.data.shards.shard_plan import plan as make_plan
+    from mammogan.data.store import private_folder
 
     changes = split_settings(settings or [], Dataset)[Dataset]
-    pairs = _planned_pairs(shardset, changes) if again and not sources else _pairs(sources, changes)
-    before, recipes = (Comparison(shardset), _last_recipes(shardset)) if again else (None, ())
+    last = like or (shardset if again else None)
+    if again and not like and any(shardset.glob("*/*.tar")):
+        raise ConfigError(
+            f"'{shardset}' is built, and keeps its recipes. Give the new set a folder of its own; type:\n"
+            f"mammogan shards plan {shardset}-2 --like {shardset} {_sets(changes)}".rstrip()
+        )
+    pairs = _pairs(sources, changes) if sources or not last else _planned_pairs(last, changes)
+    before, recipes = (Comparison(last), _last_recipes(last)) if last else (None, ())
+    if like and not key:
+        key = private_folder.folder(like) / "key"
     with _progress("headers") as on_progress:
         planned = make_plan(shardset, pairs, on_progress, key, workers)
     shards_tables.print_tallies(shardset, planned, planned.tallies, planned.flags)
     shards_tables.print_findings(shardset, planned, planned.joined_patients)
     if before:
         shards_tables.print_settings(recipes, tuple(recipe for recipe, _ in pairs))
-        shards_tables.print_changes(before.changes())
+        shards_tables.print_changes(before.changes(shardset))
     images = sum(shard.samples for shard in planned.shards)
     typer.echo(f"Planned {images} images (identity {planned.identity[:12]}).")
+    typer.echo("The rules of the pixels are asked when the images are made.")
     typer.echo(f"Next: mammogan shards build {shardset}")
 
 
@@ -177,12 +191,17 @@ app.command()(explain)
 
 def _refuse_settings(shardset: Path, settings: list[str]) -> None:
     """Say where settings of a recipe are to be given: a set that is planned is built by its own."""
-    sets = " ".join(f"--set {shlex.quote(text)}" for text in settings)
     _planned_pairs(shardset, settings)  # a key that is none is worth saying first
+    built = any(shardset.glob("*/*.tar"))
+    new = f"{shardset}-2 --like {shardset}" if built else f"{shardset} --again"
     raise ConfigError(
-        f"{sets}: '{shardset}' is built by the recipes that it was planned with. To change them, type:\n"
-        f"mammogan shards plan {shardset} --again {sets}"
+        f"{_sets(settings)} comes too late: '{shardset}' is built by the recipes that it was planned with. "
+        f"To change them, type:\nmammogan shards plan {new} {_sets(settings)}"
     )
+
+
+def _sets(settings: list[str]) -> str:
+    return " ".join(f"--set {shlex.quote(text)}" for text in settings)
 
 
 def _last_recipes(shardset: Path) -> tuple[Dataset, ...]:

@@ -22,6 +22,10 @@ def show(
         ),
     ] = False,
     split: Annotated[str, typer.Option(help="Split that the contact sheet shows.")] = "train",
+    against: Annotated[
+        Path | None,
+        typer.Option(help="Compare with this other set of the same sources, file by file."),
+    ] = None,
 ) -> None:
     """Tell what a set holds and on what terms; show its images."""
     from mammogan.cli import shards_tables
@@ -41,6 +45,11 @@ def show(
             typer.echo(f"Sheets, and lists of the files in their order: {folder}")
         for files, sheet in sheets.values():
             typer.echo(f"{files:9}  {sheet.name}")
+    if against:
+        from mammogan.data.shards.outcomes import Comparison
+
+        built = found.is_built and ShardSet(against).is_built
+        shards_tables.print_changes(Comparison(against, built=built).changes(shardset), str(against))
     if out:
         from mammogan.data.shards.contact_sheet import contact_sheet
 
@@ -70,6 +79,7 @@ def explain(
     from mammogan.cli import shards_tables
     from mammogan.data.shards.explain import explain as ask
     from mammogan.data.shards.explain import explain_file, find_file
+    from mammogan.data.shards.outcomes import twins as twins_of
 
     if source:
         from mammogan.config.dataset import load_recipe
@@ -77,7 +87,9 @@ def explain(
         name, _, folder = source.partition("=")
         recipe = load_recipe(name, settings or ())
         path = Path(what) if what else shardset
-        shards_tables.print_explanation(explain_file(path, recipe, folder), recipe, [], "with")
+        shards_tables.print_explanation(
+            explain_file(path, recipe, folder), recipe, [], [], "mammogan shards plan SHARDSET --again"
+        )
         return
     if not what:
         raise ConfigError(
@@ -86,5 +98,8 @@ def explain(
         )
     for found in find_file(shardset, what):
         explanation = ask(found.path, found.recipe, found.archive)
-        command = f"mammogan shards plan {shardset} --again"
-        shards_tables.print_explanation(explanation, found.recipe, found.lines, command)
+        built = any(shardset.glob("*/*.tar"))
+        new = f"{shardset}-2 --like {shardset}" if built else f"{shardset} --again"
+        twins = [key for line in found.lines for key in twins_of(shardset, line["key"])] if built else []
+        command = f"mammogan shards plan {new}"
+        shards_tables.print_explanation(explanation, found.recipe, found.lines, twins, command)

@@ -69,6 +69,8 @@ def print_tallies(shardset: Path, plan: Plan, tallies: tuple[Tally, ...], flags:
                 table.add_row(tally.recipe, outcome, reason, str(files), about, example)
         table.add_row(tally.recipe, "seen", "", str(tally.files), "", "", end_section=True)
     _print(table)
+    if keys:
+        typer.echo(f"Ask about one of them: mammogan shards explain {shardset} EXAMPLE")
     for flag, images in flags.items():
         typer.echo(f"{images:9}  accepted with the flag {flag}: {meaning(flag)}")
 
@@ -90,14 +92,14 @@ def print_findings(shardset: Path, plan: Plan, joined_patients: int) -> None:
         )
 
 
-def print_changes(changes: list[Change]) -> None:
+def print_changes(changes: list[Change], last: str = "the last plan") -> None:
     """Print which files a plan treats otherwise than the last one."""
     from rich.table import Table
 
     if not changes:
-        typer.echo("Against the last plan: no file is treated otherwise.")
+        typer.echo(f"Against {last}: no file is treated otherwise.")
         return
-    table = Table(title="Against the last plan")
+    table = Table(title=f"Against {last}")
     for name in ("was", "is now"):
         table.add_column(name)
     table.add_column("files", justify="right")
@@ -119,8 +121,20 @@ def print_settings(before: tuple[Dataset, ...], after: tuple[Dataset, ...]) -> N
                 typer.echo(f"{new.dataset.name}: {key} was {was}, is {now}")
 
 
-def print_explanation(found: Explanation, recipe: Dataset, lines: list[Line], command: str) -> None:
-    """Print why a file is in a set or not; `command` is what a change of settings is to be given to."""
+def print_explanation(
+    found: Explanation, recipe: Dataset, lines: list[Line], twins: list[str], command: str
+) -> None:
+    """Print why a file is in a set or not.
+
+    Parameters
+    ----------
+    lines
+        What the set says of it.
+    twins
+        Keys of other images of the set that have its pixels.
+    command
+        What changes of settings are to be given to.
+    """
     from mammogan.data.shards.reasons import meaning
 
     typer.secho(str(found.path), bold=True)
@@ -138,6 +152,11 @@ def print_explanation(found: Explanation, recipe: Dataset, lines: list[Line], co
     reasons = {found.reason, *(line["reason"] for line in lines)} - {""}
     for reason in sorted(reasons):
         typer.echo(f"  {reason}: {meaning(reason)}")
+    for twin in twins:
+        typer.echo(f"  same pixels   {twin}")
+    for line in lines:
+        for flag in line.get("flags", ()):
+            typer.echo(f"  flag          {flag}: {meaning(flag)}")
     typer.echo(f"  recipe        {recipe.dataset.name}")
     if found.uid:
         typer.echo(f"  UID           {found.uid}")
@@ -153,7 +172,7 @@ def print_explanation(found: Explanation, recipe: Dataset, lines: list[Line], co
     _print_rules("\nRules of the pixels", found.pixels)
     if found.unreadable:
         typer.echo(f"\nNo picture comes out of it: {found.unreadable} ({meaning(found.unreadable)})")
-    _print_ways(found, command)
+    _print_ways(found, recipe, command)
 
 
 def _print_rules(title: str, rules: tuple[Asked, ...]) -> None:
@@ -169,7 +188,7 @@ def _print_rules(title: str, rules: tuple[Asked, ...]) -> None:
     _print(table)
 
 
-def _print_ways(found: Explanation, command: str) -> None:
+def _print_ways(found: Explanation, recipe: Dataset, command: str) -> None:
     """Print what would change the outcome: a setting for each rule that refuses, or a line of a list."""
     refusing = [asked for asked in (*found.header, *found.pixels) if asked.says == "refuses"]
     if not refusing:
@@ -186,8 +205,10 @@ def _print_ways(found: Explanation, command: str) -> None:
         if not asked.changes and not asked.flagging:
             typer.echo("    no setting of [screening] lets it pass")
     if found.accept:
-        typer.echo("  this file alone: a line in the file that source.accept_list names")
+        own = recipe.source.accept_list
+        typer.echo(f"  this file alone: this line in {own or 'a file of yours'}")
         typer.echo(f"    {found.accept}")
+        typer.echo(f"    {command}{'' if own else ' --set source.accept_list=/PATH/OF/THAT/FILE'}".rstrip())
 
 
 def _sets(settings: tuple[str, ...]) -> str:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mammogan.data.shards.build_shards import planned_lines
+from mammogan.data.shards.build_status import record_path
 from mammogan.data.store import private_folder
-from mammogan.data.store.manifest import PLAN, load_plan
+from mammogan.data.store.manifest import PLAN, BuiltShard, load_plan, load_record
 from mammogan.data.store.private_folder import Line
 
 KEY = re.compile(r"[0-9a-f]{8,32}")
@@ -32,8 +33,8 @@ GROUP BY 1, 2, 3, 4 ORDER BY 1, 3, 5 DESC, 2, 4
 """
 
 
-def lines(shardset: Path) -> Iterator[Line]:
-    """Give a line for every file, with the shard that it is planned into, and what its building has said.
+def lines(shardset: Path, *, built: bool = True) -> Iterator[Line]:
+    """Give a line for every file, with the shard that it is planned into; with `built`, as its build ended.
 
     Raises
     ------
@@ -44,8 +45,8 @@ def lines(shardset: Path) -> Iterator[Line]:
     yield from private_folder.read_lines(folder / "refused.jsonl")
     ledger = folder / "ledger.jsonl"
     planned = load_plan(shardset).shards
-    built = private_folder.read_lines(ledger) if ledger.exists() else iter(())
-    later = {line["key"]: line for line in built if "flags" in line and line["outcome"] != "accepted"}
+    ended = private_folder.read_lines(ledger) if built and ledger.exists() else iter(())
+    later = {line["key"]: line for line in ended if "flags" in line and line["outcome"] != "accepted"}
     for shard in planned:
         for line in planned_lines(shardset, shard):
             sample = line["sample"]
@@ -99,31 +100,39 @@ class Change:
 
 
 class Comparison:
-    """The outcomes of the plan that a set has, kept out of memory to be compared with those of the next."""
+    """The outcomes of the plan that a set has, kept out of memory to be compared with those of another.
 
-    def __init__(self, shardset: Path) -> None:
-        self._shardset = shardset
+    With `built`, what was refused when images were made counts, too: then both sets must be built.
+    """
+
+    def __init__(self, shardset: Path, *, built: bool = False) -> None:
         self._table = sqlite3.connect("")  # a file of its own, which nobody sees
         self._table.execute(TABLE)
-        self._take(0)
+        self._built = built
+        self._take(0, shardset)
 
-    def changes(self) -> list[Change]:
-        """Compare with the plan that the set has now."""
-        self._take(1)
+    def changes(self, shardset: Path) -> list[Change]:
+        """Compare with the plan that `shardset` has now."""
+        self._take(1, shardset)
         self._table.execute(INDEX)
         return [Change(*row) for row in self._table.execute(CHANGED)]
 
-    def _take(self, number: int) -> None:
-        if (self._shardset / PLAN).exists():
+    def _take(self, number: int, shardset: Path) -> None:
+        if (shardset / PLAN).exists():
+            names = ("outcome", "reason", "key")
             rows = (
-                (
-                    number,
-                    line["recipe"],
-                    json.dumps(line["path"]),
-                    line["outcome"],
-                    line["reason"],
-                    line.get("key"),
-                )
-                for line in lines(self._shardset)
+                (number, line["recipe"], json.dumps(line["path"]), *(line.get(name) for name in names))
+                for line in lines(shardset, built=self._built)
             )
             self._table.executemany("INSERT INTO seen VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+
+def twins(shardset: Path, key: str) -> list[str]:
+    """Find the images of a built set that came out with the same pixels as that of `key`."""
+    plan = load_plan(shardset)
+    paths = [record_path(shardset, plan, shard) for shard in plan.shards]
+    pixels: dict[str, str] = {}
+    for path in paths:
+        if path.exists():
+            pixels |= load_record(BuiltShard, path).pixels_sha256
+    return sorted(other for other, same in pixels.items() if same == pixels.get(key) and other != key)
