@@ -23,7 +23,6 @@ from pydicom import uid
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset as Dicom
 from pydicom.encaps import get_frame
-from pydicom.errors import InvalidDicomError
 
 from mammogan.data.dicom.header import UnreadableError, is_damage, read_to_pixels
 
@@ -121,10 +120,7 @@ def read(path: Path) -> Dicom:
         ``damaged`` if it can't be parsed.
     """
     try:
-        try:
-            dicom = read_to_pixels(path, included=True, defer_bytes=LARGE_BYTES)[0]
-        except InvalidDicomError:  # planned all the same: it has no preamble
-            dicom = read_to_pixels(path, included=True, defer_bytes=LARGE_BYTES, bare=True)[0]
+        dicom = read_to_pixels(path, included=True, defer_bytes=LARGE_BYTES)[0]
         if "TransferSyntaxUID" not in dicom.file_meta:
             dicom.file_meta.TransferSyntaxUID = GUESSED[dicom.original_encoding]
         if dicom.file_meta.get("TransferSyntaxUID") == uid.DeflatedExplicitVRLittleEndian:

@@ -101,18 +101,16 @@ def read_dicom(path: Path) -> tuple[Dicom, int]:
     try:
         dicom, found = read_to_pixels(path)
     except InvalidDicomError:
-        if not _begins_with_elements(path):
-            raise UnreadableError(kind_of(path, "not-dicom")) from None
-        dicom, found = read_to_pixels(path, bare=True)
-        if "SOPClassUID" not in dicom and "Modality" not in dicom:
-            raise UnreadableError(kind_of(path, "not-dicom")) from None
+        raise UnreadableError(kind_of(path, "not-dicom")) from None
+    if dicom.preamble is None and "SOPClassUID" not in dicom and "Modality" not in dicom:
+        raise UnreadableError(kind_of(path, "not-dicom"))
     if dicom.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
         raise UnreadableError("dicomdir")
     return dicom, found
 
 
 def read_to_pixels(
-    path: Path, *, included: bool = False, defer_bytes: int | None = None, bare: bool = False
+    path: Path, *, included: bool = False, defer_bytes: int | None = None
 ) -> tuple[FileDataset, int]:
     """Parse a DICOM file up to its pixels, and say at which byte their value begins; 0 if there are none.
 
@@ -124,11 +122,11 @@ def read_to_pixels(
         Take the pixels, too.
     defer_bytes
         Leave values that are longer on the disk until they are asked for.
-    bare
-        Do without the preamble and its ``DICM``, as files of before 1993 and of some exports.
 
     Raises
     ------
+    InvalidDicomError
+        If it has no preamble, and does not begin as a data set either.
     UnreadableError
         If its elements don't end: a block of zeros reads as elements without a value, at eight bytes each.
     """
@@ -142,25 +140,25 @@ def read_to_pixels(
         return bool(before if included else found)
 
     with _Bounded(path) as stream:
+        bare = _begins_with_elements(stream.peek(12), path.stat().st_size)
         return read_partial(stream, stop_when=stop_when, defer_size=defer_bytes, force=bare), found
 
 
-def _begins_with_elements(path: Path) -> bool:
-    """Whether a file without a preamble begins as a data set does: with an element of group 0002 or 0008.
+def _begins_with_elements(head: bytes, size: int) -> bool:
+    """Whether a file of `size` bytes begins as a data set does: with an element of group 0002 or 0008.
 
-    Its length must lie within the file, or everything that begins with these two bytes would be parsed.
+    So do files of before 1993, and those of some exports: without preamble. The element's length must lie
+    within the file, or everything that begins with these two bytes would be parsed.
     """
-    with path.open("rb") as stream:
-        head = stream.read(12)
     if len(head) < 12:
         return False
     for order in "<>":
-        group, _, vr, short, long = struct.unpack(f"{order}HH2sHI", head)
+        group, _, vr, short, long = struct.unpack_from(f"{order}HH2sHI", head)
         if group in FIRST_GROUPS:
             length = struct.unpack(f"{order}I", head[4:8])[0]
             if vr.decode("latin-1") in VRS:
                 length = long if vr in (b"OB", b"OW", b"SQ", b"UN", b"UT") else short
-            return bool(length < path.stat().st_size)
+            return bool(length < size)
     return False
 
 
