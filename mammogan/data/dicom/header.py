@@ -22,6 +22,7 @@ from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag, Tag
 
 from mammogan.data.dicom import vocabulary
+from mammogan.data.dicom.deflated import not_a_bomb
 from mammogan.data.dicom.fields import Origins, items, number, text, texts
 
 DESCRIPTIONS = (
@@ -133,7 +134,9 @@ class _Bounded(io.BufferedReader):
         self._bytes = path.stat().st_size
 
     def read(self, size: int | None = -1, /) -> bytes:
-        return super().read(self._bytes if size is None else min(size, self._bytes))
+        if size is None or size < 0:  # so only a deflated data set is asked for, to be inflated at once
+            return not_a_bomb(super().read())
+        return super().read(min(size, self._bytes))
 
 
 def reason_of(error: Exception) -> str:
