@@ -18,20 +18,18 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
-from numpy.typing import NDArray
 from pydicom import uid
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset as Dicom
 from pydicom.encaps import get_frame
 
+from mammogan.data.dicom import pixel_depth
 from mammogan.data.dicom.header import UnreadableError, is_damage, read_to_pixels
+from mammogan.data.dicom.pixel_depth import MOST_PX, Stored
 
-Stored = NDArray[np.integer[Any]]
 Kind = np.dtype[Any]
 
 LARGE_BYTES = 1 << 20
-MOST_PX = 1 << 26
-"""No mammogram has more; a header that says so would have memory set aside for it."""
 
 NEEDED = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation", "PixelData")
 RAW = (
@@ -122,7 +120,7 @@ def read(path: Path) -> Dicom:
         if not is_damage(error):
             raise
         raise UnreadableError("damaged") from None
-    except MemoryError:
+    except (MemoryError, UnreadableError):
         raise
     except Exception:  # noqa: BLE001  (a damaged file can raise anything from inside the parser)
         raise UnreadableError("damaged") from None
@@ -133,15 +131,17 @@ def decode(dicom: Dicom, *, halve_jpeg2000: bool = False) -> Stored:
     """Give the stored values (rows, columns) of a one-frame greyscale image, in native byte order.
 
     With `halve_jpeg2000`, JPEG 2000 is decoded to half its height and width (rounded up), from its wavelet's
-    lower levels: four times as fast.
+    lower levels: four times as fast. A stream is believed where Bits Stored says another depth, and `dicom`
+    says its depth afterwards.
 
     Raises
     ------
     UnreadableError
         ``truncated`` if Pixel Data or what describes it is not there or ends early; ``bit-depth`` if the
-        values are neither 8 nor 16 bits wide; ``decode-mismatch`` if there is more than one frame or it is
-        not of the size that the header says; ``damaged`` if values don't fit the bits that the stream
-        declares, or its decoder complains; ``decode-failed`` if every decoder gives up.
+        values are neither 8 nor 16 bits wide, or need more bits than the header and the stream declare;
+        ``decode-mismatch`` if there is more than one frame or it is not of the size that the header says;
+        ``damaged`` if values don't fit the bits that the stream declares, or its decoder complains;
+        ``decode-failed`` if every decoder gives up.
     OSError
         If pixels left on the disk can't be reached.
     """
@@ -162,22 +162,25 @@ def _decode(dicom: Dicom, halve: bool) -> Stored:
     syntax = dicom.file_meta.TransferSyntaxUID
     if syntax in RAW:
         if syntax == uid.ExplicitVRBigEndian and kind.itemsize == 1:  # bytes may be swapped in pairs
-            return _checked(dicom.pixel_array, shape, kind)
-        return _raw(dicom, shape, kind.newbyteorder(">" if syntax == uid.ExplicitVRBigEndian else "<"))
+            return pixel_depth.fitting(dicom, _checked(dicom.pixel_array, shape, kind))
+        raw = _raw(dicom, shape, kind.newbyteorder(">" if syntax == uid.ExplicitVRBigEndian else "<"))
+        return pixel_depth.fitting(dicom, raw)
     frame = get_frame(dicom.PixelData, 0, number_of_frames=1)
     rows, columns, bits = _declared(frame, syntax, kind)
     if syntax in WAVELETS and bytes(max(HOLE_BYTES, len(frame) // 50)) in frame:
         raise UnreadableError("damaged")
     if syntax != uid.RLELossless and (rows, columns) != shape:
         raise UnreadableError("decode-mismatch")
+    if bits > 8 * kind.itemsize:
+        raise UnreadableError("bit-depth")
     if halve and syntax in DECODERS and DECODERS[syntax].halves and kind == np.uint16 and bits > 8:
-        return _half(frame, bits)
+        return pixel_depth.fitting(dicom, _half(frame, bits), bits)
     stored = _fast(syntax, frame, shape, kind)
     if stored is None:
         stored = _checked(dicom.pixel_array, shape, kind)
     if kind.kind == "u" and int(stored.max()) >> bits:
         raise UnreadableError("damaged")
-    return stored
+    return pixel_depth.fitting(dicom, stored, None if syntax == uid.RLELossless else bits)
 
 
 def _described(dicom: Dicom) -> tuple[tuple[int, int], Kind]:
@@ -263,7 +266,8 @@ def _fast(syntax: str, frame: bytes, shape: tuple[int, int], kind: Kind) -> Stor
             stored = decoder.decode(frame, kind).reshape(shape)
         except Exception:  # noqa: BLE001  (pydicom has the last word on what can't be decoded)
             return None
-    return stored if stored.dtype == kind else None
+    narrow = stored.dtype.itemsize < kind.itemsize  # eight bits in a stream, sixteen in the header
+    return stored.astype(kind) if narrow else stored if stored.dtype == kind else None
 
 
 @contextmanager

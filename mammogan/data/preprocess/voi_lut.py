@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset as Dicom
 from pydicom.multival import MultiValue
-from pydicom.pixels.processing import apply_modality_lut, apply_voi
+from pydicom.pixels.processing import apply_modality_lut
 
+from mammogan.data.dicom import pixel_depth
 from mammogan.data.dicom.header import UnreadableError
 
 WHITE = 65535
@@ -94,9 +95,9 @@ def _windowed(values: NDArray[np.float64], dicom: Dicom, index: int) -> NDArray[
     """Apply the VOI LUT Sequence or, without one, the window; the last of several serves a higher `index`."""
     tables = dicom.get("VOILUTSequence")
     if tables:
-        index = min(index, len(tables) - 1)
-        top = 2.0 ** int(tables[index].LUTDescriptor[2]) - 1
-        return np.asarray(apply_voi(np.rint(values).astype(np.int64), dicom, index), dtype=np.float64) / top
+        first, entries, bits = _entries(dicom, tables[min(index, len(tables) - 1)])
+        places = np.clip(np.rint(values) - first, 0, len(entries) - 1).astype(np.int64)
+        return np.asarray(np.clip(entries[places] / (2.0**bits - 1), 0, 1))
     centres, widths = _many(dicom.get("WindowCenter")), _many(dicom.get("WindowWidth"))
     if not centres or not widths:
         return None
@@ -110,6 +111,25 @@ def _windowed(values: NDArray[np.float64], dicom: Dicom, index: int) -> NDArray[
     if function == "LINEAR_EXACT":
         return np.clip((values - centre) / width + 0.5, 0, 1)
     return np.clip((values - (centre - 0.5)) / max(width - 1, 1e-12) + 0.5, 0, 1)
+
+
+def _entries(dicom: Dicom, table: Dicom) -> tuple[int, NDArray[np.float64], int]:
+    """Read a VOI LUT (PS3.3 C.11.2.1.1): the first value mapped, the entries, and how many bits these have.
+
+    Many a descriptor names the width of the entries' words instead of the depth of the greys in them, or the
+    other way round: the entries themselves decide.
+    """
+    length, first, declared = map(int, table.LUTDescriptor)
+    length = length or 1 << 16
+    data = table.LUTData
+    if isinstance(data, bytes):
+        words = len(data) >= 2 * length
+        order = "<" if dicom.file_meta.TransferSyntaxUID.is_little_endian else ">"
+        data = np.frombuffer(data, f"{order}u2" if words else "u1")
+    entries = np.atleast_1d(np.asarray(data, np.float64))[:length]
+    if len(entries) < length or not 8 <= declared <= 16 or entries.min() < 0:
+        raise UnreadableError("broken-window")
+    return first, entries, pixel_depth.smallest_depth(int(entries.max()), declared)
 
 
 def _many(value: Any) -> list[float]:
