@@ -24,6 +24,7 @@ from pydicom.tag import BaseTag, Tag
 from mammogan.data.dicom import vocabulary
 from mammogan.data.dicom.deflated import not_a_bomb
 from mammogan.data.dicom.fields import Origins, items, number, text, texts
+from mammogan.data.dicom.orientation import patient_orientation
 
 DESCRIPTIONS = (
     "StudyDescription", "SeriesDescription", "ProtocolName", "PerformedProcedureStepDescription",
@@ -39,8 +40,8 @@ MOST_ELEMENTS = 1 << 16
 class Header:
     """The facts that screening decides on; absent values are empty, 0 or False.
 
-    What may identify somebody is kept out of its printed form. Of these facts only view, laterality, labels
-    and flags may ever leave.
+    `rows` and `columns` are those of the frame as it is hung. What may identify somebody is kept out of its
+    printed form. Of these facts only view, laterality, labels and flags may ever leave.
     """
 
     sop_instance_uid: str = field(repr=False)
@@ -198,6 +199,9 @@ def spacing_mm(dicom: Dicom) -> float:
 def facts(dicom: Dicom, origins: Origins, *, has_pixels: bool) -> Header:
     """Gather what a header says, each fact from where the recipe looks for it."""
     (view, views_differ), (laterality, sides_differ) = origins.view(), origins.laterality()
+    sizes_px = int(number(dicom, "Rows")), int(number(dicom, "Columns"))
+    if patient_orientation(dicom, view.view, laterality).turn.swaps:
+        sizes_px = sizes_px[::-1]
     conflicts = {"view-conflict": views_differ, "laterality-conflict": sides_differ}
     return Header(
         sop_instance_uid=text(dicom, "SOPInstanceUID"),
@@ -211,8 +215,8 @@ def facts(dicom: Dicom, origins: Origins, *, has_pixels: bool) -> Header:
         patient=origins.patient(),
         labels=origins.labels(),
         model=text(dicom, "ManufacturerModelName").lower(),
-        rows=int(number(dicom, "Rows")),
-        columns=int(number(dicom, "Columns")),
+        rows=sizes_px[0],
+        columns=sizes_px[1],
         frames=int(number(dicom, "NumberOfFrames")) or 1,
         samples_per_pixel=int(number(dicom, "SamplesPerPixel")) or 1,
         magnification=number(dicom, "EstimatedRadiographicMagnificationFactor"),

@@ -13,7 +13,7 @@ from mammogan.config.dataset import Dataset
 from mammogan.config.settings import canonical_json
 from mammogan.data.dicom.header import hushed, reason_of, spacing_mm
 from mammogan.data.preprocess.preprocess import Picture, pyramid, take
-from mammogan.data.screening.pixel_rules import screen_pixels
+from mammogan.data.screening.pixel_rules import contradiction, screen_pixels
 from mammogan.data.shards import sources
 from mammogan.data.store.intensity_moments import power_sums
 from mammogan.data.store.manifest import PowerSums, Sample
@@ -35,7 +35,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Made:
-    """What became of it; on success `images`, `notes` (JSON) and `sums` have one entry a rung."""
+    """What became of it; on success `images`, `notes` (JSON) and `sums` have one entry a rung.
+
+    `said` is what Patient Orientation says and the pixels show, where they disagree.
+    """
 
     sample: Sample
     outcome: str
@@ -45,6 +48,7 @@ class Made:
     images: tuple[bytes, ...] = ()
     notes: tuple[bytes, ...] = ()
     sums: tuple[PowerSums, ...] = ()
+    said: str = ""
 
 
 def make(task: Task) -> Made:
@@ -73,8 +77,10 @@ def make(task: Task) -> Made:
         return Made(sample, "unreadable", reason_of(error))
     reason, flags = screen_pixels(picture.measures, recipe.screening)
     if reason:
-        return Made(sample, "refused", reason)
-    return _rungs(sample, recipe, picture, spacing, tuple(sorted({*sample.flags, *flags})))
+        said = contradiction(picture.measures, picture.lies) if reason == "orientation-conflict" else ""
+        return Made(sample, "refused", reason, said=said)
+    flags = tuple(sorted({*sample.flags, *picture.flags, *flags}))
+    return _rungs(sample, recipe, picture, spacing, flags)
 
 
 def _rungs(sample: Sample, recipe: Dataset, picture: Picture, spacing: float, flags: tuple[str, ...]) -> Made:
