@@ -6,14 +6,18 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mammogan.config.settings import Fraction, GrownSettings, Positive
+from mammogan.config.settings import Fraction, GrownSettings, Natural, Positive
 
 HeaderFlag = Literal["burned-in", "partial-view", "view-conflict", "laterality-conflict", "small-field"]
 PixelFlag = Literal[
     "constant-image",
+    "few-greys",
     "half-decoded",
+    "too-dark",
+    "too-bright",
     "breast-area",
     "orientation",
+    "orientation-conflict",
     "implant-like",
     "foreign-body",
     "paddle",
@@ -45,11 +49,12 @@ class Screening(GrownSettings):
     study description. A field of view smaller than `smallest_field_mm` is a close-up; 0 asks nothing.
     Thresholds of the pixel rules are fractions: of the frame (`breast_area`), its rows (`repeated_rows`),
     width (`row_break`), height (`metal_length`) or shorter side (`paddle_length`), or of the breast
-    (`implant_area`, `foreign_body_area`). Rules named in `only_flag` mark an image in its JSON and let it
+    (`implant_area`, `foreign_body_area`); `too_dark` and `too_bright` are greys from 0 (black) to 1 (white),
+    and `few_greys` is a number. Rules named in `only_flag` mark an image in its JSON and let it
     pass.
     """
 
-    ADDED: ClassVar[frozenset[str]] = frozenset({"overlooked_words"})
+    ADDED: ClassVar[frozenset[str]] = frozenset({"overlooked_words", "few_greys", "too_dark", "too_bright"})
 
     modalities: tuple[str, ...] = Field(default=("MG",), description="DICOM modalities that are accepted.")
     sop_classes: tuple[str, ...] = Field(
@@ -108,6 +113,9 @@ class Screening(GrownSettings):
     breast_area: tuple[Fraction, Fraction] = Field(
         default=(0.05, 0.85), description="Smallest and largest fraction of the frame that the breast covers."
     )
+    few_greys: Natural = Field(default=16, description="Stored values that make up the frame: fewest.")
+    too_dark: Fraction = Field(default=0.3, description="Grey that 99 % of the breast are below: least.")
+    too_bright: Fraction = Field(default=0.9, description="Median grey of the breast: most.")
     row_break: Fraction = Field(default=0.2, description="Jump between two rows: most, of the width.")
     repeated_rows: Fraction = Field(default=0.02, description="Rows that repeat the one above: most, of all.")
     implant_area: Fraction = Field(default=0.1, description="A bright, even region: most, of the breast.")

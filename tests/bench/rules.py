@@ -27,6 +27,7 @@ from pydicom import uid
 from mammogan.config.dataset import load_recipe
 from mammogan.config.screening_settings import Screening
 from mammogan.data.dicom.header import UnreadableError
+from mammogan.data.dicom.orientation import Turn
 from mammogan.data.phantom import header_edits
 from mammogan.data.phantom.defects import BOTH, Defect, make_defective, zeroed
 from mammogan.data.preprocess.preprocess import take
@@ -77,8 +78,15 @@ def half(name, start, stop, syntax):
     return Kind(name, "half-decoded", Defect(name, views=BOTH, syntax=syntax, pixel_damage=damage))
 
 
+def lies(name, turn):
+    return Kind(
+        name, "orientation-conflict", Defect(name, views=BOTH, edit=header_edits.turned(turn, told=False))
+    )
+
+
 KINDS = (
     Kind("good phantoms", "", Defect("clean", views=BOTH), 6),
+    Kind("frames turned by 90 degrees", "", Defect("lying", views=BOTH, edit=header_edits.turned(Turn(90)))),
     Kind(
         "white calcifications to 2 mm", "", Defect("white", views=BOTH, findings=("coarse_calcifications",))
     ),
@@ -90,6 +98,12 @@ KINDS = (
     Kind("paddle: field shuttered", "paddle", Defect("shutter", views=BOTH, findings=("paddle_shutter",))),
     Kind("paddle: lip at the chest wall", "paddle", Defect("lip", views=BOTH, findings=("paddle_lip",))),
     Kind("wrong side", "orientation", Defect("mirrored", views=BOTH, edit=header_edits.mirrored)),
+    lies("turned by 180 degrees and not told", Turn(180)),
+    lies("turned by 90 degrees and not told", Turn(90)),
+    lies("mirrored and not told", Turn(0, mirrored=True)),
+    Kind("nearly black", "too-dark", Defect("dark", views=BOTH, edit=header_edits.windowed(2))),
+    Kind("nearly white", "too-bright", Defect("bright", views=BOTH, edit=header_edits.windowed(-3))),
+    Kind("a lesion's mask", "few-greys", Defect("mask", views=BOTH, edit=header_edits.outlined)),
     Kind("breast beside the plate", "breast-area", Defect("sliver", views=BOTH, edit=sliver)),
     Kind("one grey", "constant-image", Defect("constant", views=BOTH, edit=constant)),
     Kind("rows repeat", "half-decoded", Defect("stuck", views=BOTH, edit=stuck)),

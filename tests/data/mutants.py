@@ -31,6 +31,23 @@ KEYWORDS = (
     "ViewPosition", "ImageLaterality", "PatientID", "PatientName", "PatientAge", "Manufacturer", "PixelData",
     "SeriesDescription", "PresentationIntentType", "BreastImplantPresent", "PartialView",
 )  # fmt: skip
+LETTERS = (
+    b"A",
+    b"P",
+    b"L",
+    b"R",
+    b"H",
+    b"F",
+    b"FR",
+    b"FL",
+    b"HL",
+    b"PR",
+    b"AF",
+    b"CC",
+    b"a",
+    b"",
+    b"ANTERIOR",
+)
 TABLES = ("VOILUTSequence", "ModalityLUTSequence")
 SEQUENCES = (
     "ViewCodeSequence",
@@ -219,6 +236,35 @@ def table(rng: random.Random, data: bytes) -> bytes:
     return of.put(keyword, of.spelt(keyword, (head + item) * rng.choice((1, 1, 3))))
 
 
+def orientation(rng: random.Random, data: bytes) -> bytes:
+    """Say that the frame lies another way than it does, or nothing that a frame could do."""
+    letters = [rng.choice(LETTERS) for _ in range(rng.choice((2, 2, 2, 2, 1, 3)))]
+    of, value = Elements(data), b"\\".join(letters)
+    return of.put("PatientOrientation", of.spelt("PatientOrientation", value + b" " * (len(value) % 2)))
+
+
+def depth(rng: random.Random, data: bytes) -> bytes:
+    """Say that values have more or fewer bits than they have, or that high bits hold an overlay."""
+    bits = rng.choice((1, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16))
+    high = rng.choice((bits - 1, bits - 1, bits - 1, 7, 11, 15, 16))
+    for keyword, number in (("BitsStored", bits), ("HighBit", high)):
+        of = Elements(data)
+        data = of.put(keyword, of.spelt(keyword, of.number(number)))
+    return data
+
+
+def lut(rng: random.Random, data: bytes) -> bytes:
+    """Add a VOI LUT that makes sense, but for the bits of its entries."""
+    of, true, said = Elements(data), rng.choice((8, 10, 12, 14, 16)), rng.choice((8, 10, 12, 14, 16))
+    values = [value * (2**true - 1) // 4095 for value in range(4096)]
+    wide = true > 8 or rng.random() < 0.5
+    held = struct.pack(f"{of.order}4096{'H' if wide else 'B'}", *values)
+    described = b"".join(map(of.number, (4096, 0, said)))
+    item = of.spelt("LUTDescriptor", described, "US") + of.spelt("LUTData", held, "OW")
+    head = struct.pack(f"{of.order}HHI", 0xFFFE, 0xE000, len(item))
+    return of.put("VOILUTSequence", of.spelt("VOILUTSequence", head + item))
+
+
 def syntax(rng: random.Random, data: bytes) -> bytes:
     """Say that the file is in another transfer syntax than it is, or in one that nobody knows."""
     known = [name for name, facts in UID_dictionary.items() if facts[1] == "Transfer Syntax"]
@@ -291,6 +337,9 @@ CHANGES: dict[str, Change] = {
     "words": words,
     "nested": nested,
     "table": table,
+    "orientation": orientation,
+    "depth": depth,
+    "lut": lut,
     "syntax": syntax,
     "fragments": fragments,
     "deflate": deflate,

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mammogan.data.dicom.decode import Stored
+from mammogan.data.dicom.pixel_depth import Stored
 
 Levels = NDArray[np.uint16]
 

@@ -9,29 +9,24 @@ from __future__ import annotations
 
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import numpy as np
-from numpy.typing import NDArray
 from pydicom import uid
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset as Dicom
 from pydicom.encaps import get_frame
 
+from mammogan.data.dicom import pixel_depth
+from mammogan.data.dicom.decoders import DECODERS, Kind
 from mammogan.data.dicom.header import UnreadableError, is_damage, read_to_pixels
-
-Stored = NDArray[np.integer[Any]]
-Kind = np.dtype[Any]
+from mammogan.data.dicom.pixel_depth import MOST_PX, Stored
 
 LARGE_BYTES = 1 << 20
-MOST_PX = 1 << 26
-"""No mammogram has more; a header that says so would have memory set aside for it."""
 
 NEEDED = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation", "PixelData")
 RAW = (
@@ -47,66 +42,12 @@ GUESSED: dict[tuple[bool | None, bool | None], uid.UID] = {
 }
 """Of a file without a Transfer Syntax UID, by what its first element shows: (implicit, little endian)."""
 WAVELETS = (uid.JPEG2000Lossless, uid.JPEG2000, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL)
+ITEM = b"\xfe\xff\x00\xe0"
+"""With which encapsulated pixels begin (PS3.5, A.4)."""
+END, PADDING_BYTES = b"\xff\xd9", 64
+"""The end of an image (ITU-T T.81) or of a codestream (T.800), and how much may pad it out."""
 HOLE_BYTES = 1 << 14
 """Zeros in a row that no wavelet stream has; one without its end decodes to a whole picture, only blurred."""
-
-
-@dataclass(frozen=True)
-class Decoder:
-    """A fast way to decode one transfer syntax.
-
-    Attributes
-    ----------
-    decode
-        From a frame's bytes and the kind of its values to these.
-    signed
-        Whether signed values come out right; else they are left to pydicom.
-    halves
-        Whether the stream can be decoded to half its size, from its wavelet's lower levels.
-    """
-
-    decode: Callable[[bytes, Kind], Stored]
-    signed: bool = False
-    halves: bool = False
-
-
-def _jpeg8(frame: bytes, kind: Kind) -> Stored:
-    return imagecodecs.jpeg8_decode(frame)
-
-
-def _jpegls(frame: bytes, kind: Kind) -> Stored:
-    return imagecodecs.jpegls_decode(frame)
-
-
-def _jpeg2k(frame: bytes, kind: Kind) -> Stored:
-    return imagecodecs.jpeg2k_decode(frame)
-
-
-def _htj2k(frame: bytes, kind: Kind) -> Stored:
-    return imagecodecs.htj2k_decode(frame)
-
-
-def _rle(frame: bytes, kind: Kind) -> Stored:
-    return np.frombuffer(imagecodecs.dicomrle_decode(frame, kind), kind)
-
-
-DECODERS: dict[str, Decoder] = {
-    uid.RLELossless: Decoder(_rle, signed=True),
-    uid.JPEGLosslessSV1: Decoder(_jpeg8),
-    uid.JPEGLossless: Decoder(_jpeg8),
-    uid.JPEGExtended12Bit: Decoder(_jpeg8),
-    uid.JPEGLSLossless: Decoder(_jpegls),
-    uid.JPEGLSNearLossless: Decoder(_jpegls),
-    uid.JPEG2000Lossless: Decoder(_jpeg2k, halves=True),
-    uid.JPEG2000: Decoder(_jpeg2k, halves=True),
-    uid.HTJ2KLossless: Decoder(_htj2k),
-    uid.HTJ2KLosslessRPCL: Decoder(_htj2k),
-}
-"""By transfer syntax, bit-exact with pydicom (tests compare them) and 2 to 5 times as fast.
-
-What stands here needs imagecodecs; every other compressed syntax, and what one of these gives up, is decoded
-by pydicom's own plug-ins (pylibjpeg).
-"""
 
 
 def read(path: Path) -> Dicom:
@@ -130,7 +71,7 @@ def read(path: Path) -> Dicom:
         if not is_damage(error):
             raise
         raise UnreadableError("damaged") from None
-    except MemoryError:
+    except (MemoryError, UnreadableError):
         raise
     except Exception:  # noqa: BLE001  (a damaged file can raise anything from inside the parser)
         raise UnreadableError("damaged") from None
@@ -141,15 +82,17 @@ def decode(dicom: Dicom, *, halve_jpeg2000: bool = False) -> Stored:
     """Give the stored values (rows, columns) of a one-frame greyscale image, in native byte order.
 
     With `halve_jpeg2000`, JPEG 2000 is decoded to half its height and width (rounded up), from its wavelet's
-    lower levels: four times as fast.
+    lower levels: four times as fast. A stream is believed where Bits Stored says another depth, and `dicom`
+    says its depth afterwards.
 
     Raises
     ------
     UnreadableError
         ``truncated`` if Pixel Data or what describes it is not there or ends early; ``bit-depth`` if the
-        values are neither 8 nor 16 bits wide; ``decode-mismatch`` if there is more than one frame or it is
-        not of the size that the header says; ``damaged`` if values don't fit the bits that the stream
-        declares, or its decoder complains; ``decode-failed`` if every decoder gives up.
+        values are neither 8 nor 16 bits wide, or need more bits than the header and the stream declare;
+        ``decode-mismatch`` if there is more than one frame or it is not of the size that the header says;
+        ``damaged`` if values don't fit the bits that the stream declares, or its decoder complains;
+        ``decode-failed`` if every decoder gives up.
     OSError
         If pixels left on the disk can't be reached.
     """
@@ -170,22 +113,26 @@ def _decode(dicom: Dicom, halve: bool) -> Stored:
     syntax = dicom.file_meta.TransferSyntaxUID
     if syntax in RAW:
         if syntax == uid.ExplicitVRBigEndian and kind.itemsize == 1:  # bytes may be swapped in pairs
-            return _checked(dicom.pixel_array, shape, kind)
-        return _raw(dicom, shape, kind.newbyteorder(">" if syntax == uid.ExplicitVRBigEndian else "<"))
+            return pixel_depth.fitting(dicom, _checked(dicom.pixel_array, shape, kind))
+        raw = _raw(dicom, shape, kind.newbyteorder(">" if syntax == uid.ExplicitVRBigEndian else "<"))
+        return pixel_depth.fitting(dicom, raw)
     frame = get_frame(dicom.PixelData, 0, number_of_frames=1)
     rows, columns, bits = _declared(frame, syntax, kind)
-    if syntax in WAVELETS and bytes(max(HOLE_BYTES, len(frame) // 50)) in frame:
+    hole = bytes(max(HOLE_BYTES, len(frame) // 50))
+    if syntax in WAVELETS and frame.find(hole, 0, frame.rfind(END)) >= 0:
         raise UnreadableError("damaged")
     if syntax != uid.RLELossless and (rows, columns) != shape:
         raise UnreadableError("decode-mismatch")
+    if bits > 8 * kind.itemsize:
+        raise UnreadableError("bit-depth")
     if halve and syntax in DECODERS and DECODERS[syntax].halves and kind == np.uint16 and bits > 8:
-        return _half(frame, bits)
+        return pixel_depth.fitting(dicom, _half(frame, bits), bits)
     stored = _fast(syntax, frame, shape, kind)
     if stored is None:
         stored = _checked(dicom.pixel_array, shape, kind)
     if kind.kind == "u" and int(stored.max()) >> bits:
         raise UnreadableError("damaged")
-    return stored
+    return pixel_depth.fitting(dicom, stored, None if syntax == uid.RLELossless else bits)
 
 
 def _described(dicom: Dicom) -> tuple[tuple[int, int], Kind]:
@@ -206,14 +153,27 @@ def _raw(dicom: Dicom, shape: tuple[int, int], kind: Kind) -> Stored:
     size = shape[0] * shape[1] * kind.itemsize
     on_disk = isinstance(element, RawDataElement) and element.value is None
     length = element.length if on_disk else len(dicom.PixelData)
-    if length not in (size, size + size % 2):
+    if not size <= length < 2 * size:  # some bytes too many are let pass, another frame is not
         raise UnreadableError("truncated" if length < size else "decode-mismatch")
     if not on_disk:
+        if length > size + size % 2 and dicom.PixelData.startswith(ITEM):
+            raise UnreadableError("decode-mismatch")  # a compressed stream whose syntax was lost
         return _native(np.frombuffer(dicom.PixelData, kind, count=shape[0] * shape[1]).reshape(shape))
     if Path(str(dicom.filename)).stat().st_size < element.value_tell + size:
         raise UnreadableError("truncated")
     mapped: Stored = np.memmap(str(dicom.filename), kind, "r", element.value_tell, shape)
     return _native(mapped)
+
+
+def has_trailing_bytes(dicom: Dicom) -> bool:
+    """Whether Pixel Data goes on behind the picture, by more than padding; its values must have been read."""
+    if dicom.file_meta.TransferSyntaxUID in RAW:
+        size = int(dicom.Rows) * int(dicom.Columns) * (dicom.BitsAllocated // 8)
+        element: Any = dicom.get_item("PixelData", keep_deferred=True)
+        deferred = isinstance(element, RawDataElement) and element.value is None
+        return bool((element.length if deferred else len(dicom.PixelData)) > size + size % 2)
+    coded = dicom.file_meta.TransferSyntaxUID != uid.RLELossless
+    return coded and END not in dicom.PixelData[-PADDING_BYTES:]
 
 
 def _native(stored: Stored) -> Stored:
@@ -234,7 +194,7 @@ def _declared(frame: bytes, syntax: str, kind: Kind) -> tuple[int, int, int]:
     found = _jpeg_2000(frame, start) if start >= 0 else _jpeg(frame)
     if found is None:
         raise UnreadableError("decode-failed")
-    if b"\xff\xd9" not in frame[-64:]:  # end of image, or of codestream; padding may follow
+    if END not in frame:  # coded data never hold it, and more may follow
         raise UnreadableError("truncated")
     return found
 
@@ -271,7 +231,8 @@ def _fast(syntax: str, frame: bytes, shape: tuple[int, int], kind: Kind) -> Stor
             stored = decoder.decode(frame, kind).reshape(shape)
         except Exception:  # noqa: BLE001  (pydicom has the last word on what can't be decoded)
             return None
-    return stored if stored.dtype == kind else None
+    narrow = stored.dtype.itemsize < kind.itemsize  # eight bits in a stream, sixteen in the header
+    return stored.astype(kind) if narrow else stored if stored.dtype == kind else None
 
 
 @contextmanager

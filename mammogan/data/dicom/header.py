@@ -24,8 +24,10 @@ from pydicom.uid import MediaStorageDirectoryStorage
 from pydicom.valuerep import VR
 
 from mammogan.data.dicom import vocabulary
+from mammogan.data.dicom.deflated import not_a_bomb
 from mammogan.data.dicom.fields import Origins, coded, number, numbers, text, texts, unreadable, yes
 from mammogan.data.dicom.file_kinds import kind_of
+from mammogan.data.dicom.orientation import patient_orientation
 
 DESCRIPTIONS = (
     "StudyDescription", "SeriesDescription", "ProtocolName", "PerformedProcedureStepDescription",
@@ -48,8 +50,8 @@ MOST_ELEMENTS = 1 << 16
 class Header:
     """The facts that screening decides on; absent values are empty, 0 or False.
 
-    What may identify somebody is kept out of its printed form. Of these facts only view, laterality, labels
-    and flags may ever leave.
+    `rows` and `columns` are those of the frame as it is hung. What may identify somebody is kept out of its
+    printed form. Of these facts only view, laterality, labels and flags may ever leave.
     """
 
     sop_instance_uid: str = field(repr=False)
@@ -170,7 +172,9 @@ class _Bounded(io.BufferedReader):
         self._bytes = path.stat().st_size
 
     def read(self, size: int | None = -1, /) -> bytes:
-        return super().read(self._bytes if size is None else min(size, self._bytes))
+        if size is None or size < 0:  # so only a deflated data set is asked for, to be inflated at once
+            return not_a_bomb(super().read())
+        return super().read(min(size, self._bytes))
 
 
 def reason_of(error: Exception) -> str:
@@ -232,6 +236,9 @@ def spacing_mm(dicom: Dicom) -> float:
 def facts(dicom: Dicom, origins: Origins, *, has_pixels: bool) -> Header:
     """Gather what a header says, each fact from where the recipe looks for it."""
     (view, views_differ), (laterality, sides_differ) = origins.view(), origins.laterality()
+    sizes_px = int(number(dicom, "Rows")), int(number(dicom, "Columns"))
+    if patient_orientation(dicom, view.view, laterality).turn.swaps:
+        sizes_px = sizes_px[::-1]
     own = tuple(origins.refused())
     flags = {
         "view-conflict": views_differ,
@@ -253,8 +260,8 @@ def facts(dicom: Dicom, origins: Origins, *, has_pixels: bool) -> Header:
         patient=origins.patient(),
         labels=origins.labels(),
         model=text(dicom, "ManufacturerModelName").lower(),
-        rows=int(number(dicom, "Rows")),
-        columns=int(number(dicom, "Columns")),
+        rows=sizes_px[0],
+        columns=sizes_px[1],
         frames=int(number(dicom, "NumberOfFrames")) or 1,
         samples_per_pixel=int(number(dicom, "SamplesPerPixel")) or 1,
         magnification=number(dicom, "EstimatedRadiographicMagnificationFactor"),

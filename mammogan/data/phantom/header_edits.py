@@ -12,9 +12,11 @@ import numpy as np
 from pydicom import Dataset, uid
 
 from mammogan.data.dicom.dicom_writing import code, dataset
+from mammogan.data.dicom.orientation import Turn
 from mammogan.data.phantom.phantom_dicom import Pixels
 
 Edit = Callable[[Dataset, Pixels], Pixels]
+OPPOSITE = str.maketrans("APLRHF", "PARLFH")
 
 
 def tags(**values: Any) -> Edit:
@@ -54,8 +56,46 @@ def modifier(value: str, meaning: str) -> Edit:
 
 
 def mirrored(ds: Dataset, pixels: Pixels) -> Pixels:
-    """Show the breast at the side where the other one hangs: a wrong side, or a picture read out flipped."""
+    """Show the breast as the other one hangs, and don't say so: a wrong side, or one read out flipped."""
+    ds.PatientOrientation = ""
     return np.ascontiguousarray(pixels[:, ::-1])
+
+
+def turned(turn: Turn, *, told: bool = True) -> Edit:
+    """Store the frame turned, and say so in Patient Orientation, or leave that as it was."""
+
+    def edit(ds: Dataset, pixels: Pixels) -> Pixels:
+        rows, columns = ds.PatientOrientation
+        for _ in range(turn.turned_deg // 90):  # the last column, from its foot up, becomes the first row
+            rows, columns = columns.translate(OPPOSITE), rows
+        if turn.mirrored:
+            rows = rows.translate(OPPOSITE)
+        if told:
+            ds.PatientOrientation = [rows, columns]
+        pixels = turn.applied(pixels)
+        ds.Rows, ds.Columns = pixels.shape
+        return pixels
+
+    return edit
+
+
+def windowed(more_bits: int) -> Edit:
+    """Show the whole range of values that had so many bits more than these have, or fewer."""
+
+    def edit(ds: Dataset, pixels: Pixels) -> Pixels:
+        width = 2 ** (ds.BitsStored + more_bits)
+        ds.WindowCenter, ds.WindowWidth = str(width // 2), str(width)
+        return pixels
+
+    return edit
+
+
+def outlined(ds: Dataset, pixels: Pixels) -> Pixels:
+    """Store no picture but the mask of a region, as data sets have it beside a picture."""
+    mask = np.zeros_like(pixels)
+    height, width = pixels.shape
+    mask[height // 4 : height // 2, width // 3 : 2 * width // 3] = 2**ds.BitsStored - 1
+    return mask
 
 
 def monochrome1(ds: Dataset, pixels: Pixels) -> Pixels:

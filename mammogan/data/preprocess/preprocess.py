@@ -16,7 +16,8 @@ from pydicom.dataset import Dataset as Dicom
 
 from mammogan.config.pixel_settings import Pixels
 from mammogan.data.breast_mask import Image, Mask, background, find_breast
-from mammogan.data.dicom.decode import decode
+from mammogan.data.dicom.decode import decode, has_trailing_bytes
+from mammogan.data.dicom.orientation import Turn, patient_orientation
 from mammogan.data.preprocess.voi_lut import WHITE, grey_table, odd_window, quantised
 from mammogan.data.screening import pixel_rules
 from mammogan.data.screening.pixel_rules import Measures
@@ -28,7 +29,8 @@ Levels = NDArray[np.uint16]
 class Placing:
     """How the frame came into the picture: `scale` picture pixels a detector pixel, then margins.
 
-    `crop_px` counts detector pixels, the others picture pixels.
+    `crop_px` counts detector pixels, the others picture pixels. Before all else the frame was turned
+    clockwise by `turned_deg`, and then mirrored if it was `mirrored`.
     """
 
     scale: float
@@ -38,16 +40,21 @@ class Placing:
     pad_right_px: int
     pad_bottom_px: int
     mirrored: bool
+    turned_deg: int = 0
 
 
 @dataclass(frozen=True)
 class Picture:
-    """`image_HW` runs from 0 (black) to 65535; `flags` is what was found odd on the way to it."""
+    """`image_HW` runs from 0 (black) to 65535; `flags` mark what was found odd and let pass.
+
+    `lies` says in words which way Patient Orientation says that the frame lies; empty where it is silent.
+    """
 
     image_HW: Levels
     placing: Placing
     measures: Measures
     flags: tuple[str, ...] = ()
+    lies: str = ""
 
 
 def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple[int, int]) -> Picture:
@@ -58,28 +65,46 @@ def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple
     UnreadableError
         With the reason's name, if it can't be decoded or its window makes no sense.
     """
-    halve = pixels.jpeg2000_reduce == 1 and _twice_as_large(dicom, pixels, top_px)
+    lying = patient_orientation(dicom, view, laterality)
+    turn = lying.turn
+    halve = pixels.jpeg2000_reduce == 1 and _twice_as_large(dicom, pixels, top_px, turn)
     stored = decode(dicom, halve_jpeg2000=halve)
     table, windowed = grey_table(dicom, pixels.voi_index)
     halved = 2 if stored.shape[0] < dicom.Rows else 1
     crop_px = round(pixels.border_crop * min(stored.shape))
     inside = stored[crop_px : stored.shape[0] - crop_px, crop_px : stored.shape[1] - crop_px]
-    frame, scale = _fit(cv2.LUT(inside.view(f"u{stored.dtype.itemsize}"), table), top_px)
+    # Upright before it is scaled: so it is the same picture, to the last bit, whichever way it was stored.
+    upright = turn.applied(inside.view(f"u{stored.dtype.itemsize}"))
+    frame, scale = _fit(cv2.LUT(upright, table), top_px)
     constant = bool(frame.max() == frame.min())
     no_window = not windowed and pixels.fallback == "refuse"
-    mirrored = laterality == "R"  # as hung for reading, a right breast has its chest wall on the right
-    if mirrored:
+    right = laterality == "R"  # as hung for reading, its chest wall is on the right
+    if right:
         frame = cv2.flip(frame, 1)
     mask = find_breast(frame, pixels.breast_threshold, pixels.thin_part)
     trim_px = _empty_strip(frame, mask, round(pixels.chest_wall_trim * frame.shape[1]))
     frame, mask = frame[:, trim_px:], mask[:, trim_px:]
     if not windowed and pixels.fallback == "breast-range":
         frame = _stretch(frame, mask, pixels.white_percentile)
-    measures = pixel_rules.measure(pixel_rules.Pixels(stored, frame, mask, constant, no_window))
-    image, top, right, bottom = _pad(frame, mask, view, top_px)
-    placing = Placing(round(scale / halved, 6), crop_px * halved, trim_px, top, right, bottom, mirrored)
-    flags = ("odd-window",) if odd_window(dicom, pixels.voi_index) else ()
-    return Picture(image, placing, measures, flags)
+    measures = pixel_rules.measure(pixel_rules.Pixels(stored, frame, mask, constant, no_window, view, lying))
+    image, top, beside, below = _pad(frame, mask, view, top_px)
+    placing = Placing(
+        scale=round(scale / halved, 6),
+        crop_px=crop_px * halved,
+        trim_px=trim_px,
+        pad_top_px=top,
+        pad_right_px=beside,
+        pad_bottom_px=below,
+        mirrored=turn.mirrored != right,
+        turned_deg=turn.turned_deg,
+    )
+    odd = {
+        "odd-window": odd_window(dicom, pixels.voi_index),
+        "orientation-unreadable": lying.unreadable,
+        "trailing-bytes": has_trailing_bytes(dicom),
+    }
+    flags = tuple(name for name, holds in odd.items() if holds)
+    return Picture(image, placing, measures, flags, lying.said)
 
 
 def pyramid(image_HW: Levels, resolutions: tuple[tuple[int, int], ...]) -> list[Levels]:
@@ -98,8 +123,10 @@ def _fractions(image_HW: Levels) -> Image:
     return image_HW.astype(np.float32) * np.float32(1 / WHITE)
 
 
-def _twice_as_large(dicom: Dicom, pixels: Pixels, top_px: tuple[int, int]) -> bool:
+def _twice_as_large(dicom: Dicom, pixels: Pixels, top_px: tuple[int, int], turn: Turn) -> bool:
     sides = (dicom.get("Rows"), dicom.get("Columns"))
+    if turn.swaps:
+        sides = sides[::-1]
     kept = 1 - 2 * pixels.border_crop
     return all(int(side or 0) / 2 * kept >= needed for side, needed in zip(sides, top_px, strict=True))
 

@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset as Dicom
 from pydicom.multival import MultiValue
-from pydicom.pixels.processing import apply_modality_lut, apply_voi
+from pydicom.pixels.processing import apply_modality_lut
 
+from mammogan.data.dicom import pixel_depth
 from mammogan.data.dicom.header import UnreadableError
 
 WHITE = 65535
@@ -191,9 +192,9 @@ def _rescale(dicom: Dicom) -> tuple[float, float, bool]:
 def _windowed(values: NDArray[np.float64], dicom: Dicom, voi: _Voi) -> NDArray[np.float64] | None:
     """Apply the VOI LUT or the window that was chosen."""
     if voi.table is not None:
-        top = 2.0 ** int(dicom.VOILUTSequence[voi.table].LUTDescriptor[2]) - 1
-        mapped = apply_voi(np.rint(values).astype(np.int64), dicom, voi.table)
-        return np.asarray(mapped, dtype=np.float64) / top
+        first, entries, bits = _entries(dicom, dicom.VOILUTSequence[voi.table])
+        places = np.clip(np.rint(values) - first, 0, len(entries) - 1).astype(np.int64)
+        return np.asarray(np.clip(entries[places] / (2.0**bits - 1), 0, 1))
     if voi.centre is None:
         return None
     centre, width = voi.centre, voi.width
@@ -205,6 +206,25 @@ def _windowed(values: NDArray[np.float64], dicom: Dicom, voi: _Voi) -> NDArray[n
     if width == 1:
         return np.asarray(values > centre - 0.5, np.float64)
     return np.clip((values - (centre - 0.5)) / (width - 1) + 0.5, 0, 1)
+
+
+def _entries(dicom: Dicom, table: Dicom) -> tuple[int, NDArray[np.float64], int]:
+    """Read a VOI LUT (PS3.3 C.11.2.1.1): the first value mapped, the entries, and how many bits these have.
+
+    Many a descriptor names the width of the entries' words instead of the depth of the greys in them, or the
+    other way round: the entries themselves decide.
+    """
+    length, first, declared = map(int, table.LUTDescriptor)
+    length = length or 1 << 16
+    data = table.LUTData
+    if isinstance(data, bytes):
+        words = len(data) >= 2 * length
+        order = "<" if dicom.file_meta.TransferSyntaxUID.is_little_endian else ">"
+        data = np.frombuffer(data, f"{order}u2" if words else "u1")
+    entries = np.atleast_1d(np.asarray(data, np.float64))[:length]
+    if len(entries) < length or not 8 <= declared <= 16 or entries.min() < 0:
+        raise UnreadableError("broken-window")
+    return first, entries, pixel_depth.smallest_depth(int(entries.max()), declared)
 
 
 def _decimals(value: Any) -> list[float]:

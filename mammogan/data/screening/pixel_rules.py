@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 from mammogan.config.screening_settings import Screening
 from mammogan.data.breast_mask import Mask
 from mammogan.data.dicom import corruption
-from mammogan.data.dicom.decode import Stored
+from mammogan.data.dicom.orientation import SILENT, Orientation
+from mammogan.data.dicom.pixel_depth import Stored
 from mammogan.data.screening import foreign_objects, judge
 
 Levels = NDArray[np.uint16]
+WHITE = 65535
 Measures = Mapping[str, tuple[float, ...]]
 """By rule, what was measured for it: a number for each of its thresholds."""
 
@@ -42,6 +44,10 @@ class Pixels:
         The breast in `frame_HW`.
     constant, no_window
         What was found before: that the frame has one grey only, and that neither window nor table maps it.
+    view
+        The view that the header names.
+    lying
+        What Patient Orientation says of the stored frame; `frame_HW` is turned by that.
     """
 
     stored_HW: Stored
@@ -49,6 +55,8 @@ class Pixels:
     mask_HW: Mask
     constant: bool
     no_window: bool
+    view: str = ""
+    lying: Orientation = SILENT
 
     @cached_property
     def shrunk(self) -> foreign_objects.Working:
@@ -59,6 +67,11 @@ class Pixels:
 def above(value: float, threshold: Any) -> bool:
     """Whether a measure is above its threshold."""
     return bool(value > threshold)
+
+
+def below(value: float, threshold: Any) -> bool:
+    """Whether a measure is below its threshold."""
+    return bool(value < threshold)
 
 
 def outside(value: float, threshold: Any) -> bool:
@@ -92,7 +105,7 @@ class PixelRule:
 
     def holds(self, values: tuple[float, ...], screening: Screening) -> bool:
         """Whether the rule speaks about an image of which `values` were measured."""
-        limits = [getattr(screening, key) for key in self.thresholds] or [0]
+        limits = [getattr(screening, key) for key in self.thresholds] or [0] * len(values)
         return any(map(self.speaks, values, limits))
 
 
@@ -102,6 +115,73 @@ def _imbalance(pixels: Pixels) -> float:
     middle = inside.shape[1] // 2
     inner, outer = cv2.sumElems(inside[:, :middle])[0], cv2.sumElems(inside[:, middle:])[0]
     return float(outer - inner + 0.5)  # both are sums of whole numbers
+
+
+SHOWN = (
+    "laid by that, the pixels show the chest wall on the right instead of the left",
+    "laid by that, the pixels show the chest wall at the top",
+    "laid by that, the pixels show the chest wall at the bottom",
+    "laid by that, the pixels show the armpit at the bottom",
+    "that is how an oblique view of the other breast hangs",
+)
+"""What speaks against Patient Orientation."""
+EDGE, EDGE_SHARE = 0.04, 0.1
+"""A breast reaches an edge within that fraction of the height, as detectors have blank strips along them;
+where it reaches so much more of another edge than of the left one, it lies wrong."""
+
+
+def _conflict(pixels: Pixels) -> tuple[float, ...]:
+    """Measure for each of `SHOWN` how much speaks for it; nothing does where Patient Orientation is silent.
+
+    A breast is cut by the frame at the chest wall, and an oblique view's at the armpit.
+    """
+    if not pixels.lying.said:
+        return (-1.0,) * len(SHOWN)
+    mask = pixels.shrunk.mask_HW
+    px = round(EDGE * mask.shape[0])
+    rows, columns = (mask[:, :px], mask[:, -px:]), (mask[:px], mask[-px:])
+    left, right = (float(strip.any(axis=1).mean()) for strip in rows)
+    top, bottom = (float(strip.any(axis=0).mean()) for strip in columns)
+    wrong = [right - left, top - left, bottom - left, bottom - top if pixels.view == "MLO" else -1.0]
+    if _imbalance(pixels) > 1:  # speaks, too, but any edge that the breast reaches says more
+        wrong[0] = max(wrong[0], EDGE_SHARE + 0.01)
+    wrong.append(float(pixels.lying.other_breast))
+    return tuple(share - EDGE_SHARE for share in wrong)
+
+
+def contradiction(measures: Measures, lies: str) -> str:
+    """Say in words what Patient Orientation says and what speaks against it; empty if nothing does."""
+    values = measures["orientation-conflict"]
+    worst = int(np.argmax(values))
+    if values[worst] <= 0:
+        return ""
+    return f"Patient Orientation is '{lies}'; {SHOWN[worst]}"
+
+
+def _greys(pixels: Pixels) -> float:
+    """Count the stored values that make up 95 % of the frame, its most frequent one (the background) aside.
+
+    Of less than a hundredth of the frame nothing can be said.
+    """
+    every = max(min(pixels.stored_HW.shape) // 256, 1)
+    sample = np.ascontiguousarray(pixels.stored_HW[::every, ::every])
+    counts = np.sort(np.bincount(sample.view(f"u{sample.itemsize}").ravel()))[-2::-1]
+    many = int(counts.sum())
+    if many < sample.size // 100:
+        return float(WHITE)
+    return float(np.searchsorted(np.cumsum(counts), 0.95 * many) + 1)
+
+
+def _row_break(pixels: Pixels) -> float:
+    """Look for breaks along what were rows when the stream was written."""
+    return corruption.row_break(pixels.frame_HW.T if pixels.lying.turn.swaps else pixels.frame_HW)
+
+
+def _percentile(pixels: Pixels, percent: float) -> float:
+    """Compute a percentile of the breast's grey, 0 to 1; of the whole frame where no breast was found."""
+    seen = pixels.shrunk
+    inside = seen.levels_HW[seen.mask_HW] if seen.mask_HW.any() else seen.levels_HW
+    return float(np.percentile(inside, percent)) / WHITE
 
 
 PIXEL_RULES: dict[str, PixelRule] = {
@@ -115,11 +195,31 @@ PIXEL_RULES: dict[str, PixelRule] = {
         "whether the frame has one grey",
         "a blank exposure, or a lost picture",
     ),
+    "few-greys": PixelRule(
+        lambda p: (_greys(p),),
+        "how many stored values make up the frame",
+        "an outline, a mask of a lesion, or a picture of a few greys",
+        ("few_greys",),
+        below,
+    ),
     "half-decoded": PixelRule(
-        lambda p: (corruption.row_break(p.frame_HW), corruption.repeated_rows(p.stored_HW)),
+        lambda p: (_row_break(p), corruption.repeated_rows(p.stored_HW)),
         "width that jumps at one row; rows that repeat others",
         "a damaged stream that decoded all the same",
         ("row_break", "repeated_rows"),
+    ),
+    "too-dark": PixelRule(
+        lambda p: (_percentile(p, 99),),
+        "the grey that 99 % of the breast are below",
+        "nearly black: a wrong window, or fewer bits than the header says",
+        ("too_dark",),
+        below,
+    ),
+    "too-bright": PixelRule(
+        lambda p: (_percentile(p, 50),),
+        "the breast's median grey",
+        "nearly white: a wrong window, or more bits than the header says",
+        ("too_bright",),
     ),
     "breast-area": PixelRule(
         lambda p: (float(p.shrunk.mask_HW.mean()),),
@@ -129,9 +229,14 @@ PIXEL_RULES: dict[str, PixelRule] = {
         outside,
     ),
     "orientation": PixelRule(
-        lambda p: (_imbalance(p),),
+        lambda p: (-1.0 if p.lying.said else _imbalance(p),),
         "which half of the frame is the brighter",
         "the wrong side in the header, or a mirrored picture",
+    ),
+    "orientation-conflict": PixelRule(
+        _conflict,
+        "which edges of the frame cut the breast, laid by Patient Orientation",
+        "the pixels lie another way than Patient Orientation says",
     ),
     "paddle": PixelRule(
         lambda p: (foreign_objects.straight_edge(p.shrunk),),
@@ -162,7 +267,11 @@ PIXEL_RULES: dict[str, PixelRule] = {
 
 def screen_pixels(measures: Measures, screening: Screening) -> tuple[str, tuple[str, ...]]:
     """Ask the rules of the pixels: the reason of a refusal (empty if there is none), and the flags."""
-    holding = [name for name, rule in PIXEL_RULES.items() if rule.holds(measures[name], screening)]
+    holding = [
+        name
+        for name, rule in PIXEL_RULES.items()
+        if name in measures and rule.holds(measures[name], screening)
+    ]
     return judge(holding, screening.only_flag)
 
 

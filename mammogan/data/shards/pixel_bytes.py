@@ -16,8 +16,8 @@ import numpy as np
 from pydicom import uid
 from pydicom.dataset import Dataset as Dicom
 
-from mammogan.data.dicom.decode import Stored
 from mammogan.data.dicom.header import UnreadableError
+from mammogan.data.dicom.pixel_depth import Stored
 from mammogan.data.shards.zip_members import on_disk
 
 SAMPLE_BYTES = 1 << 14

@@ -27,6 +27,9 @@ PACKED_SUFFIX = "npy"
 PACKED_PX = 80 * 64
 """Up to so many pixels, all images of a shard go into one member: a reader of tars is slow at small ones."""
 
+MOST_PX = 1 << 26
+"""No picture has more; a member that says so would have memory set aside for it."""
+
 _HEAD = struct.Struct("<6H")
 _LEVEL = 1  # higher ones take longer and gain nothing on grain
 
@@ -50,6 +53,7 @@ def decode(content: bytes, shape: tuple[int, int] | None = None) -> Levels | Non
         return None
     full_height, full_width, top, left, height, width = _HEAD.unpack_from(content)
     inside = top + height <= full_height and left + width <= full_width
+    inside &= full_height * full_width <= MOST_PX
     if not inside or shape not in (None, (full_height, full_width)):
         return None
     bytes_2HW = np.empty((2, height, width), dtype=np.uint8)
@@ -76,8 +80,10 @@ def encode_png(image_HW: Levels) -> bytes:
 
 
 def decode_png(png: bytes) -> Levels | None:
-    """Decode a 16-bit PNG; None if it is damaged."""
-    image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED) if png else None
+    """Decode a 16-bit PNG; None if it is damaged, or claims to be larger than any picture."""
+    width, height = struct.unpack_from(">2I", png, 16) if len(png) > 24 else (0, 0)  # of the chunk IHDR
+    there = 0 < width * height <= MOST_PX
+    image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED) if there else None
     return image if image is not None and image.dtype == np.uint16 and image.ndim == 2 else None
 
 

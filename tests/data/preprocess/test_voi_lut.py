@@ -237,3 +237,58 @@ def test_tables_that_are_all_empty_leave_the_window(dicom):
     assert np.allclose(grey(made), STANDARD, atol=1e-5)
     assert odd_window(made, 0)
     assert not odd_window(dicom(VOILUTSequence=[], WindowCenter=2600, WindowWidth=900), 0)
+
+
+def voi_table(values, declared, vr="US", word="<u2"):
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [len(values), 0, declared])
+    item.add_new("LUTData", vr, values.tolist() if vr == "US" else values.astype(word).tobytes())
+    return item
+
+
+RAMP = np.arange(4096)
+
+
+@pytest.mark.parametrize(
+    ("values", "declared", "vr", "word"),
+    [
+        (RAMP, 16, "US", ""),  # the words' width in the place of the depth: nearly black
+        (RAMP, 16, "OW", "<u2"),
+        (RAMP >> 2, 16, "US", ""),
+        (RAMP * 4, 16, "OW", "<u2"),
+        (RAMP, 8, "US", ""),  # all white above 255
+        (RAMP * 16, 8, "OW", "<u2"),
+        (RAMP * 16, 12, "US", ""),
+        (RAMP >> 4, 16, "OW", "u1"),  # entries of a byte
+        (RAMP >> 4, 8, "OW", "u1"),
+        (RAMP >> 4, 8, "OW", "<u2"),
+        (RAMP, 12, "US", ""),  # and the right descriptors
+        (RAMP * 16, 16, "US", ""),
+        (np.minimum(RAMP + 1, 4096), 12, "US", ""),
+    ],
+)
+def test_the_entries_of_a_table_say_how_deep_they_are(dicom, values, declared, vr, word):
+    made = dicom(VOILUTSequence=[voi_table(values, declared, vr, word)])
+    table, found = grey_table(made, 0)
+    assert found
+    assert np.abs(table[:4096] / 65535 - STORED / 4095).max() < 1 / 200
+
+
+@pytest.mark.parametrize("greatest", [2047, 1500, 3000])
+def test_a_table_that_stays_dim_is_dim(dicom, greatest):
+    made = dicom(VOILUTSequence=[voi_table(RAMP * greatest // 4095, 12)])
+    assert grey_table(made, 0)[0][4095] == pytest.approx(65535 * greatest / 4095, abs=1)
+
+
+@pytest.mark.parametrize("declared", [0, 7, 17, 4096])
+def test_a_table_of_no_depth_that_there_is_is_broken(dicom, declared):
+    with pytest.raises(UnreadableError, match=r"^broken-window$"):
+        grey_table(dicom(VOILUTSequence=[voi_table(RAMP, declared)]), 0)
+
+
+def test_a_table_that_ends_early_is_broken_and_one_of_zeros_is_black(dicom):
+    short = voi_table(RAMP, 12)
+    short.LUTDescriptor = [4097, 0, 12]
+    with pytest.raises(UnreadableError, match=r"^broken-window$"):
+        grey_table(dicom(VOILUTSequence=[short]), 0)
+    assert not grey_table(dicom(VOILUTSequence=[voi_table(RAMP * 0, 12)]), 0)[0].any()

@@ -7,7 +7,8 @@ import pytest
 
 from mammogan.config.dataset import load_recipe
 from mammogan.config.screening_settings import PixelFlag, Screening
-from mammogan.data.phantom.defects import DEFECTS, make_defect
+from mammogan.data.phantom import header_edits
+from mammogan.data.phantom.defects import DEFECTS, Defect, make_defect, make_defective
 from mammogan.data.preprocess.preprocess import take
 from mammogan.data.screening.pixel_rules import PIXEL_RULES, PixelRule, screen_pixels
 from tests.bench import rules
@@ -17,9 +18,13 @@ STRICT = Screening(smallest_px=(320, 256), only_flag=())
 GOOD = {
     "no-window": (0.0,),
     "constant-image": (0.0,),
+    "few-greys": (500.0,),
+    "too-dark": (0.7,),
+    "too-bright": (0.5,),
     "half-decoded": (0.03, 0.0),
     "breast-area": (0.3,),
     "orientation": (-9.5,),
+    "orientation-conflict": (-0.7, -0.4, -0.6, -0.3, -0.1),
     "paddle": (0.18,),
     "implant-like": (0.03,),
     "foreign-body": (0.0,),
@@ -32,6 +37,10 @@ GOOD = {
     [
         ("no-window", (1.0,)),
         ("constant-image", (1.0,)),
+        ("few-greys", (2.0,)),
+        ("too-dark", (0.2,)),
+        ("too-bright", (0.95,)),
+        ("orientation-conflict", (-0.7, -0.4, 0.3, -0.3, -0.1)),
         ("half-decoded", (0.4, 0.0)),
         ("half-decoded", (0.0, 0.1)),
         ("breast-area", (0.01,)),
@@ -100,6 +109,31 @@ def reason_of(made):
 def test_a_phantom_is_refused_for_what_its_pixels_show_and_for_nothing_else(number):
     for made in make_defect(0, number, frame_scale=0.25):
         assert reason_of(made) in SEEN[DEFECTS[number].expected]
+
+
+GREYS = {
+    "twelve bits in a window of sixteen": ("too-dark", header_edits.windowed(4)),
+    "twelve bits in a window of fourteen": ("too-dark", header_edits.windowed(2)),
+    "a window below all tissue": ("too-bright", header_edits.windowed(-3)),
+    "a lesion's mask": ("few-greys", header_edits.outlined),
+    "a breast's outline": ("few-greys", lambda ds, pixels: ((pixels > 0) * 4095).astype(np.uint16)),
+    "eight greys": ("few-greys", lambda ds, pixels: pixels >> (ds.BitsStored - 3) << (ds.BitsStored - 3)),
+    "eight bits": ("", lambda ds, pixels: pixels >> (ds.BitsStored - 8) << (ds.BitsStored - 8)),
+    "the whole range": ("", header_edits.windowed(0)),
+}
+
+
+@pytest.mark.parametrize("name", GREYS)
+@pytest.mark.parametrize(("patient", "view"), [(0, "CC"), (1, "MLO")])
+def test_pictures_nearly_black_nearly_white_or_of_few_greys_are_refused(name, patient, view):
+    reason, edit = GREYS[name]
+    for made in make_defective(Defect(name, views=(("L", view),), edit=edit), 1, patient, 0.125):
+        assert reason_of(made) == reason
+
+
+def test_measures_of_an_earlier_version_are_judged_by_the_rules_that_it_had():
+    old = {name: values for name, values in GOOD.items() if name not in ("few-greys", "too-dark")}
+    assert screen_pixels(old, STRICT) == ("", ())
 
 
 @pytest.mark.parametrize("stuck", [False, True])

@@ -2,6 +2,8 @@
 
 import io
 import json
+import resource
+import struct
 import tarfile
 
 import numpy as np
@@ -76,6 +78,18 @@ def test_what_is_black_around_a_picture_is_not_written():
 def test_a_frame_that_inflates_beyond_its_size_is_not_read():
     bomb = encode(np.ones((4000, 4000), np.uint16))
     assert decode(encode(IMAGE)[:12] + bomb[12:]) is None
+
+
+@pytest.mark.parametrize("height", [1025, 65535])
+def test_a_head_that_asks_for_more_than_any_picture_takes_no_memory(height):
+    head = struct.pack("<6H", height, 65535, 0, 0, height, 65535)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError, match="is damaged, or none of MammoGAN's"):
+        webdataset_decoder(".grey", head + encode(IMAGE)[12:])
+    png = bytearray(encode_png(IMAGE))
+    png[16:24] = struct.pack(">2I", 65535, height)
+    assert decode_png(bytes(png)) is None
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB
 
 
 @given(st.integers(0, 2**32))
