@@ -148,7 +148,7 @@ def spelt_out(text: str) -> str:
     all_words = _abbreviated(text).split()
     for place, word in enumerate(all_words):
         seen = position(word)
-        if seen.view in ("CC", "MLO"):
+        if seen.view in ("CC", "MLO", "XCCL", "XCCM", "XCC"):
             behind = True
             words += [seen.side.lower(), seen.view.lower(), *(_spelt(one) for one in seen.modifiers)]
         elif behind and len(word) > 1 and all(map(_is_letters, all_words[place:])):

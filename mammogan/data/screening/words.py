@@ -131,13 +131,20 @@ def _prepared(kind: str, text: str) -> str:
 
 
 def _phrase(phrase: str) -> str:
-    """Make a phrase a pattern: a star is any letters of a word, and blanks between words may be missing."""
-    return " ?".join(re.escape(word).replace(r"\*", "[^ ]*") for word in phrase.split())
+    """Make a phrase a pattern; the head of ``words.toml`` explains its signs."""
+    filler = "|".join((*_table()["fillers"]["words"], r"\d+"))
+    parts = (" ?".join(map(_pattern, part.split())) for part in phrase.split(" ... "))
+    return f" (?:(?:{filler}) ){{0,4}}?".join(parts)
+
+
+def _pattern(word: str) -> str:
+    either = re.escape(word).replace(r"\*", "[^ ]*").replace(r"\|", "|")
+    return f"(?:{either})" if "|" in word else either
 
 
 def _beginning(phrase: str) -> str:
     """Make a pattern for a word in which a phrase begins; more of the phrase may be glued to it."""
-    first, *rest = (re.escape(word).replace(r"\*", "[^ ]*") for word in phrase.split())
+    first, *rest = map(_pattern, phrase.partition(" ... ")[0].split())
     return first + "".join(f"(?:{word}" for word in rest) + ")?" * len(rest)
 
 
