@@ -29,7 +29,7 @@ KINDS = {
 }
 """The attributes whose words are read, each of a kind; ``words.toml`` says what is asked of which kind."""
 USUAL = ("study", "step", "series", "processing", "view", "paddle")
-ABBREVIATED = ("step", "series", "view")
+ABBREVIATED = ("step", "series", "view", "processing")
 """Kinds of text that concern one view, in which MLOID, CC-S and RL are no chance."""
 OVERLOOKED, OWN = "overlooked", "own"
 """Meanings of phrases that say nothing, and of those that are not of the table but a recipe's."""
