@@ -164,7 +164,11 @@ def text(dicom: Dicom, keyword: str) -> str:
 
 def number(dicom: Dicom, keyword: str) -> float:
     """Give the first value of an attribute; 0 if it is absent or no number."""
-    return next(iter(numbers(dicom, keyword)), 0.0)
+    try:
+        found = float(texts(dicom, keyword)[0])
+    except (IndexError, ValueError):
+        return 0.0
+    return found if math.isfinite(found) else 0.0
 
 
 def numbers(dicom: Dicom, keyword: str) -> tuple[float, ...]:

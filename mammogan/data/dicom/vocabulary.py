@@ -105,8 +105,16 @@ class Said:
 @lru_cache(maxsize=1 << 14)
 def normalised(text: str) -> str:
     """Give the words of a text without case, accents and punctuation: hyphen and underscore are blanks."""
-    letters = unicodedata.normalize("NFKD", text.casefold().translate(_STROKES))
+    letters = unicodedata.normalize("NFKD", _declared(text).casefold().translate(_STROKES))
     return " ".join(re.findall(r"[^\W_]+|\+", "".join(x for x in letters if not unicodedata.combining(x))))
+
+
+def _declared(text: str) -> str:
+    """Undo what becomes of UTF-8 in a file without Specific Character Set (0008,0005): ``prothÃ¨se``."""
+    try:
+        return text.encode("latin-1").decode() if "Ã" in text else text
+    except UnicodeError:
+        return text
 
 
 @lru_cache(maxsize=1 << 14)
@@ -148,7 +156,7 @@ def spelt_out(text: str) -> str:
     all_words = _abbreviated(text).split()
     for place, word in enumerate(all_words):
         seen = position(word)
-        if seen.view in ("CC", "MLO"):
+        if seen.view in ("CC", "MLO", "XCCL", "XCCM", "XCC"):
             behind = True
             words += [seen.side.lower(), seen.view.lower(), *(_spelt(one) for one in seen.modifiers)]
         elif behind and len(word) > 1 and all(map(_is_letters, all_words[place:])):

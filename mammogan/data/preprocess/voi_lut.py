@@ -148,9 +148,11 @@ def _voi(dicom: Dicom, index: int, scale: float) -> _Voi:
         return _Voi(promised)
     asked = min(index, len(windows) - 1)
     place = _nearest(usable, asked)
+    stated = (*_parts(dicom.get("WindowCenter")), *_parts(dicom.get("WindowWidth")))
+    odd = place != asked or bool(tables) or any("," in str(part) for part in stated)
     centre, width = windows[place]
     exact = function == "LINEAR" and scale < 1 and width <= 1
-    return _Voi(place != asked or bool(tables), None, centre, width, "LINEAR_EXACT" if exact else function)
+    return _Voi(odd, None, centre, width, "LINEAR_EXACT" if exact else function)
 
 
 def _makes_sense(centre: float, width: float, function: str, scale: float) -> bool:

@@ -29,7 +29,7 @@ KINDS = {
 }
 """The attributes whose words are read, each of a kind; ``words.toml`` says what is asked of which kind."""
 USUAL = ("study", "step", "series", "processing", "view", "paddle")
-ABBREVIATED = ("step", "series", "view")
+ABBREVIATED = ("step", "series", "view", "processing")
 """Kinds of text that concern one view, in which MLOID, CC-S and RL are no chance."""
 OVERLOOKED, OWN = "overlooked", "own"
 """Meanings of phrases that say nothing, and of those that are not of the table but a recipe's."""
@@ -131,13 +131,20 @@ def _prepared(kind: str, text: str) -> str:
 
 
 def _phrase(phrase: str) -> str:
-    """Make a phrase a pattern: a star is any letters of a word, and blanks between words may be missing."""
-    return " ?".join(re.escape(word).replace(r"\*", "[^ ]*") for word in phrase.split())
+    """Make a phrase a pattern; the head of ``words.toml`` explains its signs."""
+    filler = "|".join((*_table()["fillers"]["words"], r"\d+"))
+    parts = (" ?".join(map(_pattern, part.split())) for part in phrase.split(" ... "))
+    return f" (?:(?:{filler}) ){{0,4}}?".join(parts)
+
+
+def _pattern(word: str) -> str:
+    either = re.escape(word).replace(r"\*", "[^ ]*").replace(r"\|", "|")
+    return f"(?:{either})" if "|" in word else either
 
 
 def _beginning(phrase: str) -> str:
     """Make a pattern for a word in which a phrase begins; more of the phrase may be glued to it."""
-    first, *rest = (re.escape(word).replace(r"\*", "[^ ]*") for word in phrase.split())
+    first, *rest = map(_pattern, phrase.partition(" ... ")[0].split())
     return first + "".join(f"(?:{word}" for word in rest) + ")?" * len(rest)
 
 

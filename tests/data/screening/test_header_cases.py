@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
@@ -36,7 +37,7 @@ def item(tags):
 
 def header(edit):
     """Read the facts of a clean left MLO after an edit; texts are taken as they are, numbers or not."""
-    made = make_dicom()
+    made = make_dicom(np.zeros((8, 8), np.uint16))
     made.StudyDescription, made.SeriesDescription = "Mammography bilateral", "L MLO"
     made.PatientName, made.ViewPosition, made.PaddleDescription = "Ash^Ida", "MLO", "24CM SCREENING"
     made.ImageType, made.BreastImplantPresent = ["DERIVED", "PRIMARY"], "NO"

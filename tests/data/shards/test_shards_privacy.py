@@ -31,7 +31,7 @@ WORDS = (b"zqcanary", b"7310777", b"19031217", b"031337.313377")
 NEEDED = {
     "SpecificCharacterSet", "SOPClassUID", "Modality", "ImageType", "PresentationIntentType", "ViewPosition",
     "ImageLaterality", "PhotometricInterpretation", "WindowCenter", "WindowWidth", "RescaleSlope",
-    "RescaleIntercept", "NumberOfFrames", "ImagerPixelSpacing", "ContrastBolusAgent",
+    "RescaleIntercept", "VOILUTFunction", "NumberOfFrames", "ImagerPixelSpacing", "ContrastBolusAgent",
     "EstimatedRadiographicMagnificationFactor", "ContrastBolusAgentSequence", "PartialViewCodeSequence",
     "ViewCodeSequence", "ViewModifierCodeSequence", "ModalityLUTSequence", "VOILUTSequence",
 }  # fmt: skip
