@@ -162,8 +162,8 @@ def print_explanation(
         typer.secho("\nFacts, and what each origin says", bold=True)
     for fact in found.facts:
         typer.echo(f"  {fact.name:13} {fact.value or 'unknown'}")
-        for origin, text, said in fact.origins:
-            typer.echo(f"    {origin:28} {said or '-':12} {text!r}" if text else f"    {origin:28} -")
+        for origin, text, reading in fact.origins:
+            typer.echo(f"    {origin:28} {reading or '-':12} {text!r}" if text else f"    {origin:28} -")
     _print_rules("\nRules of the header that speak (the others are silent)", found.header)
     _print_rules("\nRules of the pixels", found.pixels)
     if found.unreadable:
