@@ -54,23 +54,22 @@ def print_tallies(shardset: Path, plan: Plan, tallies: tuple[Tally, ...], flags:
     from mammogan.data.shards.reasons import meaning
 
     keys = examples(shardset)
-    table = Table(title="What became of every file")
-    for name in ("dataset", "outcome", "reason"):
-        table.add_column(name)
-    table.add_column("files", justify="right")
-    table.add_column("meaning, threshold")
-    table.add_column("example")
     for number, tally in enumerate(tallies):
-        table.add_row(tally.recipe, "accepted", "", str(tally.accepted), "", "")
+        table = Table(title=f"What became of every file of {tally.recipe}")
+        for name in ("outcome", "reason"):
+            table.add_column(name, no_wrap=True)
+        table.add_column("files", justify="right")
+        table.add_column("meaning, threshold, key of one")
+        table.add_row("accepted", "", str(tally.accepted), "")
         for outcome, reasons in (("refused", tally.refused), ("unreadable", tally.unreadable)):
             for reason, files in reasons.items():
-                about = "\n".join(filter(None, (meaning(reason), _thresholds(reason, plan.recipes[number]))))
-                example = keys.get((number, outcome, reason), "")[:KEY_DIGITS]
-                table.add_row(tally.recipe, outcome, reason, str(files), about, example)
-        table.add_row(tally.recipe, "seen", "", str(tally.files), "", "", end_section=True)
-    _print(table)
-    if keys:
-        typer.echo(f"Ask about one of them: mammogan shards explain {shardset} EXAMPLE")
+                key = keys.get((number, outcome, reason), "")[:KEY_DIGITS]
+                about = (meaning(reason), _thresholds(reason, plan.recipes[number]), key and f"key {key}")
+                table.add_row(outcome, reason, str(files), "\n".join(filter(None, about)))
+        table.add_row("seen", "", str(tally.files), "")
+        _print(table)
+    if any(outcome != "accepted" for _, outcome, _ in keys):
+        typer.echo(f"Ask about one of them: mammogan shards explain {shardset} KEY")
     for flag, images in flags.items():
         typer.echo(f"{images:9}  accepted with the flag {flag}: {meaning(flag)}")
 
@@ -117,7 +116,7 @@ def print_settings(before: tuple[Dataset, ...], after: tuple[Dataset, ...]) -> N
         olds, news = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
         for key in sorted(olds.keys() | news.keys()):
             if olds.get(key) != news.get(key):
-                was, now = (json.dumps(tree.get(key)) for tree in (olds, news))
+                was, now = (json.dumps(tree[key]) if key in tree else "not set" for tree in (olds, news))
                 typer.echo(f"{new.dataset.name}: {key} was {was}, is {now}")
 
 
@@ -139,11 +138,8 @@ def print_explanation(
 
     typer.secho(str(found.path), bold=True)
     for line in lines:
-        end = (
-            f"planned, {line['shard']}"
-            if line["outcome"] == "accepted"
-            else f"{line['outcome']}: {line['reason']}"
-        )
+        place = f" in {line['shard']}" if line["outcome"] == "accepted" else f": {line['reason']}"
+        end = f"{line['outcome']}{place}"
         typer.echo(f"  in the set    {end}; key {line.get('key', '')}")
     if not lines and found.outcome == "accepted":
         typer.echo("  by the rules  accepted")
@@ -166,8 +162,8 @@ def print_explanation(
         typer.secho("\nFacts, and what each origin says", bold=True)
     for fact in found.facts:
         typer.echo(f"  {fact.name:13} {fact.value or 'unknown'}")
-        for origin, text, said in fact.origins:
-            typer.echo(f"    {origin:28} {said or '-':12} {text!r}" if text else f"    {origin:28} -")
+        for origin, text, reading in fact.origins:
+            typer.echo(f"    {origin:28} {reading or '-':12} {text!r}" if text else f"    {origin:28} -")
     _print_rules("\nRules of the header that speak (the others are silent)", found.header)
     _print_rules("\nRules of the pixels", found.pixels)
     if found.unreadable:

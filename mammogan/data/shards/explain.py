@@ -189,15 +189,15 @@ def _facts(examined: Examined, recipe: Dataset) -> Iterator[Fact]:
     """Ask each origin of view, side and patient alone."""
     source, header = recipe.source, examined.header
     for name in ("view", "laterality", "patient"):
-        said = []
+        reading = []
         for origin in getattr(source, name):
             alone = source.model_copy(update={name: (origin,)})
             origins = Origins(alone, examined.dicom, examined.relative, examined.column)
             keyword = origin.removeprefix("text:")
             elsewhere = ":" in keyword  # in a path or table
             text = origins.text(origin) if elsewhere else judgement.shown(examined.dicom, keyword, header)
-            said.append((origin, text, FACTS[name](origins)))
-        yield Fact(name, getattr(header, name), tuple(said))
+            reading.append((origin, text, FACTS[name](origins)))
+        yield Fact(name, getattr(header, name), tuple(reading))
 
 
 def _header_rules(examined: Examined, recipe: Dataset) -> Iterator[Asked]:

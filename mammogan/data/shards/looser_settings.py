@@ -22,8 +22,10 @@ def _with(fact: str) -> Callable[[Header, Screening, str], Any]:
     """Add to a list of what is accepted what the header says."""
 
     def looser(header: Header, screening: Screening, key: str) -> Any:
-        said = getattr(header, fact)
-        return list(dict.fromkeys([*getattr(screening, key), *([said] if isinstance(said, str) else said)]))
+        value = getattr(header, fact)
+        return list(
+            dict.fromkeys([*getattr(screening, key), *([value] if isinstance(value, str) else value)])
+        )
 
     return looser
 

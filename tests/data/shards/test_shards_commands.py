@@ -1,6 +1,8 @@
 import json
+import re
 import subprocess
 import sys
+from importlib.resources import files
 
 import cv2
 import numpy as np
@@ -10,6 +12,7 @@ from typer.testing import CliRunner
 from mammogan.cli import main
 from mammogan.cli.shards_command import app
 from mammogan.errors import ConfigError, DataError
+from tests.data.conftest import half_disc
 
 SMALL = ["--set", "packing.top_px=[160,128]", "--set", "packing.samples_per_shard=8"]
 
@@ -93,3 +96,101 @@ def test_an_empty_folder_is_refused_and_nothing_written(tmp_path):
 def test_importing_the_commands_loads_nothing_heavy(heavy):
     code = f"import sys, mammogan.cli.shards_command; sys.exit({heavy!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.fixture
+def few(tmp_path, saved, dicom):
+    for number, tags in enumerate(({}, {"BreastImplantPresent": "YES"}, {"PartialView": "YES"})):
+        pixels = half_disc(level=2000 + 300 * number)
+        made = dicom(pixels, SOPInstanceUID=f"1.2.{number}", PatientID=f"w{number}", **tags)
+        saved(made, tmp_path / "files" / f"{number}.dcm")
+    return tmp_path / "files"
+
+
+TINY = ["--set", "packing.top_px=[10,8]", "--workers", 0]
+LENIENT = 'screening.only_flag=["partial-view","burned-in","view-conflict","laterality-conflict"]'
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (
+            "screening.implant_area=0.2",
+            "comes too late.*type:\nmammogan shards plan .*set --again --set",
+        ),
+        ("screening.implnt_area=0.2", "unknown key 'screening.implnt_area'. Did you mean 'implant_area'"),
+        ("screning.implant_area=0.2", "there is no table 'screning'. Did you mean 'screening'"),
+    ],
+)
+def test_a_setting_that_comes_after_the_plan_is_refused_with_what_to_type(tmp_path, few, setting, message):
+    run("plan", tmp_path / "set", "--from", f"phantom={few}", *TINY)
+    failed = run("build", tmp_path / "set", "--set", setting)
+    assert isinstance(failed.exception, ConfigError)
+    assert re.search(message, str(failed.exception), re.DOTALL)
+    assert not any((tmp_path / "set").glob("*/*.tar"))
+
+
+def test_planning_again_keeps_the_sources_and_shows_what_has_changed(tmp_path, few):
+    run("plan", tmp_path / "set", "--from", f"phantom={few}", *TINY)
+    said = run("plan", tmp_path / "set", "--again", "--set", LENIENT, "--workers", 0).output
+    assert "screening.only_flag was" in said
+    assert re.search(r"refused partial-view +│ accepted +│ +1 │ [0-9a-f]{12}", said)
+    again = run("plan", tmp_path / "set", "--again", "--workers", 0).output
+    assert "Against the last plan: no file is treated otherwise." in again
+
+
+def test_a_built_set_is_not_planned_again_but_another_like_it(tmp_path, few):
+    shardset = tmp_path / "set"
+    run("build", shardset, "--from", f"phantom={few}", *TINY)
+    failed = run("plan", shardset, "--again", "--set", LENIENT)
+    assert f"mammogan shards plan {shardset}-2 --like {shardset} --set" in str(failed.exception)
+    assert "comes too late" in str(run("build", shardset, "--set", LENIENT).exception)
+    said = run("plan", f"{shardset}-2", "--like", shardset, "--set", LENIENT, "--workers", 0).output
+    assert re.search(r"refused partial-view +│ accepted +│ +1", said)
+    run("build", f"{shardset}-2", "--workers", 0)
+    shown = run("show", f"{shardset}-2", "--against", shardset).output
+    assert re.search(r"refused partial-view +│ accepted +│ +1", shown)
+
+
+def test_the_plan_shows_each_refusal_with_its_threshold_and_a_key_to_ask_about(tmp_path, few, saved, dicom):
+    saved(dicom(EstimatedRadiographicMagnificationFactor="1.8"), few / "close.dcm")
+    said = run("plan", tmp_path / "set", "--from", f"phantom={few}", *TINY).output
+    assert "max_magnification = 1.4" in said
+    key = re.search(r"implant +│ +1 │.*\n.*key ([0-9a-f]{12})", said)[1]
+    explained = run("explain", tmp_path / "set", key)
+    assert explained.exit_code == 0, explained.output
+    for word in ("1.dcm", "refused: implant", "BreastImplantPresent = YES", "1.2.1: implant", "implant_area"):
+        assert word in explained.output
+
+
+def test_a_file_of_no_set_is_explained_by_a_recipe(few, tmp_path):
+    said = run("explain", few / "2.dcm", "--from", "phantom").output
+    assert "refused: partial-view" in said
+    assert "only_flag" in said
+    assert "Which file?" in str(run("explain", tmp_path / "set").exception)
+
+
+def test_a_new_plan_that_failed_is_not_built_by_half(tmp_path, few):
+    run("plan", tmp_path / "set", "--from", f"phantom={few}", *TINY)
+    run("plan", tmp_path / "set", "--again", "--set", 'screening.modalities=["CT"]', "--workers", 0)
+    failed = run("build", tmp_path / "set", "--workers", 0)
+    assert "A new plan of" in str(failed.exception)
+    back = run("plan", tmp_path / "set", "--again", "--set", 'screening.modalities=["MG"]', "--workers", 0)
+    assert back.exit_code == 0, back.output
+    assert run("build", tmp_path / "set", "--workers", 0).exit_code == 0
+
+
+def test_no_path_of_a_table_or_list_travels_with_the_set(tmp_path, few):
+    (tmp_path / "anna.csv").write_text("accession\nA1\n")
+    (tmp_path / "eva.txt").write_text("1.2.0\n1.2.2\n")
+    recipe = files("mammogan").joinpath("recipes/phantom/recipe.toml").read_text()
+    table = f'[[source.tables]]\nfile = "{tmp_path}/anna.csv"\nmatch = {{ accession = "AccessionNumber" }}\n'
+    (tmp_path / "own.toml").write_text(f"{recipe}\n{table}")
+    source = ("--from", f"{tmp_path / 'own.toml'}={few}", "--set", f"source.include_list={tmp_path}/eva.txt")
+    built = run("build", tmp_path / "set", *source, *TINY)
+    assert built.exit_code == 0, built.output
+    text = "".join(path.read_text() for path in (tmp_path / "set").glob("*.json"))
+    assert not [word for word in ("anna", "eva", str(tmp_path)) if word in text]
+    assert run("verify", tmp_path / "set").exit_code == 0
+    again = run("build", tmp_path / "set", *source, *TINY)
+    assert "already complete" in again.output
