@@ -99,6 +99,8 @@ def patient_orientation(dicom: Dicom, view: str, laterality: str) -> Orientation
     A view's name, which some archives keep there, says nothing of directions, and is no mistake.
     """
     values = texts(dicom, "PatientOrientation")
+    if laterality not in ("L", "R"):  # which way it should hang nobody knows
+        return SILENT
     if not any(values) or (len(values) == 1 and position(values[0]).view in VIEWS):
         return SILENT
     if len(values) != 2 or not all(map(_is_direction, values)) or text(dicom, ANIMALS) == "QUADRUPED":
@@ -123,7 +125,7 @@ def _side(value: str, view: str, laterality: str) -> str:
     if AXES[value[0]] == "AP":
         return "right" if (value[0] == "A") == (laterality == "L") else "left"
     medial = "R" if laterality == "L" else "L"
-    # Those of an oblique view run to the foot and to the middle; how much to either depends on its angle.
+    # An oblique view leads down to the foot and the middle; how much to either depends on its angle.
     axes = ("FH", medial + laterality) if view == "MLO" else (medial + laterality, "FH")
     letters = next(axis for axis in axes if set(axis) & set(value))
     return "down" if letters[0] in value else "up"

@@ -108,6 +108,18 @@ def test_what_names_no_two_directions_is_flagged_and_not_followed(dicom, value):
     assert np.array_equal(found.image_HW, shown(dicom(hung("L", "CC")), "L", "CC").image_HW)
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")
+@pytest.mark.parametrize("side", ["", "B", "U", "R"])
+@pytest.mark.parametrize("view", ["", "other", "ML", "CC"])
+@pytest.mark.parametrize("value", [["L", "P"], ["A", "R"], ["H", "L"], ["A", "F"]])
+def test_a_header_without_side_or_view_is_read_all_the_same(tmp_path, dicom, saved, value, view, side):
+    made = dicom(ViewPosition=view, ImageLaterality=side, PatientOrientation=value)
+    header = Archive(Source(), tmp_path, None).header(saved(made, tmp_path / "a.dcm"))
+    assert {header.rows, header.columns} == {512, 400}
+    if side != "R":
+        assert (header.rows, header.columns) == (512, 400)
+
+
 def test_the_letters_of_animals_are_others(dicom):
     made = dicom(PatientOrientation=["A", "F"], AnatomicalOrientationType="QUADRUPED")
     assert patient_orientation(made, "MLO", "L").unreadable
