@@ -15,9 +15,9 @@ from mammogan.config.dataset import Dataset
 from mammogan.data import process_pool
 from mammogan.data.dicom.fields import Origins
 from mammogan.data.dicom.header import UnreadableError, hushed, reason_of
-from mammogan.data.preprocess.preprocess import take
+from mammogan.data.preprocess.preprocess import Picture, take
 from mammogan.data.screening.header_rules import HEADER_RULES
-from mammogan.data.screening.pixel_rules import PIXEL_RULES, Measures
+from mammogan.data.screening.pixel_rules import PIXEL_RULES
 from mammogan.data.shards import image_lists, judgement, looser_settings, outcomes, sources
 from mammogan.data.shards.archive import Archive, Examined, index_tables
 from mammogan.data.shards.image_worker import ladder
@@ -102,9 +102,9 @@ def explain(path: Path, recipe: Dataset, archive: Archive, workers: int = 1) -> 
         return Explanation(path, "unreadable", str(error), unreadable=str(error), listed=archive.listed(path))
     header = tuple(_header_rules(examined, recipe))
     look = _Look(recipe, path, examined.header.view, examined.header.laterality)
-    measures = next(iter(process_pool.ordered(_measure, [look], workers, lambda _, reason: reason)))
-    pixels = () if isinstance(measures, str) else tuple(_pixel_rules(examined, measures, recipe))
-    unreadable = measures if isinstance(measures, str) else ""
+    picture = next(iter(process_pool.ordered(_picture, [look], workers, lambda _, reason: reason)))
+    pixels = () if isinstance(picture, str) else tuple(_pixel_rules(examined, picture, recipe))
+    unreadable = picture if isinstance(picture, str) else ""
     refusing = [asked.rule for asked in (*header, *pixels) if asked.says == "refuses"]
     if refusing:
         outcome, reason = "refused", _first(examined, recipe, refusing)
@@ -214,11 +214,11 @@ def _header_rules(examined: Examined, recipe: Dataset) -> Iterator[Asked]:
         yield Asked(rule, says, value, threshold, changes, looser_settings.flagging(rule, screening))
 
 
-def _pixel_rules(examined: Examined, measures: Measures, recipe: Dataset) -> Iterator[Asked]:
+def _pixel_rules(examined: Examined, picture: Picture, recipe: Dataset) -> Iterator[Asked]:
     """Give every rule of the pixels, with what was measured."""
-    screening = recipe.screening
+    screening, measures = recipe.screening, picture.measures
     for rule, asked in PIXEL_RULES.items():
-        value, threshold = judgement.pixel_evidence(rule, measures, screening)
+        value, threshold = judgement.pixel_evidence(rule, picture, screening)
         if not asked.holds(measures[rule], screening):
             yield Asked(rule, "nothing", value, threshold)
             continue
@@ -245,12 +245,12 @@ def _accepting(examined: Examined, recipe: Dataset, refusing: list[str]) -> str:
     return f"{examined.header.sop_instance_uid or examined.relative}: {', '.join(refusing)}"
 
 
-def _measure(look: _Look) -> Measures | str:
-    """Measure the picture for every rule, or say why there is none."""
+def _picture(look: _Look) -> Picture | str:
+    """Make the picture and measure it for every rule, or say why there is none."""
     try:
         with hushed():
             dicom = Archive(look.recipe.source, look.path.parent, None).dicom(look.path)
             top_px = ladder(look.recipe.packing.resolutions)[-1]
-            return take(dicom, look.view, look.laterality, look.recipe.pixels, top_px).measures
+            return take(dicom, look.view, look.laterality, look.recipe.pixels, top_px)
     except Exception as error:  # noqa: BLE001  (a damaged file can raise anything)
         return reason_of(error)

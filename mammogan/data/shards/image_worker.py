@@ -13,7 +13,6 @@ from mammogan.config.dataset import Dataset
 from mammogan.config.settings import canonical_json
 from mammogan.data.dicom.header import hushed, reason_of, spacing_mm
 from mammogan.data.preprocess.preprocess import Picture, pyramid, take
-from mammogan.data.screening.pixel_rules import contradiction
 from mammogan.data.shards import sources
 from mammogan.data.shards.judgement import judge_pixels, pixel_evidence
 from mammogan.data.store.intensity_moments import power_sums
@@ -40,8 +39,7 @@ class Task:
 class Made:
     """What became of it; on success `images`, `notes` (JSON) and `sums` have one entry a rung.
 
-    `seen` is what a rule that refuses it has measured, and the thresholds; `said` what Patient Orientation
-    says and the pixels show, where they disagree.
+    `seen` is what a rule that refuses it has measured, and the thresholds.
     """
 
     sample: Sample
@@ -53,7 +51,6 @@ class Made:
     notes: tuple[bytes, ...] = ()
     sums: tuple[PowerSums, ...] = ()
     seen: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
-    said: str = ""
 
 
 def make(task: Task) -> Made:
@@ -82,9 +79,7 @@ def make(task: Task) -> Made:
         return Made(sample, "unreadable", reason_of(error))
     reason, flags = judge_pixels(picture.measures, task.accepts, recipe.screening)
     if reason:
-        said = contradiction(picture.measures, picture.lies) if reason == "orientation-conflict" else ""
-        seen = pixel_evidence(reason, picture.measures, recipe.screening)
-        return Made(sample, "refused", reason, seen=seen, said=said)
+        return Made(sample, "refused", reason, seen=pixel_evidence(reason, picture, recipe.screening))
     return _rungs(sample, recipe, picture, spacing, tuple(sorted({*sample.flags, *picture.flags, *flags})))
 
 

@@ -9,8 +9,9 @@ from pydicom.dataset import Dataset as Dicom
 from mammogan.config.screening_settings import Screening
 from mammogan.data.dicom.fields import text
 from mammogan.data.dicom.header import Header
+from mammogan.data.preprocess.preprocess import Picture
 from mammogan.data.screening.header_rules import HEADER_RULES, screen_header
-from mammogan.data.screening.pixel_rules import PIXEL_RULES, Measures, screen_pixels
+from mammogan.data.screening.pixel_rules import PIXEL_RULES, Measures, contradiction, screen_pixels
 from mammogan.data.shards.image_lists import ACCEPTED
 
 Judged = tuple[str, tuple[str, ...]]
@@ -43,14 +44,22 @@ def header_evidence(rule: str, header: Header, dicom: Dicom, screening: Screenin
     for beginning, fact in FACTS.items():
         if rule.startswith(beginning) and not asked.attributes:
             seen[fact] = getattr(header, fact) or "absent"
+    if found := asked.saw(header, screening):
+        seen = {"found": found}
     return seen, {key: getattr(screening, key) for key in asked.keys}
 
 
-def pixel_evidence(rule: str, measures: Measures, screening: Screening) -> tuple[Seen, Seen]:
-    """Return what a rule of the pixels measured and its thresholds, both by setting or else by the rule."""
-    keys = PIXEL_RULES[rule].thresholds
-    values = dict(zip(keys or (rule,), (round(value, 6) for value in measures[rule]), strict=True))
-    return values, {key: getattr(screening, key) for key in keys} or {rule: 0}
+def pixel_evidence(rule: str, picture: Picture, screening: Screening) -> tuple[Seen, Seen]:
+    """Return what a rule of the pixels measured and its thresholds, both by setting or else by the rule.
+
+    Where tag and pixels disagree on the orientation, it is told in words what each of them says.
+    """
+    keys, measured = PIXEL_RULES[rule].thresholds, picture.measures[rule]
+    if not keys:
+        said = contradiction(picture.measures, picture.lies) if rule == "orientation-conflict" else ""
+        return {rule: said or round(max(measured), 6)}, {rule: 0}
+    values = dict(zip(keys, (round(value, 6) for value in measured), strict=True))
+    return values, {key: getattr(screening, key) for key in keys}
 
 
 def shown(dicom: Dicom, keyword: str, header: Header) -> str:

@@ -35,5 +35,5 @@ def test_turns_flags_and_contradictions_are_noted(tmp_path):
     assert notes["unreadable"]["flags"] == ["orientation-unreadable"] and notes["film"]["flags"] == []
     stale = found["stale"]
     assert (stale.outcome, stale.reason) == ("refused", "orientation-conflict")
-    assert "'A\\R'" in stale.said and "on the right" in stale.said
-    assert not any(result.said for name, result in found.items() if name != "stale")
+    said = stale.seen[0]["orientation-conflict"]
+    assert "'A\\R'" in said and "on the right" in said
