@@ -75,6 +75,11 @@ _COMPACT = (
     re.compile(rf"(?P<view>{_VIEWS})(?P<after>)[ _-](?P<side>{_SIDES})"),
     re.compile(rf"((?P<side>{_SIDES})[ _-]?)?(?P<before>{_BEFORE})[ _-]?(?P<view>{_VIEWS}){_AFTER}"),
 )
+_GLUED = re.compile(
+    r"(?P<before>spot|spt|mag|tan|cv|id|impl?|implant|roll|rolled)?(?P<side>left|right|l|r)?"
+    r"(?P<view>xccl|xccm|xcc|mlo|cc)(?P<rest>l|r|[^\W\d_]{3,}\d?)?"
+)
+"""A view with whole words before or behind it: LMLOIMPLANT, MAGLMLO, XCCLL."""
 _OBLIQUE = r"(?:obli[cq]\w*|schrag\w*|schuin\w*|sned\w*)"
 _ML, _LM, _CC = r"medio ?lateral\w*", r"latero ?medial\w*", r"[ck]ran[ie]o ?[ck]aud\w*"
 _WORDS = (
@@ -90,7 +95,7 @@ _WORDS = (
 )
 """Views in words, in the languages of the big archives: cranio-caudal, oblicua mediolateral, kraniokaudal."""
 _NAMED = re.compile("|".join(rf"(?P<{view}>\b(?:{pattern})\b)" for view, pattern in _WORDS))
-_STROKES = str.maketrans({"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d"})
+_STROKES = str.maketrans({"™": " ", "®": " ", "ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d"})
 
 
 @dataclass(frozen=True)
@@ -161,6 +166,8 @@ def spelt_out(text: str) -> str:
             words += [seen.side.lower(), seen.view.lower(), *(_spelt(one) for one in seen.modifiers)]
         elif behind and len(word) > 1 and all(map(_is_letters, all_words[place:])):
             words.append(_spelt(MODIFIER_LETTERS[word.upper()]) if word.upper() in MODIFIER_LETTERS else word)
+        elif glued := _GLUED.fullmatch(word):
+            words += [part or "" for part in glued.groups()]
         else:
             words.append(word)
     return " ".join(filter(None, words))
