@@ -45,7 +45,7 @@ def header_evidence(rule: str, header: Header, dicom: Dicom, screening: Screenin
         if rule.startswith(beginning) and not asked.attributes:
             seen[fact] = getattr(header, fact) or "absent"
     if found := asked.saw(header, screening):
-        seen = {"found": found}
+        seen["found"] = found
     return seen, {key: getattr(screening, key) for key in asked.keys}
 
 
