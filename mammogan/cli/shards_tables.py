@@ -212,9 +212,10 @@ def _sets(settings: tuple[str, ...]) -> str:
 
 
 def _thresholds(reason: str, recipe: Dataset) -> str:
+    from mammogan.data.shards.judgement import thresholds
     from mammogan.data.shards.reasons import settings
 
-    return _spelt({key: getattr(recipe.screening, key) for key in settings(reason)})
+    return _spelt(thresholds(settings(reason), recipe.screening))
 
 
 def _spelt(values: dict[str, Any]) -> str:

@@ -161,14 +161,15 @@ def contradiction(measures: Measures, lies: str) -> str:
 def _greys(pixels: Pixels) -> float:
     """Count the stored values that make up 95 % of the frame, its most frequent one (the background) aside.
 
-    Of less than a hundredth of the frame nothing can be said.
+    Where less than a hundredth of the frame is left, only one grey beside it says something: the mask of a
+    small finding.
     """
     every = max(min(pixels.stored_HW.shape) // 256, 1)
     sample = np.ascontiguousarray(pixels.stored_HW[::every, ::every])
     counts = np.sort(np.bincount(sample.view(f"u{sample.itemsize}").ravel()))[-2::-1]
     many = int(counts.sum())
     if many < sample.size // 100:
-        return float(WHITE)
+        return 1.0 if np.count_nonzero(counts) == 1 else float(WHITE)
     return float(np.searchsorted(np.cumsum(counts), 0.95 * many) + 1)
 
 

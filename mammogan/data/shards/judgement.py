@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydicom.dataset import Dataset as Dicom
@@ -18,6 +19,8 @@ Judged = tuple[str, tuple[str, ...]]
 """The reason of a refusal, empty if there is none, and flags."""
 Seen = dict[str, Any]
 MOST_CHARACTERS = 160
+EXCEPTIONS = ("overlooked_words",)
+"""Settings that take something out of a rule."""
 FACTS = {"view": "view", "laterality": "laterality", "specimen": "view"}
 """Of rules that the recipe tells where to look: which fact decides, by the beginning of their names."""
 
@@ -46,7 +49,13 @@ def header_evidence(rule: str, header: Header, dicom: Dicom, screening: Screenin
             seen[fact] = getattr(header, fact) or "absent"
     if found := asked.saw(header, screening):
         seen["found"] = found
-    return seen, {key: getattr(screening, key) for key in asked.keys}
+    return seen, thresholds(asked.keys, screening)
+
+
+def thresholds(keys: Sequence[str], screening: Screening) -> Seen:
+    """Return what a rule's settings say; exceptions of which there are none are left out."""
+    values = {key: getattr(screening, key) for key in keys}
+    return {key: value for key, value in values.items() if value or key not in EXCEPTIONS}
 
 
 def pixel_evidence(rule: str, picture: Picture, screening: Screening) -> tuple[Seen, Seen]:

@@ -205,7 +205,7 @@ def test_the_private_ledger_of_a_plan_has_uid_value_and_threshold(shardset):
     lines = list(private_folder.read_lines(private_folder.folder(shardset) / "refused.jsonl"))
     refused = next(line for line in lines if line["reason"] == "partial-view")
     assert (refused["uid"], refused["value"]["PartialView"]) == ("1.2.2", "YES")
-    assert refused["threshold"] == {"overlooked_words": []}
+    assert refused["threshold"] == {}
 
 
 def test_settings_are_rounded_past_the_measure(tmp_path, saved, dicom):

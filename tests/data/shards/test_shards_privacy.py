@@ -210,8 +210,8 @@ def test_the_private_folder_is_closed_and_its_key_secret(copied):
     for path in (secret, *secret.rglob("*")):
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
     assert len(bytes.fromhex((secret / "key").read_text())) == 32
-    keys = [line["key"] for line in private_folder.read_lines(secret / "ledger.jsonl") if "key" in line]
-    assert len(keys) == 6
+    keys = [line["key"] for line in private_folder.read_lines(secret / "ledger.jsonl")]
+    assert len(keys) == 11 and all(keys), "every file has one, duplicates that of the first"
     assert all(len(key) == 32 and set(key) <= set("0123456789abcdef") for key in keys)
 
 
