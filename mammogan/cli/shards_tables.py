@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 KEY_DIGITS = 12
 """Of a key, as it is printed: `explain` takes them for the whole."""
-MOST_CHARACTERS = 60
+MOST_CHARACTERS = 160
 
 
 def print_contents(found: ShardSet) -> None:

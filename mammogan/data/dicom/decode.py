@@ -194,7 +194,7 @@ def _declared(frame: bytes, syntax: str, kind: Kind) -> tuple[int, int, int]:
     found = _jpeg_2000(frame, start) if start >= 0 else _jpeg(frame)
     if found is None:
         raise UnreadableError("decode-failed")
-    if END not in frame:  # coded data never hold it, and more may follow
+    if frame.rfind(END) < 0:  # coded data never hold it, and more may follow
         raise UnreadableError("truncated")
     return found
 

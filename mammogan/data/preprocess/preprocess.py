@@ -18,6 +18,7 @@ from mammogan.config.pixel_settings import Pixels
 from mammogan.data.breast_mask import Image, Mask, background, find_breast
 from mammogan.data.dicom.decode import decode, has_trailing_bytes
 from mammogan.data.dicom.orientation import Turn, patient_orientation
+from mammogan.data.preprocess.shrinking import shrunk
 from mammogan.data.preprocess.voi_lut import WHITE, grey_table, odd_window, quantised
 from mammogan.data.screening import pixel_rules
 from mammogan.data.screening.pixel_rules import Measures
@@ -75,7 +76,7 @@ def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple
     inside = stored[crop_px : stored.shape[0] - crop_px, crop_px : stored.shape[1] - crop_px]
     # Upright before it is scaled: so it is the same picture, to the last bit, whichever way it was stored.
     upright = turn.applied(inside.view(f"u{stored.dtype.itemsize}"))
-    frame, scale = _fit(cv2.LUT(upright, table), top_px)
+    frame, scale = shrunk(upright, table, top_px)
     constant = bool(frame.max() == frame.min())
     no_window = not windowed and pixels.fallback == "refuse"
     right = laterality == "R"  # as hung for reading, its chest wall is on the right
@@ -129,18 +130,6 @@ def _twice_as_large(dicom: Dicom, pixels: Pixels, top_px: tuple[int, int], turn:
         sides = sides[::-1]
     kept = 1 - 2 * pixels.border_crop
     return all(int(side or 0) / 2 * kept >= needed for side, needed in zip(sides, top_px, strict=True))
-
-
-def _fit(image_HW: Levels, top_px: tuple[int, int]) -> tuple[Levels, float]:
-    height, width = image_HW.shape
-    scale = min(top_px[0] / height, top_px[1] / width)
-    size = (
-        min(max(round(width * scale), 1), top_px[1]),
-        min(max(round(height * scale), 1), top_px[0]),
-    )
-    # Any other filter aliases when it shrinks, and a generator would learn the aliases.
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    return cv2.resize(image_HW, size, interpolation=method), scale
 
 
 def _empty_strip(image_HW: Levels, mask: Mask, widest_px: int) -> int:
