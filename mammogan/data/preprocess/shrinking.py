@@ -36,7 +36,7 @@ def shrunk(patterns_HW: Patterns, table: Levels, top_px: tuple[int, int]) -> tup
     (left, right), (before, behind) = _in_steps(columns, width, size[1])
     frame = np.zeros(size, np.uint16)
     if bottom > top and right > left:
-        grey = cv2.LUT(np.ascontiguousarray(patterns_HW[top:bottom, left:right]), table)
+        grey = cv2.LUT(patterns_HW[top:bottom, left:right], table)
         # Any other filter aliases when it shrinks, and a generator would learn the aliases.
         inside = (behind - before, below - above)
         frame[above:below, before:behind] = cv2.resize(grey, inside, interpolation=cv2.INTER_AREA)
