@@ -80,7 +80,7 @@ def half(name, start, stop, syntax):
 
 def lies(name, turn):
     return Kind(
-        name, "orientation-conflict", Defect(name, views=BOTH, edit=header_edits.turned(turn, told=False))
+        name, "orientation-conflict", Defect(name, views=BOTH, edit=header_edits.turned(turn, tagged=False))
     )
 
 

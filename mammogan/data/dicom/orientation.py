@@ -52,7 +52,7 @@ class Orientation:
     ----------
     turn
         What brings the frame upright, or nothing where the header is silent.
-    said
+    tag
         What it says, of DICOM's letters only, as in ``A\F``; empty where it is silent.
     unreadable
         Whether there is something that names no two directions of a mammogram.
@@ -61,7 +61,7 @@ class Orientation:
     """
 
     turn: Turn = Turn()
-    said: str = ""
+    tag: str = ""
     unreadable: bool = False
     other_breast: bool = False
 

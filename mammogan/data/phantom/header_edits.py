@@ -61,7 +61,7 @@ def mirrored(ds: Dataset, pixels: Pixels) -> Pixels:
     return np.ascontiguousarray(pixels[:, ::-1])
 
 
-def turned(turn: Turn, *, told: bool = True) -> Edit:
+def turned(turn: Turn, *, tagged: bool = True) -> Edit:
     """Store the frame turned, and say so in Patient Orientation, or leave that as it was."""
 
     def edit(ds: Dataset, pixels: Pixels) -> Pixels:
@@ -70,7 +70,7 @@ def turned(turn: Turn, *, told: bool = True) -> Edit:
             rows, columns = columns.translate(OPPOSITE), rows
         if turn.mirrored:
             rows = rows.translate(OPPOSITE)
-        if told:
+        if tagged:
             ds.PatientOrientation = [rows, columns]
         pixels = turn.applied(pixels)
         ds.Rows, ds.Columns = pixels.shape

@@ -105,7 +105,7 @@ def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple
         "trailing-bytes": has_trailing_bytes(dicom),
     }
     flags = tuple(name for name, holds in odd.items() if holds)
-    return Picture(image, placing, measures, flags, lying.said)
+    return Picture(image, placing, measures, flags, lying.tag)
 
 
 def pyramid(image_HW: Levels, resolutions: tuple[tuple[int, int], ...]) -> list[Levels]:

@@ -135,7 +135,7 @@ def _conflict(pixels: Pixels) -> tuple[float, ...]:
 
     A breast is cut by the frame at the chest wall, and an oblique view's at the armpit.
     """
-    if not pixels.lying.said:
+    if not pixels.lying.tag:
         return (-1.0,) * len(SHOWN)
     mask = pixels.shrunk.mask_HW
     px = round(EDGE * mask.shape[0])
@@ -230,7 +230,7 @@ PIXEL_RULES: dict[str, PixelRule] = {
         outside,
     ),
     "orientation": PixelRule(
-        lambda p: (-1.0 if p.lying.said else _imbalance(p),),
+        lambda p: (-1.0 if p.lying.tag else _imbalance(p),),
         "which half of the frame is the brighter",
         "the wrong side in the header, or a mirrored picture",
     ),

@@ -61,12 +61,12 @@ def thresholds(keys: Sequence[str], screening: Screening) -> Seen:
 def pixel_evidence(rule: str, picture: Picture, screening: Screening) -> tuple[Seen, Seen]:
     """Return what a rule of the pixels measured and its thresholds, both by setting or else by the rule.
 
-    Where tag and pixels disagree on the orientation, it is told in words what each of them says.
+    Where tag and pixels disagree on the orientation, the value is in words.
     """
     keys, measured = PIXEL_RULES[rule].thresholds, picture.measures[rule]
     if not keys:
-        said = contradiction(picture.measures, picture.lies) if rule == "orientation-conflict" else ""
-        return {rule: said or round(max(measured), 6)}, {rule: 0}
+        words = contradiction(picture.measures, picture.lies) if rule == "orientation-conflict" else ""
+        return {rule: words or round(max(measured), 6)}, {rule: 0}
     values = dict(zip(keys, (round(value, 6) for value in measured), strict=True))
     return values, {key: getattr(screening, key) for key in keys}
 

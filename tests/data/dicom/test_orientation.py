@@ -34,11 +34,11 @@ def hung(side, view):
     return pixels if side == "L" else pixels[:, ::-1].copy()
 
 
-def stored(dicom, side, view, turn, *, told=True):
+def stored(dicom, side, view, turn, *, tagged=True):
     """Store it turned; `told` says if Patient Orientation was turned with it."""
     tags = {"ViewPosition": view, "ImageLaterality": side}
     made = dicom(hung(side, view), PatientOrientation=ORIENTATIONS[side, view], **tags)
-    pixels = header_edits.turned(turn, told=told)(made, made.pixel_array)
+    pixels = header_edits.turned(turn, tagged=tagged)(made, made.pixel_array)
     made.PixelData = pixels.tobytes()
     return made
 
@@ -85,7 +85,7 @@ def test_all_ways_to_store_a_frame_give_one_picture(dicom, side, view, turn):
 def test_directions_are_read_by_the_side_and_the_view(dicom, value, side, view, turn):
     found = patient_orientation(dicom(PatientOrientation=value), view, side)
     assert (found.turn, found.unreadable, found.other_breast) == (turn, False, False)
-    assert found.said == "\\".join(part.strip() for part in value)
+    assert found.tag == "\\".join(part.strip() for part in value)
 
 
 @pytest.mark.parametrize("value", ["", None, "CC", "MLO", ["", ""], "LMLO"])
@@ -137,7 +137,7 @@ def test_the_letters_of_animals_are_others(dicom):
 )
 @pytest.mark.parametrize("side", ["L", "R"])
 def test_pixels_that_were_turned_and_the_header_not_are_refused_and_both_are_named(dicom, turn, shows, side):
-    found = shown(stored(dicom, side, "MLO", turn, told=False), side, "MLO")
+    found = shown(stored(dicom, side, "MLO", turn, tagged=False), side, "MLO")
     assert screen_pixels(found.measures, STRICT)[0] == "orientation-conflict"
     said = contradiction(found.measures, found.lies)
     across = {"top": "bottom", "bottom": "top"} if side == "R" else {}
