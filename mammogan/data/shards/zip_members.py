@@ -16,8 +16,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
-from mammogan.data.dicom.header import UnreadableError
-
 LARGEST_BYTES = 1 << 30
 """No mammogram is larger; a member that says so, or grows beyond, is a mistake or a trap."""
 ENCRYPTED = 0x1
@@ -69,6 +67,8 @@ def _is_there(path: Path) -> bool:
 
 
 def _unpack(archive: Path, path: Path, into: IO[bytes]) -> None:
+    from mammogan.data.dicom.header import UnreadableError  # its packages are not where jobs are submitted
+
     name = str(path)[len(str(archive)) + 1 :]
     try:
         opened = _opened(str(archive), archive.stat().st_mtime_ns)
