@@ -22,7 +22,7 @@ from mammogan.steps.score_measures import RealLooks
 
 VIEWS, EACH, SHAPE = (0, 1), 96, (40, 32)
 TRIALS, RULE = range(20), Selection()
-IN_CI = 3
+IN_CI = 1
 SOME_SLOW = [pytest.param(n, marks=[pytest.mark.slow] if n >= IN_CI else []) for n in TRIALS]
 SETTINGS = ("scoring.seeds=5", "scoring.directions=32", "scoring.repeats=2", "scoring.patches_per_image=64")
 

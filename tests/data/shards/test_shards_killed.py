@@ -86,7 +86,10 @@ def disturbed(rng, moments, whom, *arguments):
     return kills
 
 
-@pytest.mark.parametrize("whom", ["group", "parent", "worker"])
+SOME_SLOW = ["group", *(pytest.param(whom, marks=pytest.mark.slow) for whom in ("parent", "worker"))]
+
+
+@pytest.mark.parametrize("whom", SOME_SLOW)
 def test_killed_three_times_a_set_ends_with_the_same_bytes(tmp_path, cohort, key_file, built, whom):
     rng = random.Random(whom)
     moments = [("plan", rng.randrange(50)), ("build", rng.randrange(14)), ("build", rng.randrange(14, 28))]
