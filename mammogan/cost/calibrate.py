@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 STEPS = 3
 """Steps that are timed of each batch, after one to warm up; the quickest counts, for others slow it down."""
+LEAST_S, MOST_STEPS = 0.5, 50
+"""Quick steps are timed for so long: a few milliseconds may lie in somebody else's time altogether."""
 MOST_IMAGES = 64
 
 
@@ -130,7 +132,7 @@ def _batch(method: Method, stage: Stage, few_s: float, budget_s: float) -> int:
 
 
 def _measured(method: Method, stage: Stage, batch: int, device: torch.device) -> float:
-    """Time a step of `batch` images in seconds, the quickest of `STEPS`."""
+    """Time a step of `batch` images in seconds, the quickest of `STEPS` or more."""
     import copy
 
     import torch
@@ -149,10 +151,10 @@ def _measured(method: Method, stage: Stage, batch: int, device: torch.device) ->
     labels = torch.zeros(batch, len(method.supervision.fields), dtype=torch.int64, device=device)
     mix, numbers = torch.rand(batch, device=device), torch.arange(batch, device=device)
     whole = Batch(reals, labels, noise, mix, noise, labels, numbers, numbers, torch.empty(batch, 3, 0))
-    seconds = []
-    for number in range(STEPS + 1):
+    seconds: list[float] = []
+    while len(seconds) <= STEPS or (sum(seconds[1:]) < LEAST_S and len(seconds) <= MOST_STEPS):
         begin = time.perf_counter()
-        gan_step.step(whole, 1.0, number)
+        gan_step.step(whole, 1.0, len(seconds))
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         seconds.append(time.perf_counter() - begin)
