@@ -116,11 +116,8 @@ def _unzipped(files: Iterator[tuple[str, str]], wanted: bool) -> Iterator[tuple[
     What only calls itself one stays: the reader says what it is.
     """
     for path, reason in files:
-        if wanted and not reason and zip_members.is_zip(path):
-            for member in zip_members.members(path):
-                yield member, ""
-        else:
-            yield path, reason
+        for member in zip_members.members(path) if wanted and not reason else (path,):
+            yield member, reason
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 from pydicom import uid
 from pydicom.dataset import Dataset as Dicom
 
+from mammogan.data.dicom.decode import ITEM
 from mammogan.data.dicom.header import UnreadableError
 from mammogan.data.dicom.pixel_depth import Stored
 from mammogan.data.shards.zip_members import on_disk
@@ -26,7 +27,6 @@ LEAST_VALUES = 16
 """Different bytes that a sample must have: one grey, or a chart of a few, is nobody's breast."""
 READ_BYTES = 1 << 22
 UNDEFINED = 0xFFFFFFFF
-ITEM = b"\xfe\xff\x00\xe0"
 
 
 @dataclass(frozen=True)

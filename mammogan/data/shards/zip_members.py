@@ -21,17 +21,15 @@ LARGEST_BYTES = 1 << 30
 ENCRYPTED = 0x1
 
 
-def is_zip(path: str) -> bool:
-    """Whether a file calls itself a zip archive and is one."""
-    return path.lower().endswith(".zip") and zipfile.is_zipfile(path)
-
-
-def members(path: str) -> Iterator[str]:
-    """Name the files inside an archive, in its order."""
-    with zipfile.ZipFile(path) as archive:
-        for info in archive.infolist():
-            if not info.is_dir():
-                yield f"{path}/{info.filename}"
+def members(path: str) -> list[str]:
+    """Name the files inside what calls itself a zip archive, in its order; itself alone if it is none."""
+    if not path.lower().endswith(".zip"):
+        return [path]
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [f"{path}/{info.filename}" for info in archive.infolist() if not info.is_dir()]
+    except Exception:  # noqa: BLE001  (as below; what is wrong with it is for the reader to say)
+        return [path]
 
 
 @contextmanager
@@ -52,10 +50,8 @@ def on_disk(path: Path) -> Iterator[Path]:
     if outside == path or not stat.S_ISREG(outside.stat().st_mode):
         yield path  # what is not there is for the reader to say
         return
-    with tempfile.TemporaryFile() as unpacked:
-        _unpack(outside, path, unpacked)
-        unpacked.flush()
-        yield Path(f"/dev/fd/{unpacked.fileno()}")
+    unpacked = _unpacked(str(outside), outside.stat().st_mtime_ns, str(path))
+    yield Path(f"/dev/fd/{unpacked.fileno()}")
 
 
 def _is_there(path: Path) -> bool:
@@ -66,21 +62,27 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def _unpack(archive: Path, path: Path, into: IO[bytes]) -> None:
+@lru_cache(maxsize=1)
+def _unpacked(archive: str, changed_ns: int, path: str) -> IO[bytes]:
+    """Unpack a member; the last one stays, for header, size and pixels are asked for one after the other."""
     from mammogan.data.dicom.header import UnreadableError  # its packages are not where jobs are submitted
 
-    name = str(path)[len(str(archive)) + 1 :]
+    unpacked = tempfile.TemporaryFile()  # noqa: SIM115  (closed when nobody has it any more)
     try:
-        opened = _opened(str(archive), archive.stat().st_mtime_ns)
-        info = opened.getinfo(name)
+        opened = _opened(archive, changed_ns)
+        info = opened.getinfo(path[len(archive) + 1 :])
         if info.flag_bits & ENCRYPTED:
             raise UnreadableError("archive-locked")
         if info.file_size > LARGEST_BYTES:
             raise UnreadableError("too-large")
         with opened.open(info) as member:  # reads no more than the size that was declared
-            shutil.copyfileobj(member, into)
-    except (KeyError, zipfile.BadZipFile, NotImplementedError, EOFError, ValueError):
+            shutil.copyfileobj(member, unpacked)
+    except (UnreadableError, OSError):
+        raise
+    except Exception:  # noqa: BLE001  (a damaged archive can raise anything from inside its decoders)
         raise UnreadableError("damaged") from None
+    unpacked.flush()
+    return unpacked
 
 
 @lru_cache(maxsize=2)

@@ -98,3 +98,33 @@ def test_a_file_that_is_gone_can_not_be_reached(tmp_path, export):
         Archive(WANTED, tmp_path, None).header(Path(tmp_path / "gone" / "1.dcm"))
     with pytest.raises(UnreadableError, match="damaged"):
         Archive(WANTED, tmp_path, None).header(export / "gone.dcm")
+
+
+def test_a_member_whose_stream_is_damaged_costs_no_other_its_place(tmp_path, export):
+    content = bytearray(export.read_bytes())
+    at = content.find(b"study/1.dcm") + len(b"study/1.dcm")
+    content[at : at + 40] = b"\xff" * 40
+    export.write_bytes(content)
+    archive = Archive(WANTED, tmp_path, None)
+    with pytest.raises(UnreadableError, match="damaged"):
+        archive.header(export / "study" / "1.dcm")
+    assert archive.header(export / "study" / "a" / "2").modality == "MG"
+
+
+def test_an_archive_whose_directory_is_damaged_is_an_archive(tmp_path, export):
+    content = bytearray(export.read_bytes())
+    at = content.rfind(b"PK\x01\x02", 0, content.rfind(b"PK\x01\x02"))
+    content[at : at + 4] = bytes(4)
+    export.write_bytes(content)
+    assert listed(tmp_path, True) == ["export.ZIP"]
+    with pytest.raises(UnreadableError, match="archive-file"):
+        Archive(WANTED, tmp_path, None).header(export)
+
+
+def test_a_member_is_unpacked_once_for_header_size_and_pixels(tmp_path, export, monkeypatch):
+    opened, archive = [], Archive(WANTED, tmp_path, None)
+    unpack = zipfile.ZipFile.open
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *rest: opened.append(rest) or unpack(*rest))
+    path = export / "study" / "1.dcm"
+    archive.header(path), archive.size(path), archive.dicom(path)
+    assert len(opened) == 1
