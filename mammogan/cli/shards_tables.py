@@ -76,15 +76,15 @@ def print_tallies(shardset: Path, plan: Plan, tallies: tuple[Tally, ...], flags:
 
 def print_findings(shardset: Path, plan: Plan, joined_patients: int) -> None:
     """Print which entries of lists name no file, and how many women have several IDs."""
+    from mammogan.data.shards.catalogue_table import UNMATCHED
     from mammogan.data.store import private_folder
 
-    folder = private_folder.folder(shardset)
     for found in plan.lists:
         typer.echo(
             f"{found.name} of {found.recipe}: {found.matched} of {found.entries} entries matched a file."
         )
     if any(found.matched < found.entries for found in plan.lists):
-        typer.echo(f"The others: {folder / 'unmatched.jsonl'}")
+        typer.echo(f"The others: {private_folder.folder(shardset) / UNMATCHED}")
     if joined_patients:
         typer.echo(
             f"{joined_patients} patient IDs share pixels with another ID: each such woman is in one split."

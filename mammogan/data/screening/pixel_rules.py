@@ -268,11 +268,7 @@ PIXEL_RULES: dict[str, PixelRule] = {
 
 def screen_pixels(measures: Measures, screening: Screening) -> tuple[str, tuple[str, ...]]:
     """Ask the rules of the pixels: the reason of a refusal (empty if there is none), and the flags."""
-    holding = [
-        name
-        for name, rule in PIXEL_RULES.items()
-        if name in measures and rule.holds(measures[name], screening)
-    ]
+    holding = [name for name, rule in PIXEL_RULES.items() if rule.holds(measures[name], screening)]
     return judge(holding, screening.only_flag)
 
 

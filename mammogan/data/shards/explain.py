@@ -207,7 +207,7 @@ def _header_rules(examined: Examined, recipe: Dataset) -> Iterator[Asked]:
     for rule in dict.fromkeys((*speaking, *header.refused)):
         says = _says(rule, recipe, accepted)
         if rule not in HEADER_RULES:
-            yield Asked(rule, says, {}, _table_refusals(rule, recipe))
+            yield Asked(rule, says, *_own_refusals(rule, recipe, examined))
             continue
         value, threshold = judgement.header_evidence(rule, header, examined.dicom, screening)
         changes = tuple(looser_settings.for_header(rule, header, screening))
@@ -233,10 +233,16 @@ def _says(rule: str, recipe: Dataset, accepted: tuple[str, ...]) -> str:
     return "accepted" if rule in accepted else "refuses"
 
 
-def _table_refusals(rule: str, recipe: Dataset) -> dict[str, Any]:
-    """Say which columns and values a reason of the recipe's tables stands for."""
-    refusals = (refusal for table in recipe.source.tables for refusal in table.refuse)
-    return {f"column {found.column}": found.values for found in refusals if found.reason == rule}
+def _own_refusals(rule: str, recipe: Dataset, examined: Examined) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Say what the file has where a reason of the recipe's own looks, and what it looks for."""
+    source, values, wanted = recipe.source, {}, {}
+    for refusal in source.refuse:
+        if refusal.reason == rule:
+            first = refusal.keyword.partition(".")[0]
+            values[first] = judgement.shown(examined.dicom, first, examined.header) or "absent"
+            wanted[refusal.keyword] = refusal.matches or refusal.values
+    tabled = (refusal for table in source.tables for refusal in table.refuse)
+    return values, wanted | {f"column {one.column}": one.values for one in tabled if one.reason == rule}
 
 
 def _accepting(examined: Examined, recipe: Dataset, refusing: list[str]) -> str:

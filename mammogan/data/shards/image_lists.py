@@ -34,7 +34,8 @@ Entry = tuple[str, str, str]
 
 def overridable(source: Source) -> list[str]:
     """Return the rules and reasons that a line of the source's `accept_list` may name."""
-    own = {refusal.reason for table in source.tables for refusal in table.refuse}
+    own = {refusal.reason for refusal in source.refuse}
+    own |= {refusal.reason for table in source.tables for refusal in table.refuse}
     return sorted(({*HEADER_RULES} - NEEDED) | {*get_args(PixelFlag)} | own)
 
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from mammogan.config.screening_settings import Flag, Screening
 from mammogan.data.dicom.header import Header
 from mammogan.data.screening.header_rules import HEADER_RULES
-from mammogan.data.screening.pixel_rules import PIXEL_RULES, Measures
+from mammogan.data.screening.pixel_rules import PIXEL_RULES, Measures, below
 
 Silent = Callable[[Screening], bool]
 """Whether a rule is silent about the file by other settings."""
@@ -69,8 +69,10 @@ def for_pixels(rule: str, measures: Measures, screening: Screening) -> list[str]
         if asked.speaks(value, threshold):
             if isinstance(threshold, tuple):
                 values[key] = [min(threshold[0], _rounded(value, -1)), max(threshold[1], _rounded(value, 1))]
+            elif isinstance(threshold, int):
+                values[key] = int(value)
             else:
-                values[key] = _rounded(value, 1)
+                values[key] = _rounded(value, -1 if asked.speaks is below else 1)
     return list(_said(rule, screening, values, lambda changed: not asked.holds(measures[rule], changed)))
 
 

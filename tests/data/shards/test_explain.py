@@ -8,6 +8,7 @@ import pytest
 
 from mammogan.config.dataset import load_recipe
 from mammogan.config.screening_settings import Screening
+from mammogan.config.source_settings import HeaderRefusal
 from mammogan.data.screening.header_rules import HEADER_RULES, screen_header
 from mammogan.data.screening.pixel_rules import PIXEL_RULES
 from mammogan.data.shards import looser_settings
@@ -226,3 +227,27 @@ def test_a_modifier_that_no_setting_knows_is_not_suggested(tmp_path, saved, dico
     )
     assert screen_header(header, Screening(smallest_px=(1, 1)))[0] == "view-modifier"
     assert looser_settings.for_header("view-modifier", header, Screening()) == []
+
+
+def test_a_recipes_own_refusal_shows_tag_and_pattern_and_a_list_overrides_it(tmp_path, saved, dicom):
+    path = saved(dicom(StationName="MG03"), tmp_path / "a.dcm")
+    recipe = load_recipe("phantom", SMALL)
+    rule = HeaderRefusal(reason="old-unit", keyword="StationName", matches="^MG0")
+    source = recipe.source.model_copy(update={"refuse": (rule,)})
+    found = explain_file(path, recipe.model_copy(update={"source": source}), workers=0)
+    assert (found.outcome, found.reason) == ("refused", "old-unit")
+    asked = next(one for one in found.header if one.rule == "old-unit")
+    assert (asked.value, asked.threshold) == ({"StationName": "MG03"}, {"StationName": "^MG0"})
+    assert found.accept.endswith(": old-unit")
+
+
+@pytest.mark.parametrize(
+    ("rule", "measured", "change"),
+    [
+        ("too-dark", 0.2345, "screening.too_dark=0.23"),
+        ("too-bright", 0.9123, "screening.too_bright=0.92"),
+        ("few-greys", 5.0, "screening.few_greys=5"),
+    ],
+)
+def test_thresholds_are_moved_to_the_side_on_which_the_image_passes(rule, measured, change):
+    assert looser_settings.for_pixels(rule, {rule: (measured,)}, Screening()) == [change]
