@@ -73,7 +73,7 @@ def start(
 
     Tasks `left_out`, as (node, task), are not started.
     """
-    from mammogan.cluster import local_runner, run_state, submission_ledger, submit
+    from mammogan.cluster import local_runner, run_state, slurm_environment, submission_ledger, submit
     from mammogan.config.run_config import claim
 
     slurm = launched.site.site.scheduler == "slurm"
@@ -89,6 +89,8 @@ def start(
             with local_runner.interruptible():
                 _follow(local_runner.run_graph(folder, wanted, left_out=left_out), folder, wanted, console)
             return
+        if notice := slurm_environment.notice(launched.site.environment.variables):
+            console.print(notice, highlight=False, markup=False)
         submitted = submit.submit(folder, wanted, left_out)
     _print_submitted(run_state.Watcher(folder).read(), wanted, len(submitted), run, console)
     if wait:

@@ -9,13 +9,16 @@ import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mammogan.cluster import container_image
+from mammogan.cluster import container, failure_cause
 from mammogan.config.site import Site
 from mammogan.errors import MammoganError, StopRequestedError
 from mammogan.run_folder import RunFolder
 from mammogan.steps.job_graph import Node
 
 # bash runs a trap only between commands: srun goes to the background, and is waited for again after a signal.
+# What stands before it in the log is of an earlier start.
+START = f'echo "{failure_cause.START} ${{SLURM_RESTART_COUNT:-0}} of job $SLURM_JOB_ID on $SLURMD_NODENAME"'
+
 SRUN = """srun() {
   command srun "$@" &
   local pid=$! rc
@@ -36,7 +39,7 @@ export MAMMOGAN_MASTER_PORT=$port"""
 
 # A job that was told to stop is queued again, and so is one that died, but for two reasons not to: what a
 # user must mend fails again, and so does what has died twice after the same number of images. The code of
-# srun is not always that of the rank that failed first. It may have left word; of a killed one, srun tells.
+# srun is not always that of the rank that failed first, which may have left word.
 # The last task of an array has the number of the array as SLURM_JOB_ID: by that, all would be queued again.
 AFTERWARDS = r"""rc=$?
 rm -f "$MAMMOGAN_STOP_FILE"
@@ -49,8 +52,7 @@ elif [ $rc -ne 0 ]; then
   mkdir -p "${attempts%/*}"
   at=$(grep -o '"done": [0-9]*' @PROGRESS@ 2>/dev/null | grep -o '[0-9]*')
   before=$(grep "^job=$job " "$attempts" 2>/dev/null)
-  said=$(cat "$failure" 2>/dev/null ||
-    tac @LOGS@/"$job"_0_log.out | sed -n '/^srun: error: /p; /Starting with/q' | tail -n 1)
+  said=$(cat "$failure" 2>/dev/null)
   echo "job=$job at=${at:-0} rc=$rc time=$(date -u +%FT%TZ) node=$SLURMD_NODENAME said=$said" >> "$attempts"
   if [[ $said != *'"code": @MENDABLE@,'* ]] && [ "$(grep -c . <<< "$before")" -lt @RETRIES@ ] &&
     ! grep -q "^job=$job at=${at:-0} " <<< "$before"; then
@@ -64,15 +66,18 @@ exit $rc"""
 
 def setup(site: Site, folder: Path, node: Node, tasks: Sequence[int]) -> list[str]:
     """Lines before srun: the site's own, variables, the first node's address and port, the trap."""
-    variables = {"MAMMOGAN_CPUS": str(site.resources.of(node.resource).cpus_per_task)}
-    variables |= container_image.variables(site) | site.environment.variables
+    resource = site.resources.of(node.resource)
+    variables = {"MAMMOGAN_CPUS": str(resource.cpus_per_task)}
+    variables |= container.variables(site) | site.environment.variables
     exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     scratch = [f'export MAMMOGAN_SCRATCH="{site.storage.scratch}"'] if site.storage.scratch else []
     stop = f'{shlex.quote(str(RunFolder(folder).stop_requests))}/{node.name}."$SLURM_JOB_ID"'
     return [
+        START,
         "set -e",
         _task(tasks),
         *site.environment.setup,
+        *resource.setup,
         *exports,
         *scratch,
         MASTER,
@@ -98,7 +103,6 @@ def teardown(site: Site, folder: Path, node: Node) -> list[str]:
         "ATTEMPTS": _of_task(RunFolder(folder).attempts, node),
         "FAILURE": _of_task(RunFolder(folder).failure, node),
         "PROGRESS": _of_task(RunFolder(folder).progress, node),
-        "LOGS": shlex.quote(str(RunFolder(folder).logs(node.name))),
     }
     text = AFTERWARDS
     for name, value in values.items():

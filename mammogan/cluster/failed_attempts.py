@@ -1,8 +1,8 @@
 """The attempts of a task that failed, one line each, in RUN/attempts/NODE-TASK.log.
 
 Batch scripts write them (`mammogan.cluster.batch_script`), since a process that was killed can't: what they
-know is the exit code, how many images the task had come to, and what it left in RUN/failures, or else srun's
-words.
+know is the exit code, how many images the task had come to, and what it left in RUN/failures. For the others
+`mammogan.cluster.failure_cause` reads the logs.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import re
 from pathlib import Path
 
+from mammogan.cluster import failure_cause
 from mammogan.run_folder import RunFolder
 from mammogan.run_records import Attempt
 
@@ -38,15 +39,16 @@ def explain(run: Path, node: str, task: int, job_id: str) -> str:
     if not mine:
         return ""
     last = mine[-1]
+    cause = last.message or failure_cause.find(run, node, job_id) or last.cause
     if len(mine) == 1:
-        return last.cause
+        return cause
     same = any(attempt.at == last.at for attempt in mine[:-1])
     why = (
         f"twice after {last.at}, so it was not tried again"
         if same
         else "which is as often as site.retries allows"
     )
-    return f"failed {len(mine)} times, {why}: {last.cause}"
+    return f"failed {len(mine)} times, {why}: {cause}"
 
 
 def _message(text: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from submitit.core.utils import environment_variables
 from submitit.local.local import LocalJob
 
-from mammogan.cluster import container_image, job, rank_environment, sbatch_parameters, submission_ledger
+from mammogan.cluster import container, job, rank_environment, sbatch_parameters, submission_ledger
 from mammogan.cluster.run_state import LIVE, NodeState, Watcher
 from mammogan.config.run_config import Launched
 from mammogan.run_folder import RunFolder
@@ -100,7 +100,7 @@ def _start(run: Launched, folder: Path, node: Node, task: int) -> LocalJob[None]
         "MAMMOGAN_MASTER_ADDR": "127.0.0.1",
         "MAMMOGAN_MASTER_PORT": rank_environment.free_port(),
         "MAMMOGAN_SCRATCH": os.path.expandvars(run.site.storage.scratch),
-        **container_image.variables(run.site),
+        **container.variables(run.site),
         **run.site.environment.variables,
     }
     with environment_variables(**variables):

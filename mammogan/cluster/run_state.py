@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mammogan import steps
-from mammogan.cluster import failed_attempts, slurm_commands, submission_ledger
+from mammogan.cluster import failed_attempts, failure_cause, slurm_commands, submission_ledger
 from mammogan.config.run_config import load
 from mammogan.errors import ClusterError
 from mammogan.run_folder import RunFolder
@@ -136,7 +136,8 @@ class Watcher:
             return "cancelled", outcome
         if record.scheduler == "local":
             return "cancelled", f"process {job_id} was ended: cancelled, or killed by the system"
-        return "failed", outcome or f"job {job_id} is gone and left no output"
+        cause = failure_cause.find(self.folder, record.node, job_id)
+        return "failed", cause or outcome or f"job {job_id} is gone and left no output"
 
 
 def alive(pid: str, folder: Path) -> bool:

@@ -6,10 +6,11 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mammogan.cluster import slurm_environment
 from mammogan.config.site import Site
 from mammogan.errors import ClusterError
 
@@ -82,8 +83,8 @@ def use(site: Site) -> None:
         os.environ["SLURM_CONF"] = conf
 
 
-def ask(*command: str) -> str:
-    """Run a Slurm command and give its output.
+def ask(*command: str, named: Mapping[str, str] | None = None) -> str:
+    """Run a Slurm command in a clean environment, with the variables `named` in it, and give its output.
 
     Raises
     ------
@@ -91,7 +92,14 @@ def ask(*command: str) -> str:
         With Slurm's own words, if the command fails or does not answer within two minutes.
     """
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        answer = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+            env=slurm_environment.clean(os.environ, named),
+        )
     except subprocess.CalledProcessError as error:
         words = (error.stderr or error.stdout).strip()
         raise ClusterError(f"`{' '.join(command)}` failed: {words}") from None
@@ -163,12 +171,12 @@ def max_array_size() -> int:
     return int(found.group(1)) if found else 1001
 
 
-def preflight(script: Path) -> None:
-    """Let Slurm check a batch script without submitting it.
+def preflight(script: Path, named: Mapping[str, str]) -> None:
+    """Let Slurm check a batch script without submitting it; variables of a profile are `named`.
 
     Raises
     ------
     ClusterError
         If no node could ever run it.
     """
-    ask("sbatch", "--test-only", str(script))
+    ask("sbatch", "--test-only", str(script), named=named)

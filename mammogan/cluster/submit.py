@@ -9,7 +9,14 @@ from pathlib import Path
 
 from submitit.core.utils import FailedJobError
 
-from mammogan.cluster import job, sbatch_parameters, slurm_commands, submission_ledger
+from mammogan.cluster import (
+    container,
+    job,
+    sbatch_parameters,
+    slurm_commands,
+    slurm_environment,
+    submission_ledger,
+)
 from mammogan.cluster.run_state import LIVE, NodeState, Watcher
 from mammogan.config.run_config import Launched
 from mammogan.errors import ClusterError
@@ -67,7 +74,7 @@ def preflight(run: Launched, folder: Path, wanted: Sequence[Node]) -> None:
         If the image is missing, or no node could run the job.
     """
     image = run.site.container.image
-    if image and not Path(image).exists():
+    if container.is_file(image) and not Path(image).exists():
         raise ClusterError(
             f"container.image '{image}' of the site '{run.site.site.name}' does not exist: build it "
             "(containers/README.md), or correct the profile."
@@ -77,7 +84,7 @@ def preflight(run: Launched, folder: Path, wanted: Sequence[Node]) -> None:
             file.write(sbatch_parameters.batch(run, folder, node, 1))
             file.flush()
             try:
-                slurm_commands.preflight(Path(file.name))
+                slurm_commands.preflight(Path(file.name), run.site.environment.variables)
             except ClusterError as error:
                 raise ClusterError(
                     f"Slurm could never run a job of [resources.{node.resource}] of the site "
@@ -118,9 +125,10 @@ def _sbatch(run: Launched, folder: Path, node: Node, tasks: tuple[int, ...], dep
         submission_ledger.forget(folder, node.name, task)
     several = len(tasks)
     try:
-        jobs = sbatch_parameters.slurm(run, folder, node, tasks, dependency).map_array(
-            job.main, [str(folder)] * several, [node.name] * several, tasks
-        )
+        with slurm_environment.in_force(run.site.environment.variables):
+            jobs = sbatch_parameters.slurm(run, folder, node, tasks, dependency).map_array(
+                job.main, [str(folder)] * several, [node.name] * several, tasks
+            )
     except FailedJobError as error:
         for orphan in RunFolder(folder).logs(node.name).glob("[0-9a-f]" * 32 + ".pkl"):
             orphan.unlink()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from mammogan.config.settings import Natural, Positive, Settings, load_named, packaged
+from mammogan.config.resource import Resource, Resources
+from mammogan.config.settings import Natural, Settings, load_named, packaged
+
+CONTAINERS = ("apptainer", "singularity", "pyxis", "enroot")
+"""What `container.command` can be."""
 
 
 class Place(Settings):
@@ -36,100 +39,59 @@ class Place(Settings):
     )
 
 
-KEYS_OF_OPTIONS = {
-    "nodes": "nodes",
-    "ntasks": "tasks_per_node",
-    "ntasks-per-node": "tasks_per_node",
-    "cpus-per-task": "cpus_per_task",
-    "mem": "mem_gb",
-    "gpus-per-node": "gpus_per_node",
-    "time": "time_min",
-    "partition": "partition",
-    "account": "account",
-    "qos": "qos",
-}
-"""Options of sbatch that a resource class has keys for."""
-OWN_OPTIONS = frozenset({
-    "array", "chdir", "comment", "dependency", "error", "job-name", "kill-on-invalid-dep", "open-mode",
-    "output", "requeue", "no-requeue", "signal", "wait-all-nodes", "wrap",
-})  # fmt: skip
-"""Options of sbatch on which the job graph, its restarts or its logs depend."""
-
-
-class Resource(Settings):
-    """What a job of one class asks for; an empty text leaves the choice to the scheduler.
-
-    `cpus_per_task` 0 stands for every core of the machine (scheduler ``local`` only); `array_parallelism` is
-    the most tasks of one array that run at once.
-    """
-
-    nodes: Positive = Field(default=1, description="Nodes of a job.")
-    tasks_per_node: Positive = Field(
-        default=1, description="Processes on each node, usually one for each GPU."
-    )
-    cpus_per_task: Natural = Field(
-        default=1, description="CPU cores of each process; 0 is all cores, for scheduler local only."
-    )
-    mem_gb: Annotated[float, Field(gt=0)] | None = Field(
-        default=None, description="Memory of each node; left out, the scheduler decides."
-    )
-    gpus_per_node: Natural = Field(default=0, description="GPUs of each node.")
-    device: Literal["cpu", "cuda"] = Field(default="cpu", description="Where the arithmetic is done.")
-    time_min: Positive = Field(default=60, description="Time limit of a job.")
-    array_parallelism: Positive = Field(default=8, description="Most tasks of one array that run at once.")
-    partition: str = Field(default="", description="Slurm partition; empty leaves it to Slurm.")
-    account: str = Field(default="", description="Slurm account; empty leaves it to Slurm.")
-    qos: str = Field(default="", description="Slurm quality of service; empty leaves it to Slurm.")
-    sbatch: dict[str, str | int | bool] = Field(
-        default={},
-        description="Further options of sbatch without their hyphens, as in "
-        '{ constraint = "a100", exclusive = true }; true is an option without a value.',
-    )
-    srun: tuple[str, ...] = Field(default=(), description="Further options of srun, as they are typed.")
-
-    @model_validator(mode="after")
-    def _own_no_option_twice(self) -> Self:
-        for name in self.sbatch:
-            option = name.replace("_", "-")
-            if not re.fullmatch(r"[a-z][a-z0-9-]*", option):
-                raise ValueError(f"sbatch: '{name}' is no long option of sbatch, as 'constraint' is")
-            if option in KEYS_OF_OPTIONS:
-                raise ValueError(f"sbatch: '{name}' has a key of its own: set {KEYS_OF_OPTIONS[option]}")
-            if option in OWN_OPTIONS:
-                raise ValueError(f"sbatch: '{name}' is set by MammoGAN for each job, and can't be set here")
-        return self
-
-    @property
-    def ranks(self) -> int:
-        """Processes of the job's process group."""
-        return self.nodes * self.tasks_per_node
-
-
-class Resources(Settings):
-    """The four classes of job that the graph knows."""
-
-    login: Resource
-    cpu_array: Resource
-    gpu_one: Resource
-    gpu_nodes: Resource
-
-    def of(self, name: str) -> Resource:
-        """Look up a class by the name that a graph node gives."""
-        resource: Resource = getattr(self, name)
-        return resource
-
-
 class Container(Settings):
-    """The Apptainer image of every job; an empty `image` runs the jobs in the launching Python instead."""
+    """The image of every job; an empty `image` runs the jobs in the launching Python instead.
+
+    `command` is ``apptainer`` or ``singularity``, also by its path; ``pyxis`` for options of NVIDIA's plugin
+    on the srun line, or ``enroot``. `python` is what starts Python inside.
+    """
 
     image: str = Field(
         default="",
-        description="Path of the Apptainer image; empty runs jobs in the Python that launched them.",
+        description="Path of the image; empty runs jobs in the Python that launched them.",
     )
+    command: str = Field(
+        default="apptainer",
+        description="What runs the image: apptainer, singularity, the path of one, pyxis or enroot.",
+    )
+    flags: tuple[str, ...] = Field(
+        default=(), description='Further options of it, as they are typed: ["--nv"], ["--rocm"].'
+    )
+    python: str = Field(default="python3", description="Command that starts Python inside the image.")
     binds: tuple[str, ...] = Field(
         default=(), description="Further folders to bind, as SOURCE or SOURCE:TARGET:OPTIONS."
     )
-    nv: bool = Field(default=False, description="Make the node's NVIDIA driver available inside.")
+    nv: bool = Field(
+        default=False,
+        description="Make the node's NVIDIA driver available inside Apptainer: the flag --nv.",
+    )
+
+    @field_validator("command")
+    @classmethod
+    def _known(cls, command: str) -> str:
+        if not Path(command).name.startswith(CONTAINERS):
+            raise ValueError(f"should be one of {', '.join(CONTAINERS)}, or the path of one")
+        return command
+
+    @model_validator(mode="after")
+    def _driver_once(self) -> Self:
+        if self.nv and self.kind in ("pyxis", "enroot"):
+            raise ValueError(
+                f"nv is 'true', which is Apptainer's; {self.kind} makes the driver available by itself: "
+                "leave it out"
+            )
+        return self
+
+    @property
+    def kind(self) -> str:
+        """Which of ``CONTAINERS`` runs the image, without its path and version."""
+        return next(name for name in CONTAINERS if Path(self.command).name.startswith(name))
+
+    @property
+    def without_driver(self) -> bool:
+        """Whether nothing brings the node's driver into an image of Apptainer."""
+        drivers = {"--nv", "--nvccli", "--rocm"} & {*self.flags}
+        return self.kind in ("apptainer", "singularity") and not self.nv and not drivers
 
 
 class Environment(Settings):

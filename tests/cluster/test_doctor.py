@@ -36,11 +36,11 @@ def keys(tree, prefix=""):
 @pytest.mark.parametrize("name", sites())
 def test_every_key_of_every_profile_has_the_line_on_which_it_stands(name):
     text = sites()[name].read_text()
-    lines = text.splitlines()
-    found = index(text)
+    lines, profile = text.splitlines(), Profile.find(name)
     for key in keys(tomllib.loads(text)):
         if key != "resources":  # which only its tables name
-            assert key.rpartition(".")[2] in lines[found[key] - 1]
+            line = int(profile.where(key).removeprefix(f"{profile.path}:").split()[0])
+            assert key.rpartition(".")[2] in lines[line - 1]
 
 
 def test_keys_are_found_behind_lists_texts_and_comments_of_several_lines():
@@ -385,9 +385,9 @@ def submitted(commands, tmp_path, state, patience_s=1):
 def test_a_job_that_does_not_start_is_cancelled_and_said_so(commands, tmp_path):
     made = submitted(commands, tmp_path, "PENDING")
     found = told(made, "probes", "scratch", levels=("unchecked", "problem"))
-    assert len(found) == 2
+    assert len(found) == 4
     assert "probe job 7 was still waiting (Resources), and was cancelled: try later" in found[0][1]
-    assert (tmp_path / "cancelled").read_text() == "7 7\n"
+    assert (tmp_path / "cancelled").read_text() == "7 7 7 7\n"
 
 
 def test_a_job_whose_answer_is_nowhere_is_a_problem(commands, tmp_path, monkeypatch):

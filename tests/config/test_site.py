@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from mammogan.config.method import Method
+from mammogan.config.resource import COMMON_OPTIONS, Resource, Resources
 from mammogan.config.settings import read_toml, validate
-from mammogan.config.site import Resources, Site, load_site, sites
+from mammogan.config.site import Site, load_site, sites
 from mammogan.errors import ConfigError
 from mammogan.steps.job_graph import RESOURCES
 
@@ -58,13 +59,13 @@ def test_overrides_change_single_keys():
         ("devcluster", "resources.gpu_one.tim_min=2", r"resources.gpu_one.tim_min'.*Did you mean 'time_min'"),
         (
             "devcluster",
-            'resources.login.sbatch={ mem = "4G" }',
-            r"sbatch: 'mem' has a key of its own: set mem_gb",
+            'resources.login.sbatch={ qos = "long" }',
+            r"sbatch: 'qos' has a key of its own: set qos",
         ),
         (
             "devcluster",
             "resources.login.sbatch={ cpus_per_task = 4 }",
-            r"'cpus_per_task' has a key of its own: set cpus_per_task",
+            r"'cpus-per-task' has a key of its own: set cpus_per_task",
         ),
         (
             "devcluster",
@@ -76,12 +77,68 @@ def test_overrides_change_single_keys():
             "resources.login.sbatch={ C = 1 }",
             r"'C' is no long option of sbatch, as 'constraint' is",
         ),
+        (
+            "devcluster",
+            'resources.login.sbatch={ mem_per_cpu = "2G", mem-per-cpu = "4G" }',
+            r"sbatch: 'mem-per-cpu' stands there twice",
+        ),
+        (
+            "devcluster",
+            'resources.login.srun=["--ntasks=4"]',
+            r"srun: '--ntasks=4' has a key of its own: set tasks_per_node",
+        ),
+        (
+            "devcluster",
+            'resources.login.srun=["-o", "x"]',
+            r"srun: '-o' is set by MammoGAN, and can't be set here",
+        ),
+        (
+            "devcluster",
+            'resources.login.srun=["--export", "NONE"]',
+            r"srun: '--export' would keep what a job needs from it: begin with ALL",
+        ),
+        ("devcluster", "resources.login.gpu_type=a100", r"gpu_type is 'a100', but gpus_per_node is '0'"),
+        ("devcluster", "container.command=docker", r"'docker': should be one of apptainer, .*enroot"),
+        ("example-pyxis", "container.nv=true", r"nv is 'true', which is Apptainer's; pyxis makes"),
         ("devcluster", "site.scheduler=pbs", r"site.scheduler' is 'pbs'.*'local' or 'slurm'"),
     ],
 )
 def test_impossible_settings_are_explained(name, override, message):
     with pytest.raises(ConfigError, match=message):
         load_site(name, (override,))
+
+
+@pytest.mark.parametrize("option", COMMON_OPTIONS)
+@pytest.mark.parametrize("spelling", ["-", "_"])
+def test_common_options_of_sbatch_may_stand_beside_the_keys(option, spelling):
+    value = "gpu:1" if option == "gres" else "x"
+    resource = Resource.model_validate({option.replace("-", spelling): value})
+    assert resource.sbatch == {option: value}
+
+
+@pytest.mark.parametrize(
+    ("given", "count"),
+    [
+        ({"gres": "gpu:a100:4"}, 4),
+        ({"gres": "gpu:4"}, 4),
+        ({"gres": "gpu"}, 1),
+        ({"gres": "gres/gpu:v100:2,tmpdisk:100"}, 2),
+        ({"gres": "lscratch:100"}, 0),
+        ({"gres": "gpu:a100:1,gpu:h100:2"}, 3),
+        ({"sbatch": {"gpus": "h100:8"}, "nodes": 2}, 4),
+        ({"sbatch": {"gpus-per-task": 1}, "tasks_per_node": 4}, 4),
+        ({"sbatch": {"gpus_per_node": "a100:2"}, "gpus_per_node": 1}, 2),
+        ({"gpus_per_node": 3}, 3),
+    ],
+)
+def test_gpus_asked_for_in_slurms_words_are_counted(given, count):
+    assert Resource.model_validate(given).gpus_per_node == count
+
+
+def test_a_class_of_a_run_opens_again_as_it_was():
+    for name in sites():
+        site = load_site(name)
+        assert Site.model_validate_json(site.model_dump_json()) == site
 
 
 def test_all_four_classes_are_required():

@@ -54,7 +54,7 @@ def test_settings_have_types_defaults_and_units_in_plain_words():
     assert of["schedule.fade_kimg"].unit == "thousand images"
     assert of["engine.precision"].kind == "one of `fp32`, `bf16`, `fp16`, `auto`"
     assert of["resources.gpu_nodes.time_min"].unit == "minutes"
-    assert of["resources.gpu_nodes.mem_gb"].kind == "number, above 0, may be left out"
+    assert of["resources.gpu_nodes.mem_gb"].kind == "number, at least 0, may be left out"
 
 
 def test_every_command_and_option_is_on_the_page_of_commands():

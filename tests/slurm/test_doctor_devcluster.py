@@ -221,7 +221,7 @@ def test_a_sound_profile_has_no_problem_and_leaves_nothing_behind(plant, tmp_pat
     assert result.exit_code == 0, result.output
     assert "✗" not in result.output
     assert "is shared: read there what was written here, and back" in result.output
-    assert result.output.count(" answers: for [resources.") == 2
+    assert result.output.count(" answers: for [resources.") == 4
     assert "No problem with the profile" in result.output
     assert [item.name for item in tmp_path.iterdir()] == ["planted.toml"]
 
@@ -238,7 +238,9 @@ def test_problems_are_told_with_where_and_what_to_do_and_an_exit_code(plant):
 
 def test_no_jobs_submits_none_and_says_what_it_leaves_out(plant, monkeypatch):
     asked, ask = [], slurm_commands.ask
-    monkeypatch.setattr(slurm_commands, "ask", lambda *command: asked.append(command) or ask(*command))
+    monkeypatch.setattr(
+        slurm_commands, "ask", lambda *command, **named: asked.append(command) or ask(*command, **named)
+    )
     findings = list(examine(Case(load(str(plant())), jobs=False)))
     assert all("--test-only" in command for command in asked if command[0] == "sbatch")
     assert "--no-jobs" in next(f.found for f in findings if f.level == "unchecked" and "job" in f.claim)

@@ -28,7 +28,7 @@ def _of_each_node(name: str) -> Check:
                 for finding in ON_A_NODE[name](case, probe):
                     places.setdefault(finding, []).append(probe.place)
         for finding, where in places.items():
-            yield replace(finding, claim=f"{finding.claim} on {' and '.join(where)}")
+            yield replace(finding, claim=f"{finding.claim} on {' and '.join(dict.fromkeys(where))}")
 
     return check
 

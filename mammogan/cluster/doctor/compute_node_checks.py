@@ -13,6 +13,7 @@ from mammogan.cluster.doctor.examined_site import Case
 from mammogan.cluster.doctor.finding import Finding, ok, problem, unchecked, warning
 from mammogan.cluster.doctor.node_probe import Probe
 from mammogan.cluster.doctor.probe_script import READ, sources
+from mammogan.config.site import Container
 
 BUILD = "Build an image that runs on these nodes (containers/README.md), and name it."
 NO_JOBS = "--no-jobs leaves out what only a node can tell"
@@ -39,18 +40,19 @@ def probes(case: Case) -> Iterator[Finding]:
 
 def setup(case: Case, probe: Probe) -> Iterator[Finding]:
     """Check that the lines of shell at a batch script's head succeed."""
-    lines, key = case.site.environment.setup, "environment.setup"
-    if not lines:
+    mine = case.site.resources.of(probe.classes[0].partition(".")[2]).setup
+    shell = "\n".join(case.site.environment.setup).splitlines()
+    both = [*shell, *"\n".join(mine).splitlines()]
+    if not both:
         return
-    claim = "environment.setup"
     code, number, words = (probe.answers.get("setup", "") + "  ").split(" ", 2)
+    key = f"{probe.classes[0]}.setup" if mine and int(number or 0) > len(shell) else "environment.setup"
     if code == "0":
-        yield ok(claim, "succeed", key)
+        yield ok(key, "succeed", key)
     elif code:
-        shell = "\n".join(lines).splitlines()
-        at = f"line '{shell[int(number) - 1]}' ends" if 0 < int(number) <= len(shell) else "they end"
+        at = f"line '{both[int(number) - 1]}' ends" if 0 < int(number) <= len(both) else "they end"
         remedy = "Correct it; try it on a node with srun --pty bash."
-        yield problem(claim, f"{at} with code {code}: {words.strip()}", key, remedy)
+        yield problem(key, f"{at} with code {code}: {words.strip()}", key, remedy)
 
 
 def network(case: Case, probe: Probe) -> Iterator[Finding]:
@@ -121,9 +123,8 @@ def python(case: Case, probe: Probe) -> Iterator[Finding]:
     name, answers = case.site.container.image, probe.answers
     key = "container.image" if name else "environment.setup"
     what = "the image's Python" if name else "this Python"
-    if name and answers.get("apptainer") == "no":
-        remedy = "Load it in environment.setup, as 'module load apptainer', or have it installed."
-        yield problem(what, "there is no 'apptainer' on its PATH", "environment.setup", remedy)
+    if name and answers.get("command") == "no":
+        yield _without_command(what, case.site.container)
         return
     if name and answers.get("image") == "no":
         remedy = "Put it on a disk that all nodes share, as below storage.permanent."
@@ -162,7 +163,7 @@ def gpus(case: Case, probe: Probe) -> Iterator[Finding]:
             f"PyTorch is built without CUDA; {driver}",
             "Build the image for GPUs (containers/README.md).",
         )
-    elif case.site.container.image and not case.site.container.nv:
+    elif case.site.container.image and case.site.container.without_driver:
         key, found = "container.nv", f"PyTorch sees no GPU; {driver}; container.nv is false"
         remedy = "Set it to true: the driver gets into the image."
     else:
@@ -195,6 +196,19 @@ ON_A_NODE: dict[str, Answered] = {
     "gpus": gpus,
     "reach": tracking,
 }
+
+
+def _without_command(what: str, container: Container) -> Finding:
+    if container.kind == "pyxis":
+        found = "its srun has no option --container-image: Pyxis is not installed there"
+        return problem(what, found, "container.command", "Set it to what the site has, as 'apptainer'.")
+    remedy = f"Load it in environment.setup, as 'module load {container.kind}', or have it installed."
+    where = (
+        f"no file '{container.command}'"
+        if "/" in container.command
+        else (f"there is no '{container.command}' on its PATH")
+    )
+    return problem(what, where, "environment.setup", remedy)
 
 
 def _versions(what: str, answers: dict[str, str], key: str) -> Iterator[Finding]:

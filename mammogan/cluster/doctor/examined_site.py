@@ -10,7 +10,8 @@ from mammogan.cluster import slurm_commands
 from mammogan.cluster.doctor import node_probe
 from mammogan.cluster.doctor.node_probe import Probe
 from mammogan.cluster.doctor.slurm_facts import Facts
-from mammogan.config.site import Resource, Resources, Site
+from mammogan.config.resource import Resource, Resources
+from mammogan.config.site import Site
 from mammogan.errors import ClusterError
 
 

@@ -1,23 +1,25 @@
-"""What a node sees: one small script that answers in lines, run by a job a partition, or here."""
+"""What a node sees: one small script that answers in lines, run by a job of each class, or here."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import mammogan
 from mammogan.cluster import sbatch_parameters, slurm_commands
 from mammogan.cluster.doctor.probe_script import ANSWER, READ, TOKEN, script
 from mammogan.cluster.doctor.slurm_facts import words
+from mammogan.config.resource import Resources
 from mammogan.config.run_config import shard_build
-from mammogan.config.site import Resources, Site
+from mammogan.config.site import Site
 from mammogan.errors import ClusterError
 from mammogan.steps.job_graph import graph
 
@@ -50,9 +52,10 @@ class Probe:
 def this_machine(site: Site) -> Probe:
     """Run the script on this machine, as the scheduler ``local`` would run a job."""
     place, classes = "this machine", tuple(f"resources.{name}" for name in Resources.model_fields)
-    cuda = any(site.resources.of(name).device == "cuda" for name in Resources.model_fields)
+    resources = [site.resources.of(name) for name in Resources.model_fields]
+    cuda = [resource for resource in resources if resource.device == "cuda"]
     with _exchange(site) as folders:
-        text = script(site, _python(site), folders, cuda)
+        text = script(site, ("#!/bin/bash", _python(site)), folders, [*cuda, *resources][0])
         try:
             command = ["bash", "-c", text]
             subprocess.run(command, capture_output=True, timeout=LIMIT_MIN * 60, check=False)
@@ -65,73 +68,59 @@ def this_machine(site: Site) -> Probe:
 
 
 def in_jobs(site: Site, patience_s: float) -> tuple[Probe, ...]:
-    """Submit one job a partition, all at once, and wait for their answers.
+    """Submit a job of each class, all at once, and wait for their answers.
 
     sbatch --wait would look at a job every ten seconds, and leave it in the queue when it is interrupted.
     """
-    with _all_exchanges(site, _partitions(site)) as exchanges:
-        waiting: dict[tuple[str, ...], str] = {}
-        probes: dict[tuple[str, ...], Probe] = {}
+    with ExitStack() as stack:
+        exchanges = {name: stack.enter_context(_exchange(site)) for name in Resources.model_fields}
+        waiting: dict[str, str] = {}
+        probes: dict[str, Probe] = {}
         try:
-            for classes, folders in exchanges.items():
+            for name, folders in exchanges.items():
                 try:
-                    waiting[classes] = _submit(site, classes, folders)
+                    waiting[name] = _submit(site, name, folders)
                 except ClusterError as error:
-                    probes[classes] = Probe(
-                        _place(site, classes), classes, failure=f"sbatch refuses its job: {words(error)}"
-                    )
+                    why = f"sbatch refuses its job: {words(error)}"
+                    probes[name] = Probe(_place(site, name), (f"resources.{name}",), failure=why)
             end = time.monotonic() + patience_s
-            for classes, job_id in waiting.items():
-                probes[classes] = _await(site, classes, job_id, exchanges[classes], end)
+            for name, job_id in waiting.items():
+                probes[name] = _await(site, name, job_id, exchanges[name], end)
         finally:
             with suppress(ClusterError):
-                slurm_commands.cancel(
-                    job for classes, job in waiting.items() if not _came(probes.get(classes))
-                )
-    return tuple(probes[classes] for classes in exchanges)
+                slurm_commands.cancel(job for name, job in waiting.items() if not _came(probes.get(name)))
+    return tuple(probes[name] for name in exchanges)
 
 
 def _came(probe: Probe | None) -> bool:
     return probe is not None and not probe.failure
 
 
-def _partitions(site: Site) -> list[tuple[str, ...]]:
-    """Put the classes together that share a partition."""
-    groups: dict[str, list[str]] = {}
-    for name in Resources.model_fields:
-        groups.setdefault(site.resources.of(name).partition, []).append(f"resources.{name}")
-    return [tuple(group) for group in groups.values()]
-
-
-def _place(site: Site, classes: Sequence[str]) -> str:
-    partition = site.resources.of(classes[0].partition(".")[2]).partition
+def _place(site: Site, name: str) -> str:
+    partition = site.resources.of(name).partition
     return f"partition '{partition}'" if partition else "the default partition"
 
 
-def _submit(site: Site, classes: Sequence[str], folders: Sequence[Path]) -> str:
-    resources = [site.resources.of(key.partition(".")[2]) for key in classes]
-    first, cuda = resources[0], any(resource.device == "cuda" for resource in resources)
-    memory = [resource.mem_gb for resource in resources if resource.mem_gb]
+def _submit(site: Site, name: str, folders: Sequence[Path]) -> str:
+    """Submit the very script of a class, but for its time, and on two of its nodes at most."""
+    resource = site.resources.of(name)
     options = {
-        "partition": first.partition,
-        "account": first.account,
-        "qos": first.qos,
-        "gpus-per-node": "1" if any(resource.gpus_per_node for resource in resources) else "",
-        "mem": f"{min(4, *memory) * 1024:.0f}M" if memory else "",
-        "time": str(LIMIT_MIN),
+        "nodes": str(min(2, resource.nodes)),
+        "time": str(min(LIMIT_MIN, resource.time_min)),
         "comment": "mammogan doctor",
         "job-name": "mammogan-doctor",
         "output": os.devnull,  # where this could be written is what the probe is to find out
     }
     with tempfile.NamedTemporaryFile("w", suffix=".sbatch") as file:
-        file.write(script(site, _python(site), folders, cuda))
+        file.write(script(site, _frame(site, name), folders, resource))
         file.flush()
-        words = [f"--{name}={value}" for name, value in options.items() if value]
-        return slurm_commands.ask("sbatch", "--parsable", *words, file.name).strip().split(";")[0]
+        words = [f"--{option}={value}" for option, value in options.items()]
+        asked = ("sbatch", "--parsable", *words, file.name)
+        return slurm_commands.ask(*asked, named=site.environment.variables).strip().split(";")[0]
 
 
-def _await(site: Site, classes: tuple[str, ...], job_id: str, folders: Sequence[Path], end: float) -> Probe:
-    place = _place(site, classes)
+def _await(site: Site, name: str, job_id: str, folders: Sequence[Path], end: float) -> Probe:
+    place, classes = _place(site, name), (f"resources.{name}",)
     grace = None  # a shared disk may show a file some seconds after the job that wrote it has ended
     while True:
         if answers := _read(folders):
@@ -153,19 +142,20 @@ def _await(site: Site, classes: tuple[str, ...], job_id: str, folders: Sequence[
         time.sleep(0.3)
 
 
-def _python(site: Site) -> str:
-    """Command that starts a job's Python: the very one of batch scripts, with /tmp for run and shards."""
+def _frame(site: Site, name: str) -> tuple[str, str]:
+    """Options and srun line of the batch scripts of a class, with /tmp for run and shards."""
     folder = Path(tempfile.gettempdir())
     build = shard_build(folder / "shards", 1, site, mammogan.__version__)  # what is bound is its parent
+    node = replace(graph(build)[0], resource=name)
+    head, command = sbatch_parameters.frame(build, folder, node)
+    return head, re.sub(r"--output \S+", '--output "$work/python"', command, count=1)
+
+
+def _python(site: Site) -> str:
+    """Command that starts a job's Python where there is no scheduler."""
+    folder = Path(tempfile.gettempdir())
+    build = shard_build(folder / "shards", 1, site, mammogan.__version__)
     return sbatch_parameters.python(build, folder, graph(build)[0])
-
-
-@contextmanager
-def _all_exchanges(
-    site: Site, groups: Sequence[tuple[str, ...]]
-) -> Iterator[dict[tuple[str, ...], tuple[Path, ...]]]:
-    with ExitStack() as stack:
-        yield {group: stack.enter_context(_exchange(site)) for group in groups}
 
 
 @contextmanager

@@ -6,13 +6,16 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from mammogan.cluster.container import is_file
+from mammogan.config.resource import Resource
 from mammogan.config.site import Site
 
 TOKEN, READ, ANSWER = "token", "mammogan", "answer"
 
 # The setup lines run twice: once as in the batch script, where the first failure ends the job, to tell which
 # line that is; then whatever comes of them, for what is asked afterwards.
-SETUP = r"""work=$(mktemp -d) || exit 1
+SETUP = r"""trap '' USR2  # by which Slurm tells a job that its time is nearly up
+work=$(mktemp -d) || exit 1
 say() { printf '%s %s\n' "$1" "$(printf '%s' "$2" | tr '\n' ' ')" >>"$work/answer"; }
 deliver() {
   trap - EXIT
@@ -59,16 +62,26 @@ BIND = r"""source="@SOURCE@"
 if [ -e "$source" ]; then say bind.@NUMBER@ yes; else say bind.@NUMBER@ "no $source"; fi
 """
 
-IMAGE = r"""say apptainer "$(command -v apptainer || echo no)"
-if [ -e @IMAGE@ ]; then say image yes; else say image no; fi
+COMMAND = r"""say command "$(command -v @COMMAND@ || echo no)"
+"""
+
+PYXIS = r"""if srun --help 2>/dev/null | grep -q -e --container-image; then
+  say command pyxis
+else
+  say command no
+fi
+"""
+
+IMAGE = r"""if [ -e @IMAGE@ ]; then say image yes; else say image no; fi
 """
 
 CUDA = r"""say gpus "$(nvidia-smi -L 2>/dev/null | wc -l)"
 """
 
 PYTHON = r"""export PYTHONSAFEPATH=1
-timeout 240 @PYTHON@ -c @PROGRAM@ @ARGUMENTS@ >"$work/python" 2>"$work/words"
-say python "$? $(tail -n 2 "$work/words")"
+timeout 240 @PYTHON@ -c @PROGRAM@ @ARGUMENTS@ >>"$work/python" 2>"$work/words"
+code=$?
+say python "$code $( (grep -v '^in\.' "$work/python"; cat "$work/words") | tail -n 2)"
 grep '^in\.' "$work/python" >>"$work/answer"
 exit 0
 """
@@ -99,26 +112,32 @@ if cuda == "yes":
 """
 
 
-def script(site: Site, python: str, folders: Sequence[Path], cuda: bool) -> str:
-    """Write the script for a site; `python` starts a job's Python; each of `folders` gets the answer."""
-    storage, image = site.storage, site.container.image
+def script(site: Site, frame: tuple[str, str], folders: Sequence[Path], resource: Resource) -> str:
+    """Write the script for jobs of a class; each of `folders` gets the answer.
+
+    `frame` is of the class's batch scripts: their options, and the words that start a job's Python.
+    """
+    storage, container = site.storage, site.container
+    head, python = frame
     exports = [f"export {name}={shlex.quote(value)}" for name, value in site.environment.variables.items()]
-    arguments = shlex.join([site.tracking.uri, "yes" if cuda else "no"])
+    arguments = shlex.join([site.tracking.uri, "yes" if resource.device == "cuda" else "no"])
     binds = (_fill(BIND, SOURCE=source, NUMBER=str(number)) for number, source in enumerate(sources(site)))
+    runs_it = PYXIS if container.kind == "pyxis" else _fill(COMMAND, COMMAND=shlex.quote(container.command))
     parts = [
-        "#!/bin/bash\n",
+        f"{head}\n",
         _fill(
             SETUP,
             FOLDERS=shlex.join(map(str, folders)),
-            SETUP="\n".join(site.environment.setup),
+            SETUP="\n".join([*site.environment.setup, *resource.setup]),
             EXPORTS="\n".join(exports),
         ),
         _fill(PLACES, FOLDERS=shlex.join(map(str, folders))),
         _fill(PERMANENT, PERMANENT=shlex.quote(storage.permanent)) if storage.permanent else "",
         _fill(SCRATCH, SCRATCH=storage.scratch) if storage.scratch else "",
-        *(binds if image else ()),
-        _fill(IMAGE, IMAGE=shlex.quote(image)) if image else "",
-        CUDA if cuda else "",
+        *(binds if container.image else ()),
+        runs_it if container.image else "",
+        _fill(IMAGE, IMAGE=shlex.quote(container.image)) if is_file(container.image) else "",
+        CUDA if resource.device == "cuda" else "",
         _fill(PYTHON, PYTHON=python, PROGRAM=shlex.quote(PROGRAM), ARGUMENTS=arguments),
     ]
     return "".join(parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,11 +41,22 @@ class Profile:
         """
         table, _, last = key.rpartition(".")
         place = f"[{table}] {last}" if table else f"[{last}]"
-        if key in self.lines:
-            return f"{self.path}:{self.lines[key]} {place}"
+        for spelling in _spellings(key):
+            if spelling in self.lines:
+                return f"{self.path}:{self.lines[spelling]} {place}"
         if key and table in self.lines:
             return f"{self.path}:{self.lines[table]} {place} (not set)"
         return f"{self.path} {place} (not set)" if key else str(self.path)
+
+
+def _spellings(key: str) -> Iterator[str]:
+    """List how a key may stand in a profile: options of sbatch as keys of the class, too, or on one line."""
+    yield key
+    table, sbatch, option = key.partition(".sbatch.")
+    if sbatch:
+        for name in (option, option.replace("-", "_")):
+            yield from (f"{table}.sbatch.{name}", f"{table}.{name}")
+        yield f"{table}.sbatch"
 
 
 def index(text: str) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -13,8 +14,8 @@ from mammogan.cluster import sbatch_parameters, slurm_commands
 from mammogan.cluster.doctor.examined_site import Case
 from mammogan.cluster.doctor.finding import Finding, ok, problem, unchecked, warning
 from mammogan.cluster.doctor.slurm_facts import Facts, Machine, minutes, words
+from mammogan.config.resource import Resource
 from mammogan.config.run_config import shard_build
-from mammogan.config.site import Resource
 from mammogan.errors import ClusterError
 from mammogan.steps.job_graph import graph
 
@@ -109,8 +110,8 @@ def fits(case: Case) -> Iterator[Finding]:
             continue
         refused = _refused(case, table)
         if refused:
-            remedy = "No node has all of it at once: ask for less, or name another partition."
-            yield problem(claim, f"sbatch --test-only: {refused}", f"{table}.partition", remedy)
+            key, remedy = _to_blame(refused, table, resource)
+            yield problem(claim, f"sbatch --test-only: {refused}", key, remedy)
         else:
             yield ok(claim, f"{_asks(resource)}: sbatch --test-only would take it", f"{table}.nodes")
 
@@ -164,6 +165,34 @@ def _gpus(machines: Iterable[Machine]) -> int:
     return max((machine.gpus for machine in machines), default=0)
 
 
+# Slurm's words, the options that they may mean, and what to do.
+BLAMED = (
+    ("feature|constraint", ("constraint",), "`sinfo -o '%N %f'` lists what nodes have: name one of those."),
+    ("reservation", ("reservation",), "`scontrol show reservation` lists those that there are."),
+    ("licen[cs]e", ("licenses",), "`scontrol show licenses` lists those that there are."),
+    ("node name", ("nodelist", "exclude"), "`sinfo -N` lists the names of nodes."),
+    ("gres|generic resource", ("gres", "gpus", "gpus-per-node", "gpus-per-task"),
+     "`sinfo -o '%N %G'` lists the GPUs of nodes, with their types: name one of those."),
+    ("memory", ("mem", "mem-per-cpu", "mem-per-gpu"), "Ask for less memory, or in the way that the site wants it."),
+    ("qos", (), "Take another QOS, or ask the site's support."),
+    ("account", (), "Take another account, or ask the site's support."),
+)  # fmt: skip
+OWN_KEYS = {"gres": "gpu_type", "memory": "mem_gb", "qos": "qos", "account": "account"}
+AT_ONCE = "No node has all of it at once: ask for less, or name another partition."
+
+
+def _to_blame(words: str, table: str, resource: Resource) -> tuple[str, str]:
+    """Say which key Slurm's `words` of a refusal mean, and what to do; else the partition."""
+    for pattern, options, remedy in BLAMED:
+        if re.search(pattern, words, re.IGNORECASE):
+            given = [option for option in options if option in resource.sbatch]
+            own = OWN_KEYS.get(pattern.partition("|")[0])
+            if given or own:
+                return f"{table}.sbatch.{given[0]}" if given else f"{table}.{own}", remedy
+    asked = [name for name in ("constraint", "gres", "nodelist", "mem-per-cpu") if name in resource.sbatch]
+    return (f"{table}.sbatch.{asked[0]}" if asked else f"{table}.partition"), AT_ONCE
+
+
 def _refused(case: Case, table: str) -> str:
     """Let Slurm check the batch script of a class; give its words if it could never run."""
     folder = Path(tempfile.gettempdir())
@@ -173,7 +202,7 @@ def _refused(case: Case, table: str) -> str:
         file.write(sbatch_parameters.batch(build, folder, node, 1))
         file.flush()
         try:
-            slurm_commands.preflight(Path(file.name))
+            slurm_commands.preflight(Path(file.name), case.site.environment.variables)
         except ClusterError as error:
             return words(error)
     return ""
