@@ -83,6 +83,7 @@ def checkout(tmp_path):
     (folder / "mammogan").mkdir()
     shutil.copy(ROOT / "containers" / "build", folder / "containers" / "build")
     (folder / "mammogan" / "__init__.py").write_text("")
+    shutil.copytree(ROOT / "containers" / "host", folder / "containers" / "host")
     (folder / ".gitignore").write_text("build/\n")
     git = ["git", "-C", folder, "-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
     subprocess.run([*git, "init", "-q"], check=True)
@@ -154,9 +155,54 @@ def test_docker_hub_out_of_reach_is_answered_with_what_to_do(build, tmp_path):
     assert not list(tmp_path.glob("*.part"))
 
 
+@pytest.fixture
+def behind_a_proxy(tmp_path):
+    """A host whose certificates, index, wheels and constraints are its own."""
+    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+    (tmp_path / "only.txt").write_text("torch<3\n")
+    (tmp_path / "wheels").mkdir()
+    (tmp_path / "pip.conf").write_text(
+        "[global]\nindex-url = https://me:secret@mirror.example.org/simple\n"
+        f"constraint = {tmp_path}/only.txt\nfind-links = {tmp_path}/wheels\nquiet = 1\n"
+    )
+    nothing = dict.fromkeys(("PIP_CERT", "REQUESTS_CA_BUNDLE", "PIP_FIND_LINKS", "PIP_INDEX_URL"), "")
+    return nothing | {"SSL_CERT_FILE": f"{tmp_path}/ca.pem", "PIP_CONFIG_FILE": f"{tmp_path}/pip.conf"}
+
+
+def test_host_settings_hand_in_certificates_and_settings_of_pip(build, behind_a_proxy, tmp_path):
+    note = 'for last; do image=$before before=$last; done; { echo "$@"; cat containers/host/*; } >"$image"'
+    done = build(note, HOST_SETTINGS="yes", IMAGE="m.sif", **behind_a_proxy)
+    assert done.returncode == 0, done.stderr
+    image = (tmp_path / "m.sif").read_text()
+    [wheels] = re.findall(rf"--bind {tmp_path}/wheels:(/src/containers/host/folder\.\w+) ", image)
+    assert f"find-links = {wheels}\n" in image
+    assert "index-url = https://me:secret@mirror.example.org/simple\n" in image
+    assert "constraint = /src/containers/host/only.txt\n" in image
+    assert "torch<3\n" in image and "BEGIN CERTIFICATE" in image
+    assert "quiet" not in image
+    assert f"certificates of this machine: {tmp_path}/ca.pem (1)" in done.stdout
+    assert "secret" not in done.stdout + done.stderr
+
+
+def test_without_host_settings_nothing_of_the_host_goes_in(build, behind_a_proxy, tmp_path):
+    note = 'for last; do image=$before before=$last; done; { echo "$@"; ls containers/host; } >"$image"'
+    assert build(note, IMAGE="m.sif", **behind_a_proxy).returncode == 0
+    asked, *files = (tmp_path / "m.sif").read_text().splitlines()
+    assert files == ["README.md"]
+    assert "--bind" not in asked
+
+
+def test_a_certificate_that_the_build_does_not_know_is_answered_with_what_to_do(build):
+    done = build(
+        "echo 'SSLError(SSLCertVerificationError: certificate verify failed: self-signed' >&2; exit 1"
+    )
+    assert "make image HOST_SETTINGS=yes takes this machine's" in done.stderr.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        ({"HOST_SETTINGS": "1"}, "HOST_SETTINGS is '1': take yes or no"),
         (
             {"BOOTSTRAP": "localimage", "BASE": "no.sif"},
             "BASE='no.sif' is not there: make image-base BASE=base.sif",

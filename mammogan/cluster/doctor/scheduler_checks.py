@@ -173,7 +173,7 @@ BLAMED = (
     ("node name", ("nodelist", "exclude"), "`sinfo -N` lists the names of nodes."),
     ("gres|generic resource", ("gres", "gpus", "gpus-per-node", "gpus-per-task"),
      "`sinfo -o '%N %G'` lists the GPUs of nodes, with their types: name one of those."),
-    ("memory", ("mem", "mem-per-cpu", "mem-per-gpu"), "Ask for less memory, or in the way that the site wants it."),
+    ("memory", ("mem", "mem-per-cpu", "mem-per-gpu"), "Ask for less, or in the way that the site wants it."),
     ("qos", (), "Take another QOS, or ask the site's support."),
     ("account", (), "Take another account, or ask the site's support."),
 )  # fmt: skip
