@@ -170,7 +170,8 @@ def behind_a_proxy(tmp_path):
 
 
 def test_host_settings_hand_in_certificates_and_settings_of_pip(build, behind_a_proxy, tmp_path):
-    note = 'for last; do image=$before before=$last; done; { echo "$@"; cat containers/host/*; } >"$image"'
+    body = 'echo "$@"; find containers/host -type f -exec cat {} +'
+    note = f'for last; do image=$before before=$last; done; {{ {body}; }} >"$image"'
     done = build(note, HOST_SETTINGS="yes", IMAGE="m.sif", **behind_a_proxy)
     assert done.returncode == 0, done.stderr
     image = (tmp_path / "m.sif").read_text()
