@@ -127,6 +127,30 @@ SCHEDULER = {
         "cpus_per_task = 2", "cpus_per_task = 5", "cpus_per_task = 5",
         "[resources.cpu_array] cpus_per_task", "partition 'cpu' has at most 4",
     ),
+    "GPUs of a type that no node has": (
+        *gpu_nodes('gpu_type = "h100"\npartition = "gpu"'), 'gpu_type = "h100"',
+        "[resources.gpu_nodes] gpu_type", "sbatch --test-only: ",
+    ),
+    "typed gres that no node has": (
+        "gpus_per_node = 1          # a fake", 'gres = "gpu:h100:1" # ', 'gres = "gpu:h100:1"',
+        "[resources.gpu_one.sbatch] gres", "sbatch --test-only: ",
+    ),
+    "a constraint that no node meets": (
+        *gpu_nodes('constraint = "nvswitch"\npartition = "gpu"'), 'constraint = "nvswitch"',
+        "[resources.gpu_nodes.sbatch] constraint", "Invalid feature specification",
+    ),
+    "a reservation that is not there": (
+        *gpu_nodes('sbatch = { reservation = "ours" }\npartition = "gpu"'), "sbatch = { reservation",
+        "[resources.gpu_nodes.sbatch] reservation", "reservation",
+    ),
+    "a licence that is not there": (
+        *gpu_nodes('licenses = "fs@db"\npartition = "gpu"'), "licenses",
+        "[resources.gpu_nodes.sbatch] licenses", "license",
+    ),
+    "more memory a core than any node has": (
+        *gpu_nodes('mem-per-cpu = "64G"\npartition = "gpu"'), "mem-per-cpu",
+        "[resources.gpu_nodes.sbatch] mem-per-cpu", "sbatch --test-only: ",
+    ),
 }  # fmt: skip
 ON_A_NODE = {
     "setup line that fails": (
@@ -172,6 +196,32 @@ ON_A_NODE = {
         "/mlflow.db", "/gone/mlflow.db", "uri", "tracking.uri", ("tracking",), "is no folder to write to",
     ),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("export", ["environment", "profile"])
+def test_a_job_that_sbatch_gives_no_environment_answers_all_the_same(plant, monkeypatch, export):
+    if export == "environment":
+        monkeypatch.setenv("SBATCH_EXPORT", "NONE")
+        monkeypatch.setenv("SLURM_MEM_PER_CPU", "1")
+        monkeypatch.setenv("SLURM_MEM_PER_NODE", "1")
+    path = (
+        plant(*gpu_nodes('partition = "gpu"\nsbatch = { export = "NONE" }'))
+        if export == "profile"
+        else plant()
+    )
+    assert problems(path) == []
+
+
+def test_what_srun_refuses_is_found_with_its_words(plant):
+    path = plant(*gpu_nodes('partition = "gpu"\nsrun = ["--mem-per-cpu=1", "--mem=1"]'))
+    found = problems(path, "python")
+    assert any("mutually exclusive" in words for _, words, _, _ in found), found
+
+
+def test_a_setup_line_of_one_class_is_found_there(plant):
+    path = plant(*gpu_nodes('partition = "gpu"\nsetup = ["module load nonexistent"]'))
+    line = 'setup = ["module load nonexistent"]'
+    only(path, line, "[resources.gpu_nodes] setup", "ends with code 127", problems(path, "setup"))
 
 
 def bracketed(key):

@@ -408,7 +408,7 @@ def test_the_tracking_server_dies_and_returns(drill, undisturbed, tmp_path):
         points = [
             (metric.step, name)
             for name in children[0].data.metrics
-            for metric in client.get_metric_hisummarize(children[0].info.run_id, name)
+            for metric in client.get_metric_history(children[0].info.run_id, name)
         ]
     assert sorted(points) == sorted(drill.points())
     drill.assert_like(undisturbed)
