@@ -149,6 +149,11 @@ class Site(Settings):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
+        if self.site.scheduler == "local" and self.container.image and self.container.kind == "pyxis":
+            raise ValueError(
+                "container.command is 'pyxis', which is a part of srun, and the scheduler 'local' has none: "
+                "set it to 'apptainer' or 'enroot'"
+            )
         for name in Resources.model_fields:
             problem = _impossible(self.site, self.resources.of(name))
             if problem:

@@ -99,6 +99,7 @@ def test_overrides_change_single_keys():
         ),
         ("devcluster", "resources.login.gpu_type=a100", r"gpu_type is 'a100', but gpus_per_node is '0'"),
         ("devcluster", "container.command=docker", r"'docker': should be one of apptainer, .*enroot"),
+        ("example-pyxis", "site.scheduler=local", r"'pyxis', which is a part of srun, .*or 'enroot'"),
         ("example-pyxis", "container.nv=true", r"nv is 'true', which is Apptainer's; pyxis makes"),
         ("devcluster", "site.scheduler=pbs", r"site.scheduler' is 'pbs'.*'local' or 'slurm'"),
     ],
