@@ -34,7 +34,8 @@ class Pixels(Settings):
     )
     chest_wall_trim: Annotated[float, Field(ge=0, lt=0.25)] = Field(
         default=0.0,
-        description="Widest empty strip at the chest wall that is removed, as a fraction of the width.",
+        description="Above 0, what is empty at the chest wall is removed; a strip wider than this "
+        "fraction of the width is flagged, too.",
     )
     breast_threshold: Annotated[float, Field(gt=0, lt=0.5)] = Field(
         default=0.02,

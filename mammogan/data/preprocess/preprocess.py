@@ -24,6 +24,8 @@ from mammogan.data.screening import pixel_rules
 from mammogan.data.screening.pixel_rules import Measures
 
 Levels = NDArray[np.uint16]
+WIDE_STRIP = 0.05
+"""From that fraction of the frame's width on, what is empty at the chest wall is worth a flag."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,9 @@ def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple
     if right:
         frame = cv2.flip(frame, 1)
     mask = find_breast(frame, pixels.breast_threshold, pixels.thin_part)
-    trim_px = _empty_strip(frame, mask, round(pixels.chest_wall_trim * frame.shape[1]))
+    strip_px, widest_px = _empty_strip(frame, mask), round(pixels.chest_wall_trim * frame.shape[1])
+    trim_px = strip_px if pixels.chest_wall_trim and (strip_px <= widest_px or _cut_on_the_left(mask)) else 0
+    wide_strip = strip_px > max(widest_px, WIDE_STRIP * frame.shape[1])
     frame, mask = frame[:, trim_px:], mask[:, trim_px:]
     if not windowed and pixels.fallback == "breast-range":
         frame = _stretch(frame, mask, pixels.white_percentile)
@@ -100,6 +104,7 @@ def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple
         turned_deg=turn.turned_deg,
     )
     odd = {
+        "chest-wall-strip": wide_strip,
         "odd-window": odd_window(dicom, pixels.voi_index),
         "orientation-unreadable": lying.unreadable,
         "trailing-bytes": has_trailing_bytes(dicom),
@@ -132,13 +137,21 @@ def _twice_as_large(dicom: Dicom, pixels: Pixels, top_px: tuple[int, int], turn:
     return all(int(side or 0) / 2 * kept >= needed for side, needed in zip(sides, top_px, strict=True))
 
 
-def _empty_strip(image_HW: Levels, mask: Mask, widest_px: int) -> int:
-    """Measure the strip without breast at the left edge; 0 where it is wider than `widest_px`."""
-    if not widest_px:
-        return 0
+def _empty_strip(image_HW: Levels, mask: Mask) -> int:
+    """Measure the strip without breast at the left edge."""
     brightness = np.where(mask, image_HW, np.uint16(0)).mean(axis=0)
-    empty = int((brightness > 0.1 * brightness.max()).argmax())
-    return empty if empty <= widest_px else 0
+    return int((brightness > 0.1 * brightness.max()).argmax())
+
+
+def _cut_on_the_left(mask: Mask) -> bool:
+    """Tell whether the breast is taller on the left, where the chest wall cuts it, than on the right.
+
+    Else it lies the wrong way round, and what is empty beside it is no strip of the film.
+    """
+    heights = mask.sum(axis=0)
+    heights = heights[heights > 0]
+    third = max(len(heights) // 3, 1)
+    return bool(len(heights) and heights[:third].mean() >= heights[-third:].mean())
 
 
 def _stretch(image_HW: Levels, mask: Mask, percentile: float) -> Levels:

@@ -80,6 +80,23 @@ def test_an_empty_strip_at_the_chest_wall_is_trimmed(dicom):
     assert trimmed.placing.trim_px > 0
 
 
+@pytest.mark.parametrize("strip_px", [60, 80, 110])
+def test_a_strip_wider_than_the_setting_is_trimmed_too_and_flagged(dicom, strip_px):
+    film = np.roll(breast(), strip_px, axis=1)
+    film[:, :strip_px] = 0
+    trimmed = picture(dicom(film), chest_wall_trim=0.1)
+    assert trimmed.image_HW[160, 2] > 20000
+    assert trimmed.flags == ("chest-wall-strip",)
+    left = picture(dicom(film))
+    assert (left.image_HW[160, 0], left.flags) == (0, ("chest-wall-strip",))
+
+
+def test_a_breast_that_lies_the_wrong_way_round_is_not_moved(dicom):
+    film = np.ascontiguousarray(breast()[:, ::-1])
+    assert picture(dicom(film), chest_wall_trim=0.1).placing.trim_px == 0
+    assert picture(dicom(film), chest_wall_trim=0.1).measures["orientation"][0] > 0
+
+
 def test_breast_range_stretches_from_background_to_the_percentile(dicom):
     film = dicom(breast(level=1500, noise=3) + np.uint16(200), WindowCenter=None, WindowWidth=None)
     made = picture(film, fallback="breast-range")
