@@ -17,6 +17,7 @@ from mammogan.cli.launch_command import launch
 from mammogan.cli.outlier_command import outlier
 from mammogan.cli.phantom_command import phantom
 from mammogan.cli.project_command import project
+from mammogan.cli.quickstart_command import quickstart
 from mammogan.cli.report_command import report
 from mammogan.cli.retry_command import retry
 from mammogan.cli.run_commands import cancel, logs, step
@@ -32,6 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(quickstart)
 app.command()(phantom)
 app.add_typer(shards_command.app, name="shards")
 app.add_typer(study_command.app, name="study")
