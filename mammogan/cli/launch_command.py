@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from mammogan.cli.filled_schedule import filled_time
+from mammogan.cli.training_images import print_images
 from mammogan.errors import ConfigError, RunFailedError
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def launch(
     _check_trackers(plan)
     _check_networks(plan)
     console = Console()
+    print_images(plan, console)
     if dry_run:
         _show(plan, run, wanted, calibration, console)
         return

@@ -62,12 +62,19 @@ def _images_done(task: Task, done: int, total: int) -> None:
 
 def finish_shards(task: Task, run: Launched) -> list[Path]:
     """Finish the set, and see that it is the one that a training run was launched with."""
+    from mammogan.data.shards import enough_images
     from mammogan.data.shards.finalise import finalise
     from mammogan.data.shards.shard_reader import ShardSet
 
     shards = Path(run.shards)
-    if not ShardSet(shards).is_built:
+    made_now = not ShardSet(shards).is_built
+    if made_now:
         finalise(shards)
+    if isinstance(run, Run):
+        plan, made = ShardSet(shards).plan, ShardSet(shards).manifest
+        enough_images.check(shards, plan, made)
+        if made_now:
+            enough_images.check_refused(shards, plan, made)
     if isinstance(run, Run) and ShardSet(shards).identity != run.data_identity:
         raise DataError(
             f"The shard set '{run.shards}' is no longer the one that this run was launched with: plan it "
