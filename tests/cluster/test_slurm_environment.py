@@ -7,6 +7,8 @@ import stat
 from pathlib import Path
 
 from mammogan.cluster import slurm_commands, slurm_environment
+from mammogan.cluster.submit import submit
+from mammogan.steps.job_graph import graph
 
 ENCLOSING = {
     "SLURM_JOB_ID": "7",
@@ -69,3 +71,34 @@ def test_each_of_slurms_commands_is_called_in_it(monkeypatch, tmp_path):
     seen = dict(line.partition("=")[::2] for line in answer.splitlines())
     assert not set(ENCLOSING) & set(seen)
     assert (seen["SBATCH_X"], Path(seen["PATH"].partition(":")[0])) == ("1", tmp_path)
+
+
+def test_a_launch_submits_with_it_and_keeps_what_is_no_slurms(monkeypatch, stub, tmp_path):
+    """sbatch, its test and squeue are programs on PATH that note what they were called in."""
+    answers = {
+        "sbatch": f'env >>{tmp_path}/sbatch.env; cat "${{@: -1}}" >>{tmp_path}/scripts\n'
+        "echo Submitted batch job $RANDOM",
+        "squeue": f"env >>{tmp_path}/squeue.env",
+        "scontrol": "echo MaxArraySize = 1001",
+    }
+    (tmp_path / "bin").mkdir()
+    for name, body in answers.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/bash\n{body}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    for name, value in (ENCLOSING | {"SLURM_CONF": "/dev/null", "MLFLOW_TRACKING_TOKEN": "t"}).items():
+        monkeypatch.setenv(name, value)
+    run = stub.make_run(
+        tmp_path / "run", "devcluster", "environment.variables={ SBATCH_ACCOUNT = 'mine', X = '1' }"
+    )
+    submit(tmp_path / "run", graph(run)[:2])
+    for program in ("sbatch", "squeue"):
+        called = [line.partition("=")[::2] for line in (tmp_path / f"{program}.env").read_text().splitlines()]
+        names = {name for name, _ in called}
+        assert not names & (set(ENCLOSING) - {"SLURM_CONF"}), program
+        assert {"SLURM_CONF", "MLFLOW_TRACKING_TOKEN"} <= names
+    assert ("SBATCH_ACCOUNT", "mine") in [
+        line.partition("=")[::2] for line in (tmp_path / "sbatch.env").read_text().splitlines()
+    ]
+    scripts = (tmp_path / "scripts").read_text()
+    assert scripts.count("\nsrun ") == scripts.count(" --export=ALL ") == 3  # a test and two submissions
