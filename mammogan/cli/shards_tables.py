@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 KEY_DIGITS = 12
 """Of a key, as it is printed: `explain` takes them for the whole."""
 MOST_CHARACTERS = 160
+NAMELESS = {"view-unknown", "laterality-unknown", "patient-unknown"}
+"""Reasons for which the names of pictures, or a table of them, are to blame."""
 
 
 def print_contents(found: ShardSet) -> None:
@@ -68,6 +70,11 @@ def print_tallies(shardset: Path, plan: Plan, tallies: tuple[Tally, ...], flags:
                 table.add_row(outcome, reason, str(files), "\n".join(filter(None, about)))
         table.add_row("seen", "", str(tally.files), "")
         _print(table)
+        if plan.recipes[number].source.kind == "images" and NAMELESS & {*tally.refused}:
+            typer.echo(
+                "Pictures are expected to be named as P12_L_CC.png (patient, side, view), or their views and "
+                "sides to stand in a table (docs/quickstart.md). `mammogan quickstart FOLDER` works them out."
+            )
     if any(outcome != "accepted" for _, outcome, _ in keys):
         typer.echo(f"Ask about one of them: mammogan shards explain {shardset} KEY")
     for flag, images in flags.items():

@@ -105,6 +105,7 @@ def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple
     )
     odd = {
         "chest-wall-strip": wide_strip,
+        "enlarged": scale > 1,
         "odd-window": odd_window(dicom, pixels.voi_index),
         "orientation-unreadable": lying.unreadable,
         "trailing-bytes": has_trailing_bytes(dicom),
