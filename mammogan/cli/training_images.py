@@ -57,11 +57,9 @@ def _print_counts(plan: Plan, made: Manifest | None, train: int, console: Consol
     state = "built" if made else "planned; the rules of the pixels are asked when they are made"
     named = ", ".join(f"{reason} {count}" for reason, count in left_out.most_common(MOST_SHOWN))
     more = len(left_out) - MOST_SHOWN
-    console.print(
-        f"{train} training images ({state}). Of {files} files {sum(left_out.values())} were left out"
-        f"{f': {named}' if named else ''}{f' and {more} reasons more' if more > 0 else ''}.",
-        highlight=False,
-    )
+    others = f" and {more} reasons more" if more > 0 else ""
+    rest = f" Of {files} files {sum(left_out.values())} were left out: {named}{others}." if named else ""
+    console.print(f"{train} training images ({state}).{rest}", highlight=False)
 
 
 def _train_images(plan: Plan, made: Manifest | None) -> int:

@@ -33,7 +33,10 @@ def run(stub, tmp_path, monkeypatch):
     for table, values in (stub.METHOD | {"scoring": {"checkpoints": 2}}).items():
         lines += [f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
     (tmp_path / "m.toml").write_text("\n".join(lines))
-    shards = tuple(PlannedShard(name=str(i), split="train", samples=8, sha256="") for i in range(3))
+    splits = ("train", "train", "train", "validation")
+    shards = tuple(
+        PlannedShard(name=str(i), split=split, samples=8, sha256="") for i, split in enumerate(splits)
+    )
     plan = Plan(identity="x", recipes=(load_recipe("phantom"),), shards=shards, tallies=())
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / PLAN).write_text(render(plan))
