@@ -190,6 +190,8 @@ def _to_blame(words: str, table: str, resource: Resource) -> tuple[str, str]:
             if given or own:
                 return f"{table}.sbatch.{given[0]}" if given else f"{table}.{own}", remedy
     asked = [name for name in ("constraint", "gres", "nodelist", "mem-per-cpu") if name in resource.sbatch]
+    if resource.gpu_type and not asked:
+        return f"{table}.gpu_type", "`sinfo -o '%N %G'` lists the types of GPUs: name one of those."
     return (f"{table}.sbatch.{asked[0]}" if asked else f"{table}.partition"), AT_ONCE
 
 

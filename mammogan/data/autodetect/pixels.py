@@ -53,13 +53,19 @@ def _side(frame: NDArray[np.uint16], mask: Mask) -> str:
 
 
 def _view(mask: Mask) -> str:
-    """Compare how wide the breast is at its upper and at its lower end, the chest wall on the left."""
+    """Compare how wide the breast is at its ends, or where the frame cuts it, the chest wall on the left."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    breast = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    height, width = breast.shape
-    px = max(1, round(EDGE * height))
-    upper, lower = (float(ends.sum(axis=1).mean()) / width for ends in (breast[:px], breast[-px:]))
-    difference = upper - lower
-    if difference >= OBLIQUE:
+    inside = mask[:, columns[0] : columns[-1] + 1]
+    ends = _difference(inside[rows[0] : rows[-1] + 1])
+    cut = _difference(inside)
+    if max(ends, cut) >= OBLIQUE:
         return "MLO"
-    return "CC" if abs(difference) <= STRAIGHT else ""
+    return "CC" if max(abs(ends), abs(cut)) <= STRAIGHT else ""
+
+
+def _difference(mask: Mask) -> float:
+    """Compute how much wider it is above than below, as a fraction of its width."""
+    height, width = mask.shape
+    px = max(1, round(EDGE * height))
+    upper, lower = (float(part.sum(axis=1).mean()) / width for part in (mask[:px], mask[-px:]))
+    return upper - lower
