@@ -14,7 +14,10 @@ from tests.patience import PATIENCE_S
 from tests.slurm.test_drill import (
     SETTINGS,
     STAGE,
+    drill,  # noqa: F401 - a fixture
     mammogan,
+    shards,  # noqa: F401
+    undisturbed,  # noqa: F401
 )
 
 CLASSES = ("login", "cpu_array", "gpu_one", "gpu_nodes")
@@ -36,7 +39,7 @@ DEMANDS = {
 }  # fmt: skip
 
 
-def words(drill, *settings):
+def words(drill, *settings):  # noqa: F811
     given = [word for each in (*SETTINGS, "tracking.uri=off", *settings) for word in ("--set", each)]
     return (
         *("launch", "--method", "tour", "--data", drill.shards, "--site", "devcluster"),
@@ -46,7 +49,7 @@ def words(drill, *settings):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DEMANDS)
-def test_what_a_site_demands_changes_nothing_else(drill, undisturbed, monkeypatch, name):
+def test_what_a_site_demands_changes_nothing_else(drill, undisturbed, monkeypatch, name):  # noqa: F811
     settings, environment = DEMANDS[name]
     for variable, value in environment.items():
         monkeypatch.setenv(variable, value)
@@ -61,7 +64,7 @@ def test_what_a_site_demands_changes_nothing_else(drill, undisturbed, monkeypatc
 
 
 @pytest.mark.parametrize("inside", ["--mem-per-cpu=600", "--mem=700"])
-def test_a_launch_from_inside_a_job_hands_nothing_of_it_on(drill, undisturbed, tmp_path, inside):
+def test_a_launch_from_inside_a_job_hands_nothing_of_it_on(drill, undisturbed, tmp_path, inside):  # noqa: F811
     drill.ready()
     command = shlex.join(
         [str(Path(sys.executable).parent / "mammogan"), *map(str, words(drill, *MEMORY[3:]))]
@@ -78,7 +81,7 @@ def test_a_launch_from_inside_a_job_hands_nothing_of_it_on(drill, undisturbed, t
 
 
 @pytest.mark.slow
-def test_what_srun_says_of_a_job_that_never_started_is_its_cause(drill):
+def test_what_srun_says_of_a_job_that_never_started_is_its_cause(drill):  # noqa: F811
     settings = 'resources.gpu_nodes.srun=["--mem-per-cpu=1", "--mem=1"]'
     drill.ready()
     mammogan(*words(drill, settings)).communicate(timeout=PATIENCE_S)
