@@ -12,6 +12,7 @@ from submitit import LocalExecutor, SlurmExecutor
 from submitit.slurm.slurm import _make_sbatch_string
 
 from mammogan.cluster import batch_script
+from mammogan.cluster.slurm_commands import job_name
 from mammogan.config.run_config import Launched
 from mammogan.errors import ClusterError
 from mammogan.run_folder import RunFolder
@@ -64,7 +65,7 @@ def parameters(
         "dependency": dependency,
     }
     return {
-        "job_name": f"mammogan-{run.run_id}-{node.name}",
+        "job_name": job_name(run.run_id, node.name),
         "time": resource.time_min,
         "nodes": resource.nodes,
         "ntasks_per_node": resource.tasks_per_node,

@@ -140,7 +140,10 @@ def _await(site: Site, classes: tuple[str, ...], job_id: str, folders: Sequence[
                 return Probe(f"'{answers.get('node', '')}' ({place})", classes, answers)
             time.sleep(0.3)
             continue
-        state = slurm_commands.outcome(job_id)
+        try:
+            state = slurm_commands.outcome(job_id)
+        except slurm_commands.SlurmSilentError as error:
+            state = f"PENDING Slurm does not answer: {error}"
         if not state or not state.startswith(_LIVE):
             grace = grace or time.monotonic() + 10
             if time.monotonic() > grace:
