@@ -5,24 +5,22 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
 from mammogan import file_lock
 from mammogan.file_lock import LockedError, acquire, locked, owner_of, turn
 from mammogan.lock_owner import Owner
+from tests.fixtures.lockless import preloaded
 from tests.patience import PATIENCE_S
 
 HOLD = """
 import sys, time
-from pathlib import Path
 from mammogan.file_lock import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
@@ -32,13 +30,9 @@ with locked(Path(sys.argv[1])):
 
 @pytest.fixture(scope="session")
 def lockless(tmp_path_factory):
-    """A library that makes every lock of a file system fail, as a mount without locks does."""
-    if shutil.which("gcc") is None:
-        pytest.skip("no gcc")
-    made = tmp_path_factory.mktemp("lockless") / "nolocks.so"
-    source = Path(__file__).parent / "fixtures" / "nolocks.c"
-    subprocess.run(["gcc", "-shared", "-fPIC", "-o", made, source, "-ldl"], check=True)
-    return lambda code=errno.ENOLCK: os.environ | {"LD_PRELOAD": str(made), "NOLOCKS_ERRNO": str(code)}
+    """Environments in which no process finds locks."""
+    folder = tmp_path_factory.mktemp("lockless")
+    return lambda code=errno.ENOLCK: preloaded(folder, code)
 
 
 @pytest.fixture
