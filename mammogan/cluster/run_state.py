@@ -94,7 +94,7 @@ class Watcher:
             self._since = self._since or began
             self.silence = (
                 f"Slurm does not answer since {self._since:%H:%M:%S}: this is what the run's folder and the "
-                f"last look say. ({error})"
+                f"last look say. ({error.words})"
             )
             return self._read(records, None)
         self.silence, self._since = "", None

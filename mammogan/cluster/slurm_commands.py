@@ -41,7 +41,11 @@ SILENCE = re.compile(
 
 
 class SlurmSilentError(ClusterError):
-    """Slurm does not answer, which says nothing about any job."""
+    """Slurm does not answer, which says nothing about any job; `words` are why."""
+
+    def __init__(self, words: str) -> None:
+        self.words = words
+        super().__init__(f"Slurm does not answer: {words}. Try again once `scontrol ping` says UP.")
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,8 @@ def ask(*command: str, answer_s: float = 120.0) -> str:
             if time.monotonic() - began + PAUSE_S > _patience_s.get():
                 raise
             if not waits:
-                log.warning("Slurm does not answer since %s; waiting for it (%s)", f"{since:%H:%M:%S}", error)
+                at = f"{since:%H:%M:%S}"
+                log.warning("Slurm does not answer since %s; waiting for it (%s)", at, error.words)
             waits = True
             time.sleep(PAUSE_S)
         else:

@@ -47,7 +47,7 @@ def submit(
             return _submit(folder, wanted, left_out)
     except SlurmSilentError as error:
         raise ClusterError(
-            f"Slurm does not answer: {error}. What was submitted before is recorded in "
+            f"Slurm does not answer: {error.words}. What was submitted before is recorded in "
             f"'{RunFolder(folder).ledger}'; what Slurm may have taken without an answer is found and "
             "cancelled by the next launch. Once `scontrol ping` says UP, give the same command again."
         ) from None

@@ -114,5 +114,5 @@ def test_what_needs_certainty_is_refused_while_slurm_is_away(run, slurm, monkeyp
     slurm.change(hangs=["squeue"])
     monkeypatch.setattr(slurm_commands, "ANSWER_S", 0.2)
     for words in (("retry",), ("cancel",)):
-        with pytest.raises(ClusterError, match=r"`squeue .*` gave no answer within"):
+        with pytest.raises(ClusterError, match=r"Slurm does not answer: `squeue .*` gave no answer within"):
             mammogan(*words, run.folder)
