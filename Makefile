@@ -110,8 +110,8 @@ pictures: ## Take the README's pictures from make small METHOD=small-160
 	$(BIN)/python -m tests.bench.small small/run-small-160 small/few --stage 5 --columns 6 --rows 2
 	for sheet in synthetic-cc synthetic-mlo real-cc real-mlo; do cp small/few/160-$$sheet.png docs/pictures/small-160-$$sheet.png; done
 
-killed: $(VENV)/dev ## Kill a training of four stages ten times; it ends in the same weights (10 minutes)
-	$(BIN)/pytest -m slow tests/train/test_killed.py
+killed: $(VENV)/dev ## Kill a training of four stages ten times, and one on a file system without locks; it ends in the same weights (12 minutes)
+	$(BIN)/pytest -m slow tests/train/test_killed.py tests/integration/test_lockless.py
 
 pool: $(VENV)/dev ## Draw 2,000 images by 1, 3 and 8 tasks, killed again and again, to the same bytes; validate 1,000 DICOMs (5 minutes)
 	$(BIN)/pytest -m slow tests/cli/test_cli_sample.py tests/data/synthetic/test_dicom_export.py
@@ -128,9 +128,9 @@ image-base: ## Make a base for the image where Docker Hub is out of reach: BASE=
 image-test: $(VENV)/dev ## Try IMAGE: what is in it, and the main job inside it on the devcluster (15 minutes; not as root)
 	MAMMOGAN_IMAGE="$(abspath $(IMAGE))" $(BIN)/pytest tests/container
 
-drill: $(VENV)/dev ## Kill ranks, jobs, daemons, launchers and servers, one at a time, and run 1,000 tasks, on a real Slurm (30 minutes)
+drill: $(VENV)/dev ## Kill ranks, jobs, daemons, launchers and servers, do what sites do, and run 1,000 tasks, on a real Slurm (45 minutes)
 	@slurm/devcluster/install
-	$(BIN)/pytest tests/slurm/test_drill.py tests/slurm/test_many.py -o log_cli=true --log-cli-level=INFO
+	$(BIN)/pytest tests/slurm/test_drill.py tests/slurm/test_sites.py tests/slurm/test_many.py -o log_cli=true --log-cli-level=INFO
 
 devcluster: ## Start a real Slurm of four nodes on this machine
 	@slurm/devcluster/install

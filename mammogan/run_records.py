@@ -198,7 +198,10 @@ class Progress(Record):
 
 
 class Submission(Record):
-    """One job, or one array, of a graph node: array index i runs task ``tasks[i]``."""
+    """One job, or one array, of a graph node: array index i runs task ``tasks[i]``.
+
+    Whose it is: `user` who submitted it, on a machine or to a Slurm `cluster`; empty in old ledgers.
+    """
 
     node: str
     job_id: str
@@ -206,6 +209,8 @@ class Submission(Record):
     attempt: int
     scheduler: str
     time: str
+    user: str = ""
+    cluster: str = ""
 
     def task_id(self, task: int) -> str:
         """Name the job of `task` as the scheduler does: ``12``, or ``12_3`` in an array."""

@@ -10,6 +10,7 @@ FILLS = {
     "": ("#f4f4f5", "#71717a"),
     "running": ("#cffafe", "#0891b2"),
     "queued": ("#dbeafe", "#2563eb"),
+    "unknown": ("#fae8ff", "#a21caf"),
     "failed": ("#fecaca", "#dc2626"),
     "cancelled": ("#fee2e2", "#f87171"),
     "blocked": ("#fef9c3", "#ca8a04"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -89,14 +89,16 @@ def start(
     with submission_ledger.only_launcher(folder):
         if not slurm:
             with local_runner.interruptible():
-                _follow(local_runner.run_graph(folder, wanted, left_out=left_out), folder, wanted, console)
+                updates = local_runner.run_graph(folder, wanted, left_out=left_out)
+                _follow(updates, folder, wanted, console)
             return
         if notice := slurm_environment.notice(launched.site.environment.variables):
             console.print(notice, highlight=False, markup=False)
         submitted = submit.submit(folder, wanted, left_out)
-    _print_submitted(run_state.Watcher(folder).read(), wanted, len(submitted), run, console)
+    watcher = run_state.Watcher(folder)
+    _print_submitted(watcher.read(), wanted, len(submitted), run, console)
     if wait:
-        _follow(run_state.follow(run_state.Watcher(folder)), folder, wanted, console)
+        _follow(run_state.follow(watcher), folder, wanted, console, lambda: watcher.silence)
 
 
 def merged(
@@ -262,9 +264,13 @@ def _print_submitted(
 
 
 def _follow(
-    updates: Iterable[tuple[NodeState, ...]], folder: Path, wanted: tuple[Node, ...], console: Console
+    updates: Iterable[tuple[NodeState, ...]],
+    folder: Path,
+    wanted: tuple[Node, ...],
+    console: Console,
+    notice: Callable[[], str] = str,
 ) -> None:
-    """Show a run to its end.
+    """Show a run to its end, and with each update what `notice` says.
 
     Raises
     ------
@@ -275,7 +281,7 @@ def _follow(
     from mammogan.cluster.run_state import LOST, log_of
 
     try:
-        states = live(updates, {node.name for node in wanted}, console)
+        states = live(updates, {node.name for node in wanted}, console, notice)
     except KeyboardInterrupt:
         console.print("\nStopped. The same command goes on from here.")
         raise typer.Exit(130) from None

@@ -31,7 +31,7 @@ def retry(
 
     folder, console = run.resolve(), Console()
     watcher = Watcher(folder)
-    states = watcher.read()
+    states = watcher.read(certain=True)
     again = renewal(states, step, task)
     if not again.nodes:
         typer.echo(_nothing(run, step, {state.node.name: state.state for state in states}))

@@ -34,43 +34,64 @@ def logs(
     from mammogan.cluster.run_state import Watcher, log_of
     from mammogan.config.settings import nearest
 
-    watcher = Watcher(run.resolve())
-    states = {state.node.name: state for state in watcher.read()}
+    folder = run.resolve()
+    watcher = Watcher(folder)
+    states = {state.node.name: state for state in watcher.read(ask=False)}  # Slurm knows nothing of logs
     if node is None:
-        order = ("failed", "running", "cancelled")
-        found = [state for kind in order for state in states.values() if state.among(kind)]
-        found += [state for state in reversed(states.values()) if state.jobs]
-        if not found:
+        there = {s.node.name: _has_log(folder, s) for s in states.values() if s.jobs}
+        if not there:
             raise ConfigError(f"No job of the run '{run}' was started yet, so there are no logs.")
-        node = found[0].node.name
+        found = [
+            s
+            for kind in ("failed", "running", "unknown", "cancelled")
+            for s in states.values()
+            if s.among(kind)
+        ]
+        found = [s for s in found if there[s.node.name]] + [s for s in reversed(states.values()) if s.jobs]
+        node = next((s.node.name for s in found if there[s.node.name]), found[0].node.name)
     if node not in states:
         raise ConfigError(f"The run '{run}' has no step '{node}'.{nearest(node, states)}")
     if following:
         _follow(watcher, node, task, lines)
         return
-    path = log_of(run.resolve(), states[node], task)
+    path = log_of(folder, states[node], task)
     typer.echo(f"==> {path} <==", err=True)
     typer.echo(tail(path, lines), nl=False)
+
+
+def _has_log(folder: Path, state: NodeState) -> bool:
+    from mammogan.cluster.run_state import log_of
+
+    return log_of(folder, state).exists()
 
 
 def _follow(watcher: Watcher, node: str, task: int | None, lines: int) -> None:
     """Print a log as it grows; without a task, that of the first one that runs or waits."""
     from mammogan.cli.log_follow import followed
+    from mammogan.cluster.live_jobs import UNKNOWN
     from mammogan.cluster.run_state import LIVE, log_of
 
-    def state() -> NodeState:
-        return next(state for state in watcher.read() if state.node.name == node)
+    silence, last = "", next(state for state in watcher.read(ask=False) if state.node.name == node)
 
-    first = state()
-    live = first.among("running") or first.among(*LIVE)
+    def look() -> NodeState:
+        nonlocal silence, last
+        states = watcher.read()
+        if bool(watcher.silence) != bool(silence):
+            typer.echo(watcher.silence or "Slurm answers again.", err=True)
+        silence = watcher.silence
+        last = next(state for state in states if state.node.name == node)
+        return last
+
+    first, going = look(), (*LIVE, UNKNOWN)
+    live = first.among("running") or first.among(*going)
     chosen = task if task is not None else live[0] if live else None
 
     def goes_on() -> bool:
-        now = state()
-        return bool(now.among(*LIVE)) if chosen is None else chosen in now.among(*LIVE)
+        now = look()
+        return bool(now.among(*going)) if chosen is None else chosen in now.among(*going)
 
     try:
-        for text in followed(lambda: log_of(watcher.folder, state(), chosen), goes_on, lines):
+        for text in followed(lambda: log_of(watcher.folder, last, chosen), goes_on, lines):
             typer.echo(text, nl=False)
     except KeyboardInterrupt:
         typer.echo("\nNo longer followed; the job goes on.", err=True)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from mammogan.cluster.run_state import NodeState
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 COLOURS = {
     "running": "cyan",
     "queued": "blue",
+    "unknown": "magenta",
     "failed": "bold red",
     "cancelled": "red",
     "blocked": "yellow",
@@ -83,27 +85,43 @@ def stages_table(run: Run, shards: int) -> Table:
     return table
 
 
-def live(updates: Iterable[tuple[NodeState, ...]], names: set[str], console: Console) -> list[NodeState]:
+def live(
+    updates: Iterable[tuple[NodeState, ...]],
+    names: set[str],
+    console: Console,
+    notice: Callable[[], str] = str,
+) -> list[NodeState]:
     """Draw `updates` as a table that changes in place, or as a line a change where nobody watches.
 
-    Returns the last states of the nodes in `names`.
+    After each update `notice` may say what is to be known of it. Returns the last states of the nodes in
+    `names`.
     """
     states: list[NodeState] = []
     if console.is_terminal:
         with Live(console=console, auto_refresh=False) as view:
             for update in updates:
                 states = [state for state in update if state.node.name in names]
-                view.update(nodes_table(states), refresh=True)
+                view.update(Group(nodes_table(states), *noticed(notice())), refresh=True)
         return states
     printed: dict[str, tuple[str, int]] = {}
+    before = ""
     for update in updates:
         states = [state for state in update if state.node.name in names]
+        words = notice()
+        if bool(words) != bool(before):
+            console.print(words or "Slurm answers again.", highlight=False, soft_wrap=True)
+        before = words
         for state in states:
             now = (state.state, state.done)
             if printed.get(state.node.name, ("waiting", 0)) != now:
                 console.print(f"{state.node.name:<10} {state.state:<9} {state.done}/{state.node.tasks}")
             printed[state.node.name] = now
     return states
+
+
+def noticed(words: str) -> list[Text]:
+    """Draw a notice below a table, if there is one."""
+    return [Text(), Text(words, style="yellow")] if words else []
 
 
 def tail(path: Path, lines: int) -> str:

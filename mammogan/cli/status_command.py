@@ -23,7 +23,8 @@ def status(
 ) -> None:
     """Draw where a run stands: how far each step is, how fast, what it has used, and why it waits.
 
-    Ctrl-C ends --watch and leaves the run alone.
+    Ctrl-C ends --watch and leaves the run alone. While Slurm does not answer, what is shown is what the run's
+    folder says.
     """
     from rich.console import Console
     from rich.live import Live
@@ -38,7 +39,7 @@ def status(
     updates = follow(watcher, every)
     try:
         if not console.is_terminal:
-            live(updates, {node.name for node in watcher.nodes}, console)
+            live(updates, {node.name for node in watcher.nodes}, console, lambda: watcher.silence)
             return
         with Live(console=console, auto_refresh=False, vertical_overflow="visible") as view:
             for states in updates:
@@ -60,9 +61,19 @@ def drawn(watcher: Watcher, states: Sequence[NodeState], columns: int) -> Render
     title = f"Run {launched.run_id}: {what} at {launched.site.site.name}"
     resources = launched.site.resources
     gpus = any(resources.of(node.resource).gpus_per_node for node in watcher.nodes)
-    used, progress = usage(watcher.folder, states), _progress(watcher, states)
+    used = usage(watcher.folder, states, ask=not watcher.silence)
+    progress = _progress(watcher, states)
     choice = Choice.read_if_sound(RunFolder(watcher.folder).choice)
-    return standing(states, used, progress, title, gpus=gpus, wide=columns >= 100, choice=choice)
+    return standing(
+        states,
+        used,
+        progress,
+        title,
+        gpus=gpus,
+        wide=columns >= 100,
+        choice=choice,
+        silence=watcher.silence,
+    )
 
 
 def _progress(watcher: Watcher, states: Sequence[NodeState]) -> dict[str, Progress]:

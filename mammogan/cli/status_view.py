@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from mammogan.cli.run_tables import COLOURS
+from mammogan.cli.run_tables import COLOURS, noticed
 
 if TYPE_CHECKING:
     from mammogan.cluster.job_usage import Usage
@@ -31,10 +31,12 @@ def standing(
     gpus: bool,
     wide: bool,
     choice: Choice | None = None,
+    silence: str = "",
 ) -> RenderableType:
     """Draw a run; `progress` is how far steps are, `gpus` whether GPU-hours count, `wide` shows jobs, too.
 
-    Below stands the `choice` of a checkpoint, if there is one, with its reason and its notices.
+    Below stand Slurm's `silence`, if it does not answer, and the `choice` of a checkpoint, if there is one,
+    with its reason and its notices.
     """
     from mammogan.cluster.job_usage import NOTHING
 
@@ -74,7 +76,13 @@ def standing(
         _starts(total),
         f"{_hours(total, gpus):.2f}",
     )
-    return Group(table, *_reasons(states, progress), *_last_line(states, progress), *_chosen(choice))
+    return Group(
+        table,
+        *_reasons(states, progress),
+        *_last_line(states, progress),
+        *noticed(silence),
+        *_chosen(choice),
+    )
 
 
 def ending(states: Sequence[NodeState], progress: Mapping[str, Progress]) -> tuple[str, str]:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mammogan.cluster import job_spans, slurm_commands, submission_ledger
+from mammogan.cluster import job_accounts, job_spans, slurm_commands, submission_ledger
 from mammogan.cluster.run_state import NodeState
+from mammogan.cluster.slurm_commands import SlurmSilentError
 from mammogan.config.run_config import load
 from mammogan.run_folder import RunFolder
 from mammogan.run_records import Span
@@ -39,16 +40,22 @@ class Usage:
 NOTHING = Usage(0, 0, 0.0, 0.0)
 
 
-def usage(folder: Path, states: Sequence[NodeState]) -> dict[str, Usage]:
-    """Add up what the tasks of each node have used so far, by the node's name."""
+def usage(folder: Path, states: Sequence[NodeState], ask: bool = True) -> dict[str, Usage]:
+    """Add up what the tasks of each node have used so far, by the node's name.
+
+    Unless it is to `ask` Slurm, or where that does not answer, by what the jobs have noted of themselves.
+    """
     site, records = load(folder).site, submission_ledger.read(folder)
     running = {job for state in states for task, job in state.jobs.items() if state.tasks[task] == "running"}
     by_job: dict[str, list[Span]] = {}
     for span in job_spans.read(folder):
         by_job.setdefault(span.job_id, []).append(span)
-    of_slurm = [record for record in records if record.scheduler == "slurm"]
-    restarts = slurm_commands.restarts() if of_slurm else {}
-    accounted = slurm_commands.accounted({record.job_id for record in of_slurm})
+    of_slurm = {record.job_id for record in records if record.scheduler == "slurm"} if ask else set()
+    try:
+        restarts = slurm_commands.restarts(of_slurm)
+    except SlurmSilentError:
+        restarts, of_slurm = {}, set()
+    accounted = job_accounts.accounted(of_slurm)
     ranks = {state.node.name: site.resources.of(state.node.resource).ranks for state in states}
 
     used = dict.fromkeys(ranks, NOTHING)

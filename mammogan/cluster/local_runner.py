@@ -13,6 +13,7 @@ from submitit.core.utils import environment_variables
 from submitit.local.local import LocalJob
 
 from mammogan.cluster import container, job, rank_environment, sbatch_parameters, submission_ledger
+from mammogan.cluster.live_jobs import UNKNOWN
 from mammogan.cluster.run_state import LIVE, NodeState, Watcher
 from mammogan.config.run_config import Launched
 from mammogan.run_folder import RunFolder
@@ -81,7 +82,7 @@ def _startable(
         places = run.site.resources.of(node.resource).array_parallelism
         places -= sum(name == node.name for name, _ in running)
         for task in range(node.tasks):
-            waits = state.tasks[task] not in (*LIVE, "done") and (node.name, task) not in tried
+            waits = state.tasks[task] not in (*LIVE, UNKNOWN, "done") and (node.name, task) not in tried
             if waits and places > 0 and free >= cost[node.name]:
                 places, free = places - 1, free - cost[node.name]
                 yield node, task

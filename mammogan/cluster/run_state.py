@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from mammogan import steps
 from mammogan.cluster import failed_attempts, failure_cause, slurm_commands, submission_ledger
+from mammogan.cluster.live_jobs import UNKNOWN, JobFinder, LiveJob
+from mammogan.cluster.slurm_commands import SlurmSilentError
 from mammogan.config.run_config import load
 from mammogan.errors import ClusterError
 from mammogan.run_folder import RunFolder
@@ -18,7 +21,7 @@ from mammogan.run_records import Submission
 from mammogan.steps.job_graph import Node, graph
 
 # A node shows the first of these that one of its tasks is in.
-STATES = ("running", "queued", "failed", "cancelled", "blocked", "waiting", "done")
+STATES = ("running", "queued", UNKNOWN, "failed", "cancelled", "blocked", "waiting", "done")
 LIVE = ("running", "queued")
 LOST = ("failed", "cancelled")
 
@@ -46,24 +49,56 @@ class NodeState:
 
 
 class Watcher:
-    """Reads a run's state again and again; what was verified once is not verified again."""
+    """Reads a run's state again and again; what was verified once is not verified again.
+
+    `silence` says, after a look, that Slurm did not answer it, and since when; else it is empty.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.run = load(folder)
         self.nodes = graph(self.run)
+        self.silence = ""
+        self.users: dict[str, str] = {}
+        """Other users by the ids of their jobs that are live or may be."""
+        self._since: datetime | None = None
         self._done: set[tuple[str, int]] = set()
         self._outcomes: dict[str, str] = {}
+        self._finder = JobFinder(folder, self.run.run_id)
+        self._live: dict[str, LiveJob] = {}
 
-    def read(self) -> tuple[NodeState, ...]:
-        """Work out the state of every node, in the order of the graph."""
+    def read(self, certain: bool = False, ask: bool = True) -> tuple[NodeState, ...]:
+        """Work out the state of every node, in the order of the graph.
+
+        Parameters
+        ----------
+        certain
+            Raise where Slurm does not answer, rather than tell what the run's folder and the last look say.
+        ask
+            Whether Slurm is asked at all.
+
+        Raises
+        ------
+        SlurmSilentError
+            If `certain`, and Slurm does not answer.
+        """
         records = submission_ledger.read(self.folder)
-        live = self._live(records)
-        last = submission_ledger.latest(records)
-        found: dict[str, NodeState] = {}
-        for node in self.nodes:
-            found[node.name] = self._node(node, last, live, found)
-        return tuple(found.values())
+        if not ask:
+            return self._read(records, None)
+        began = datetime.now()
+        try:
+            states = self._read(records, self._queued(records))
+        except SlurmSilentError as error:
+            if certain:
+                raise
+            self._since = self._since or began
+            self.silence = (
+                f"Slurm does not answer since {self._since:%H:%M:%S}: this is what the run's folder and the "
+                f"last look say. ({error.words})"
+            )
+            return self._read(records, None)
+        self.silence, self._since = "", None
+        return states
 
     def is_done(self, node: Node, task: int) -> bool:
         """Ask the step whether the task's outputs exist and verify."""
@@ -72,66 +107,89 @@ class Watcher:
             self._done.add(key)
         return key in self._done
 
-    def _live(self, records: list[Submission]) -> dict[str, tuple[str, str, str]]:
-        """Map the ids of jobs that are in the queue, or running here, to (state, reason, expected start)."""
-        live = {}
-        if any(record.scheduler == "slurm" for record in records) or self.run.site.site.scheduler == "slurm":
+    def _queued(self, records: list[Submission]) -> dict[str, LiveJob]:
+        """Ask Slurm for the jobs that hold the tasks."""
+        latest = submission_ledger.latest(records).values()
+        of_slurm = [record for record in latest if record.scheduler == "slurm"]
+        if of_slurm or self.run.site.site.scheduler == "slurm":
             slurm_commands.use(self.run.site)
-            for job in slurm_commands.queue(str(self.folder)):
-                queued = job.state == "PENDING"
-                expected = job.start if queued and job.start != "N/A" else ""
-                live[job.job_id] = (
-                    "queued" if queued else "running",
-                    slurm_commands.explained(job.reason),
-                    expected,
-                )
-        for record in records:
-            if record.scheduler == "local" and alive(record.job_id, RunFolder(self.folder).logs(record.node)):
-                live[record.job_id] = ("running", "", "")
-        return live
+        self._live = self._finder.queued(of_slurm)
+        return self._live
+
+    def _read(self, records: list[Submission], queued: dict[str, LiveJob] | None) -> tuple[NodeState, ...]:
+        last = submission_ledger.latest(records)
+        found: dict[str, NodeState] = {}
+        self.users = {}
+        for node in self.nodes:
+            found[node.name] = self._node(node, last, queued, found)
+        return tuple(found.values())
 
     def _node(
         self,
         node: Node,
         last: dict[tuple[str, int], Submission],
-        live: dict[str, tuple[str, str, str]],
+        queued: dict[str, LiveJob] | None,
         before: dict[str, NodeState],
     ) -> NodeState:
         states, reasons, expected, jobs = [], [], [], {}
         stuck = any(before[need].state in (*LOST, "blocked") for need in node.needs)
         for task in range(node.tasks):
-            record, begins = last.get((node.name, task)), ""
+            record, live = last.get((node.name, task)), None
             if record:
                 jobs[task] = record.task_id(task)
-            if task in jobs and jobs[task] in live:
-                state, reason, begins = live[jobs[task]]
-            elif self.is_done(node, task):
+                live = self._in_queue(record, task, queued)
+            if not live and self.is_done(node, task):
                 state, reason = "done", ""
-            elif stuck:
+            elif not live and stuck:
                 state, reason = "blocked", f"needs {' and '.join(node.needs)}"
-            elif record:
-                state, reason = self._lost(record, task)
+            elif not live and record:
+                state, reason, live = self._missing(record, task, queued)
             else:
                 state, reason = "waiting", ""
+            if live:
+                state, reason = live.state, live.reason
+                if live.user:
+                    self.users[jobs[task]] = live.user
             states.append(state)
             reasons.append(reason)
-            expected.append(begins)
+            expected.append(live.expected if live else "")
         state = min(states, key=STATES.index)
         progress = steps.progress(self.folder, node) if state == "running" else None
         first = states.index(state)
         return NodeState(node, state, tuple(states), jobs, reasons[first], progress, expected[first])
 
+    def _in_queue(self, record: Submission, task: int, queued: dict[str, LiveJob] | None) -> LiveJob | None:
+        if record.scheduler == "local":
+            running = alive(record.job_id, RunFolder(self.folder).logs(record.node))
+            return LiveJob("running") if running else None
+        return queued.get(record.task_id(task)) if queued else None
+
+    def _missing(
+        self, record: Submission, task: int, queued: dict[str, LiveJob] | None
+    ) -> tuple[str, str, LiveJob | None]:
+        """Tell (state, reason, job) of a task that is neither done nor in the queue; it may be lost, or not.
+
+        Without a queue, Slurm was not asked.
+        """
+        live = None
+        if record.scheduler == "slurm" and not submission_ledger.failure(self.folder, record.node, task):
+            if queued is None:
+                live = self._finder.by_signs(record, task, self._live.get(record.task_id(task)))
+            else:
+                live = self._finder.elsewhere(record, task)
+        return (live.state, live.reason, live) if live else (*self._lost(record, task), None)
+
     def _lost(self, record: Submission, task: int) -> tuple[str, str]:
         """Say how a task that is neither done nor in the queue was lost: (state, reason)."""
         job_id, failure = record.task_id(task), submission_ledger.failure(self.folder, record.node, task)
-        if job_id not in self._outcomes:
-            self._outcomes[job_id] = slurm_commands.outcome(job_id) if record.scheduler == "slurm" else ""
-        outcome = self._outcomes[job_id]
         explanation = failed_attempts.explain(self.folder, record.node, task, job_id)
         if explanation:
             return "failed", explanation
         if failure:
             return "failed", failure.message
+        if job_id not in self._outcomes:
+            self._outcomes[job_id] = slurm_commands.outcome(job_id) if record.scheduler == "slurm" else ""
+        outcome = self._outcomes[job_id]
         if outcome.startswith("CANCELLED"):
             return "cancelled", outcome
         if record.scheduler == "local":
@@ -179,28 +237,59 @@ def follow(watcher: Watcher, poll_s: float = 5.0) -> Iterator[tuple[NodeState, .
     """Tell every `poll_s` seconds where a submitted run stands, until nothing of it is queued or runs.
 
     It looks once more before it ends: on a shared disk, outputs may be seen later than the queue is empty.
+    While Slurm does not answer it goes on.
     """
     idle = 0
     while idle < 2:
         states = watcher.read()
         yield states
-        idle = 0 if any(state.among(*LIVE) for state in states) else idle + 1
+        goes_on = bool(watcher.silence) or any(state.among(*LIVE, UNKNOWN) for state in states)
+        idle = 0 if goes_on else idle + 1
         if idle < 2:
             time.sleep(poll_s)
 
 
 def cancel(folder: Path) -> int:
-    """Cancel all jobs of a run; gives their number."""
+    """Cancel all jobs of a run; gives their number.
+
+    Raises
+    ------
+    ClusterError
+        If some belong to another user, who alone can cancel them, or can't be seen from here; all others are
+        cancelled.
+    """
     watcher = Watcher(folder)
-    states = watcher.read()
+    states = watcher.read(certain=True)
     records = submission_ledger.latest(submission_ledger.read(folder))
     live = {(state.node.name, task): state.jobs[task] for state in states for task in state.among(*LIVE)}
     local = [job_id for key, job_id in live.items() if records[key].scheduler == "local"]
-    slurm_commands.cancel(job_id for key, job_id in live.items() if records[key].scheduler == "slurm")
+    of_slurm = {job_id for key, job_id in live.items() if records[key].scheduler == "slurm"}
+    others = {job_id: watcher.users[job_id] for job_id in sorted(of_slurm & watcher.users.keys())}
+    slurm_commands.cancel(of_slurm - others.keys())
     launcher = submission_ledger.launcher(folder)
     if local and launcher:
         os.kill(launcher, signal.SIGTERM)
     else:
         for pid in local:
             os.kill(int(pid), signal.SIGINT)
+    try:
+        slurm_commands.cancel(others)  # as an operator may
+    except SlurmSilentError:
+        raise
+    except ClusterError:
+        raise ClusterError(
+            f"Jobs {', '.join(others)} of the run '{folder}' belong to {whose(others.values())}, who alone "
+            f"can cancel them, by `mammogan cancel {folder}`. All others are cancelled."
+        ) from None
+    if hidden := [state for state in states if state.among(UNKNOWN)]:
+        raise ClusterError(
+            f"Whether '{hidden[0].node.name}' still runs is not known: {hidden[0].reason}. What can be seen "
+            f"was cancelled ({len(live)} jobs)."
+        )
     return len(live)
+
+
+def whose(users: Iterable[str]) -> str:
+    """Name other users, as ``user 'anna'``."""
+    names = sorted(set(users))
+    return f"user{'s' if len(names) > 1 else ''} {' and '.join(repr(each) for each in names)}"

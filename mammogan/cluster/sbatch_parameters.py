@@ -12,6 +12,7 @@ from submitit import LocalExecutor, SlurmExecutor
 from submitit.slurm.slurm import _make_sbatch_string
 
 from mammogan.cluster import batch_script, container
+from mammogan.cluster.slurm_commands import job_name
 from mammogan.config.run_config import Launched
 from mammogan.run_folder import RunFolder
 from mammogan.steps import SHARD_STEPS
@@ -49,7 +50,7 @@ def parameters(
     # A site where sbatch gives jobs nothing of the environment would have srun give nothing to the tasks.
     export = [] if any(word.startswith("--export") for word in resource.srun) else ["--export=ALL"]
     return {
-        "job_name": f"mammogan-{run.run_id}-{node.name}",
+        "job_name": job_name(run.run_id, node.name),
         "time": resource.time_min,
         "nodes": resource.nodes,
         "ntasks_per_node": resource.tasks_per_node,

@@ -1,63 +1,69 @@
-"""Slurm's own commands: squeue, scontrol, scancel, and sacct for hours alone: many have no accounting."""
+"""Slurm's own commands, and whether it answers them at all."""
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from mammogan.cluster import slurm_environment
 from mammogan.config.site import Site
 from mammogan.errors import ClusterError
 
+log = logging.getLogger(__name__)
+
+ANSWER_S, PAUSE_S = 30.0, 5.0
+"""How long a question about jobs may take, and how long one waits before it is asked again."""
+IDS_AT_ONCE = 400
+ENDED = frozenset({
+    "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "LAUNCH_FAILED", "NODE_FAIL",
+    "OUT_OF_MEMORY", "PREEMPTED", "RECONFIG_FAIL", "REVOKED", "TIMEOUT",
+})  # fmt: skip
+"""States of jobs that are over; in any other one, known or new, a job may write still, or begin."""
+WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"})
+"""States of jobs that have not begun, or will begin anew."""
+SILENCE = re.compile(
+    "unable to contact slurm|socket timed out|connection (refused|timed out|reset)|connect failure"
+    "|zero bytes were transmitted|standby mode|no route to host|network is unreachable"
+    "|communication (connection|shutdown|receive|send) failure|message (receive|send) failure"
+    "|(establish|obtain|fetch) .*(configuration source|config)|temporarily un(able|available)|munge",
+    re.IGNORECASE,
+)
+"""What Slurm's commands say when the controller, or the way to it, is away: it may be back in a minute."""
+
+
+class SlurmSilentError(ClusterError):
+    """Slurm does not answer, which says nothing about any job; `words` are why."""
+
+    def __init__(self, words: str) -> None:
+        self.words = words
+        super().__init__(f"Slurm does not answer: {words}. Try again once `scontrol ping` says UP.")
+
 
 @dataclass(frozen=True)
 class Queued:
-    """A job, or one task of an array, in Slurm's queue; `start` is when it began or may begin."""
+    """A job, or one task of an array, as squeue shows it; `start` is when it began or may begin.
+
+    `command` is the path of the batch script, "(null)" if it was piped in.
+    """
 
     job_id: str
     state: str
     reason: str
     start: str
     comment: str
-
-
-@dataclass(frozen=True)
-class Accounted:
-    """What accounting knows of a job with all its restarts: its seconds, and those times its GPUs."""
-
-    seconds: int
-    gpu_seconds: int
-
-
-WAITS = {
-    "AssocGrpGRES": "the account's GPUs are all in use",
-    "AssocMaxJobsLimit": "the account runs as many jobs as it may",
-    "BadConstraints": "no node can be what the job asks for: cancel it, and mend the site's profile",
-    "BeginTime": "Slurm lets a job that was queued again wait for some minutes",
-    "Dependency": "waits for the steps before it",
-    "DependencyNeverSatisfied": "a step before it failed, so it never starts: `mammogan retry` renews it",
-    "JobArrayTaskLimit": "as many tasks of its array run as array_parallelism allows",
-    "JobHeldAdmin": "held by an administrator: ask them",
-    "JobHeldUser": "held: `scontrol release` with its job lets it go",
-    "Licenses": "a licence that it asks for is in use",
-    "NodeDown": "a node that it needs is down",
-    "PartitionDown": "its partition is closed",
-    "PartitionNodeLimit": "asks for more nodes than its partition has or allows",
-    "PartitionTimeLimit": "asks for more time than its partition allows: lower time_min",
-    "Priority": "others are before it in the queue",
-    "QOSGrpGRES": "the GPUs of its QOS are all in use",
-    "QOSMaxGRESPerUser": "you use as many GPUs as the QOS allows",
-    "QOSMaxJobsPerUserLimit": "you run as many jobs as the QOS allows",
-    "ReqNodeNotAvail": "nodes that it needs are down or reserved",
-    "Reservation": "waits for its reservation",
-    "Resources": "next in line, and waits for nodes to become free",
-}
-"""Why a job waits, in plain words, by squeue's reason."""
+    user: str = ""
+    name: str = ""
+    command: str = ""
 
 
 def use(site: Site) -> None:
@@ -83,75 +89,153 @@ def use(site: Site) -> None:
         os.environ["SLURM_CONF"] = conf
 
 
-def ask(*command: str, named: Mapping[str, str] | None = None) -> str:
+_patience_s: ContextVar[float] = ContextVar("patience_s", default=0.0)
+
+
+@contextmanager
+def patient(seconds: float) -> Iterator[None]:
+    """Let every question of the block outlast so long a silence of Slurm; a warning says that it waits."""
+    token = _patience_s.set(seconds)
+    try:
+        yield
+    finally:
+        _patience_s.reset(token)
+
+
+def ask(*command: str, answer_s: float = 120.0, named: Mapping[str, str] | None = None) -> str:
     """Run a Slurm command in a clean environment, with the variables `named` in it, and give its output.
 
     Raises
     ------
+    SlurmSilentError
+        If its controller does not answer, within `answer_s` seconds for one.
     ClusterError
-        With Slurm's own words, if the command fails or does not answer within two minutes.
+        With Slurm's own words, if the command fails.
     """
+    began, since, waits = time.monotonic(), datetime.now(), False
+    while True:
+        try:
+            answer = _answer(command, answer_s, named)
+        except SlurmSilentError as error:
+            if time.monotonic() - began + PAUSE_S > _patience_s.get():
+                raise
+            if not waits:
+                at = f"{since:%H:%M:%S}"
+                log.warning("Slurm does not answer since %s; waiting for it (%s)", at, error.words)
+            waits = True
+            time.sleep(PAUSE_S)
+        else:
+            if waits:
+                log.warning("Slurm answers again.")
+            return answer
+
+
+def is_silence(words: str) -> bool:
+    """Tell whether Slurm's words mean that it could not be asked, rather than that it refuses."""
+    return SILENCE.search(words) is not None
+
+
+def _answer(command: tuple[str, ...], answer_s: float, named: Mapping[str, str] | None) -> str:
+    shown = f"`{' '.join(command)[:200]}`"
     try:
         answer = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=True,
+            command, capture_output=True, text=True, errors="replace", timeout=answer_s, check=True,
             env=slurm_environment.clean(os.environ, named),
-        )
+        )  # fmt: skip
     except subprocess.CalledProcessError as error:
         words = (error.stderr or error.stdout).strip()
-        raise ClusterError(f"`{' '.join(command)}` failed: {words}") from None
-    except (FileNotFoundError, subprocess.TimeoutExpired) as error:
-        raise ClusterError(f"`{' '.join(command)}` failed: {error}") from None
+        kind = SlurmSilentError if is_silence(words) else ClusterError
+        raise kind(f"{shown} failed: {words}") from None
+    except subprocess.TimeoutExpired:
+        raise SlurmSilentError(f"{shown} gave no answer within {answer_s:.0f} s") from None
+    except FileNotFoundError as error:
+        raise ClusterError(f"{shown} failed: {error}") from None
     return answer.stdout
 
 
-def queue(comment: str) -> list[Queued]:
-    """List one's own jobs that carry `comment`: for a run's jobs, the run's folder."""
-    lines = ask("squeue", "-h", "-r", "--me", "-o", "%i|%T|%r|%S|%k").splitlines()
-    jobs = [Queued(*line.split("|", 4)) for line in lines]
-    return [job for job in jobs if job.comment == comment]
+def job_name(run_id: str, node: str) -> str:
+    """Name the job of a run's node, as Slurm shows it."""
+    return f"mammogan-{run_id}-{node}"
 
 
-def explained(reason: str) -> str:
-    """Put squeue's reason into plain words and keep its own beside them; one not known stays as it is."""
-    if reason == "None":
-        return ""
-    words = WAITS.get(reason.partition(",")[0].strip("()"))  # ReqNodeNotAvail goes on with the nodes' names
-    return f"{words} ({reason})" if words else reason
+def queue(folder: str) -> list[Queued]:
+    """List one's own jobs in the queue that belong to the run in `folder`, by comment or batch script."""
+    return [job for job in of_users([str(os.geteuid())]) if belongs(job, folder)]
 
 
-def restarts() -> dict[str, int]:
-    """Tell how often Slurm has started each of one's jobs again."""
-    lines = ask("squeue", "-h", "-r", "--me", "-O", "JobArrayID:64,RestartCnt:16").splitlines()
-    return {job_id: int(count) for job_id, count in (line.split() for line in lines)}
+def belongs(job: Queued, folder: str) -> bool:
+    """Tell whether a job shows to be of the run in `folder`, whatever a site has made of its comment."""
+    return job.comment == folder or job.command.startswith(f"{folder}/logs/")
 
 
-def accounted(job_ids: Iterable[str]) -> dict[str, Accounted]:
-    """Ask accounting for the hours of jobs; what it does not know is left out, and so is all without it."""
-    job_ids = sorted(job_ids)
-    if not job_ids or shutil.which("sacct") is None:
-        return {}
-    asked = ("-n", "-P", "-X", "-D", "-o", "JobID,ElapsedRaw,AllocTRES", "-j", ",".join(job_ids))
+def of_users(users: Iterable[str]) -> list[Queued]:
+    """List the jobs of users, by name or number, that are in the queue."""
+    return _parsed(_squeue(("-u", ",".join(users), "-o", _FORMAT)))
+
+
+def by_id(job_ids: Iterable[str]) -> list[Queued]:
+    """List jobs by the ids of jobs and arrays, whoever they belong to, and each task of an array.
+
+    What is over and forgotten, or hidden from this user, is left out.
+    """
+    options = ("-t", "all", "-o", _FORMAT)
+    return [job for ids in chunks(job_ids) for job in _parsed(_squeue_ids(ids, options))]
+
+
+_FORMAT = "%i|%T|%r|%S|%u|%j|%o|%k"  # the comment, which may hold anything, is the last
+
+
+def _squeue(options: tuple[str, ...]) -> list[str]:
+    return ask("squeue", "-h", "-a", "-r", *options, answer_s=ANSWER_S).splitlines()
+
+
+def _squeue_ids(ids: list[str], options: tuple[str, ...]) -> list[str]:
+    """Ask for jobs by id: squeue fails if it is asked for a single one that it does not know."""
     try:
-        lines = ask("sacct", *asked).splitlines()
-    except ClusterError:  # as where there is a sacct, but accounting is switched off
-        return {}
-    found: dict[str, Accounted] = {}
-    for job_id, elapsed, resources in (line.split("|") for line in lines):
-        gpus = re.search(r"\bgres/gpu=(\d+)", resources)
-        before, seconds = found.get(job_id, Accounted(0, 0)), int(elapsed or 0)
-        more = seconds * int(gpus.group(1)) if gpus else 0
-        found[job_id] = Accounted(before.seconds + seconds, before.gpu_seconds + more)
-    return found
+        return _squeue(("-j", ",".join(ids), *options))
+    except SlurmSilentError:
+        raise
+    except ClusterError as error:
+        if "invalid job id" not in str(error).lower():
+            raise
+    return [line for job_id in ids for line in _squeue_ids([job_id], options)] if len(ids) > 1 else []
+
+
+def _parsed(lines: Iterable[str]) -> list[Queued]:
+    fields = (line.split("|", 7) for line in lines)
+    return [
+        Queued(job_id, state, reason, start, comment, user, name, command)
+        for job_id, state, reason, start, user, name, command, comment in (f for f in fields if len(f) == 8)
+        if state not in ENDED
+    ]
+
+
+def chunks(job_ids: Iterable[str]) -> Iterator[list[str]]:
+    """Put ids in order, and as many together as one command may name."""
+    ids = sorted(set(job_ids), key=lambda job_id: (len(job_id), job_id))
+    for first in range(0, len(ids), IDS_AT_ONCE):
+        yield ids[first : first + IDS_AT_ONCE]
+
+
+def restarts(job_ids: Iterable[str]) -> dict[str, int]:
+    """Tell how often Slurm has started each of these jobs again that are in the queue."""
+    options = ("-O", "JobArrayID:64,RestartCnt:16")
+    lines = (line.split() for ids in chunks(job_ids) for line in _squeue_ids(ids, options))
+    return {words[0]: int(words[1]) for words in lines if len(words) == 2 and words[1].isdigit()}
 
 
 def outcome(job_id: str) -> str:
-    """Say how a job ended, as ``FAILED 1:0 NonZeroExitCode``; empty once Slurm has forgotten it."""
+    """Say how a job ended, as ``FAILED 1:0 NonZeroExitCode``; empty once Slurm has forgotten it.
+
+    Raises
+    ------
+    SlurmSilentError
+        If Slurm does not answer.
+    """
     try:
-        text = ask("scontrol", "-o", "show", "job", job_id)
+        text = ask("scontrol", "-o", "show", "job", job_id, answer_s=ANSWER_S)
+    except SlurmSilentError:
+        raise
     except ClusterError:
         return ""
     fields = dict(re.findall(r"\b(JobState|ExitCode|Reason)=(\S+)", text))
@@ -161,14 +245,33 @@ def outcome(job_id: str) -> str:
 def cancel(job_ids: Iterable[str]) -> None:
     """Cancel jobs; those that are over already do not matter."""
     job_ids = sorted(job_ids)
-    if job_ids:
+    if not job_ids:
+        return
+    try:
         ask("scancel", *job_ids)
+    except SlurmSilentError:
+        raise
+    except ClusterError as error:
+        words = str(error).partition(" failed: ")[2].lower().splitlines()
+        if not words or not all("invalid job id" in line or "already" in line for line in words):
+            raise
+
+
+def config() -> dict[str, str]:
+    """Read Slurm's configuration, as ``ClusterName`` and ``PrivateData``."""
+    pairs = (line.partition("=") for line in ask("scontrol", "show", "config").splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs if value}
+
+
+def cluster() -> str:
+    """Name this Slurm's cluster."""
+    return config().get("ClusterName", "")
 
 
 def max_array_size() -> int:
     """Most tasks that one array may have."""
-    found = re.search(r"MaxArraySize\s*=\s*(\d+)", ask("scontrol", "show", "config"))
-    return int(found.group(1)) if found else 1001
+    size = config().get("MaxArraySize", "")
+    return int(size) if size.isdigit() else 1001
 
 
 def preflight(script: Path, named: Mapping[str, str]) -> None:

@@ -6,14 +6,15 @@ knows which tasks a job held, and the steps' own outputs tell whether they are d
 
 from __future__ import annotations
 
-import fcntl
 import os
+import pwd
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from mammogan.errors import ClusterError
+from mammogan.file_lock import LockedError, locked, owner_of
 from mammogan.files import write
 from mammogan.run_folder import RunFolder
 from mammogan.run_records import Failure, Submission
@@ -58,12 +59,21 @@ def read(run: Path) -> list[Submission]:
     return list(filter(None, map(Submission.from_line, lines)))
 
 
-def append(run: Path, node: str, job_id: str, tasks: tuple[int, ...], scheduler: str) -> Submission:
-    """Record a submission, on disk before this returns."""
+def append(
+    run: Path, node: str, job_id: str, tasks: tuple[int, ...], scheduler: str, cluster: str = ""
+) -> Submission:
+    """Record a submission by this user, on disk before this returns."""
     attempt = 1 + sum(past.node == node for past in read(run))
     time = datetime.now(UTC).isoformat(timespec="seconds")
     record = Submission(
-        node=node, job_id=job_id, tasks=tasks, attempt=attempt, scheduler=scheduler, time=time
+        node=node,
+        job_id=job_id,
+        tasks=tasks,
+        attempt=attempt,
+        scheduler=scheduler,
+        time=time,
+        user=this_user(),
+        cluster=cluster,
     )
     with RunFolder(run).ledger.open("a", encoding="utf-8") as file:
         file.write(record.line + "\n")
@@ -77,36 +87,36 @@ def latest(records: list[Submission]) -> dict[tuple[str, int], Submission]:
     return {(record.node, task): record for record in records for task in record.tasks}
 
 
+def this_user() -> str:
+    """Name this process' user, as Slurm does; LOGNAME and the like may name another one."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # as in a container
+        return str(os.geteuid())
+
+
 @contextmanager
 def only_launcher(run: Path) -> Iterator[None]:
-    """Hold the run for one launcher at a time; its process id stands in the lock file.
+    """Hold the run for one launcher at a time; who that is stands in the lock's file.
 
     Raises
     ------
     ClusterError
         If another process is launching this run.
     """
-    path = RunFolder(run).launch_lock
-    with path.open("a+", encoding="utf-8") as file:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            stack.enter_context(locked(RunFolder(run).launch_lock))
+        except LockedError as error:
+            process = f"process {error.owner.pid} already ({error.who})" if error.owner else error.who
             raise ClusterError(
-                f"The run '{run}' is being launched by process {launcher(run)} already. Follow it with "
-                f"`mammogan status {run}`, or stop it with `mammogan cancel {run}`."
+                f"The run '{run}' is being launched by {process}. Follow it with "
+                f"`mammogan status {run}`, or stop it with `mammogan cancel {run}`.{error.way_out}"
             ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        try:
-            yield
-        finally:
-            file.truncate(0)
+        yield
 
 
 def launcher(run: Path) -> int | None:
-    """Process id of the launcher that holds the run, if there is one."""
-    try:
-        return int(RunFolder(run).launch_lock.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+    """Process id of the launcher that holds the run, if there is one on this machine."""
+    owner = owner_of(RunFolder(run).launch_lock)
+    return owner.pid if owner and owner.on_this_machine and owner.is_running else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -17,12 +18,22 @@ from mammogan.cluster import (
     slurm_environment,
     submission_ledger,
 )
-from mammogan.cluster.run_state import LIVE, NodeState, Watcher
+from mammogan.cluster.live_jobs import JobFinder
+from mammogan.cluster.run_state import LIVE, NodeState, Watcher, whose
+from mammogan.cluster.slurm_commands import SlurmSilentError
+from mammogan.cluster.submission_plan import plan
 from mammogan.config.run_config import Launched
 from mammogan.errors import ClusterError
 from mammogan.run_folder import RunFolder
 from mammogan.run_records import Submission
 from mammogan.steps.job_graph import Node
+
+log = logging.getLogger(__name__)
+
+
+PATIENCE_S, SETTLE_S, TRIES = 180.0, 10.0, 3
+"""How long a launch outlasts a silence of Slurm, how long after one it waits for what Slurm took all the
+same, and how often a job is submitted whose answer was lost."""
 
 
 def submit(
@@ -35,32 +46,34 @@ def submit(
     Raises
     ------
     ClusterError
-        If Slurm refuses a job. What was submitted before stays, and the next launch goes on from there.
+        If Slurm refuses a job, or does not answer for `PATIENCE_S`, or nobody can tell whether another user's
+        job still runs. What was submitted before stays, and the next launch goes on from there.
     """
+    try:
+        with slurm_commands.patient(PATIENCE_S):
+            return _submit(folder, wanted, left_out)
+    except SlurmSilentError as error:
+        raise ClusterError(
+            f"Slurm does not answer: {error.words}. What was submitted before is recorded in "
+            f"'{RunFolder(folder).ledger}'; what Slurm may have taken without an answer is found and "
+            "cancelled by the next launch. Once `scontrol ping` says UP, give the same command again."
+        ) from None
+
+
+def _submit(folder: Path, wanted: Sequence[Node], left_out: Collection[tuple[str, int]]) -> list[Submission]:
     watcher = Watcher(folder)
     slurm_commands.use(watcher.run.site)
     preflight(watcher.run, folder, wanted)
-    _cancel_unknown(folder)
-    states = {state.node.name: state for state in watcher.read()}
-    largest = slurm_commands.max_array_size()
+    _cancel_unknown(watcher)
+    states = {state.node.name: state for state in watcher.read(certain=True)}
+    cluster, largest = slurm_commands.cluster(), slurm_commands.max_array_size()
     submitted: dict[str, list[Submission]] = {}
-    for node in wanted:
-        state = states[node.name]
-        kept = set(state.among(*LIVE))
-        if any(
-            need in submitted for need in node.needs
-        ):  # it waits for a job that has failed: it never starts
-            waits = state.among("queued")
-            slurm_commands.cancel(state.jobs[task] for task in waits)
-            kept -= set(waits)
-        kept |= {task for task in range(node.tasks) if (node.name, task) in left_out}
-        tasks = [task for task in range(node.tasks) if task not in kept and state.tasks[task] != "done"]
-        if not tasks:
-            continue
+    for node, tasks, replaced in plan(watcher, wanted, states, left_out):
+        slurm_commands.cancel(replaced)
         before = [job_id for need in node.needs for job_id in _awaited(states[need], submitted.get(need, []))]
         dependency = "afterok:" + ":".join(before) if before else ""
         submitted[node.name] = [
-            _sbatch(watcher.run, folder, node, chunk, dependency) for chunk in _chunks(tasks, largest)
+            _sbatch(watcher, node, chunk, dependency, cluster) for chunk in _chunks(tasks, largest)
         ]
     return [record for records in submitted.values() for record in records]
 
@@ -85,6 +98,8 @@ def preflight(run: Launched, folder: Path, wanted: Sequence[Node]) -> None:
             file.flush()
             try:
                 slurm_commands.preflight(Path(file.name), run.site.environment.variables)
+            except SlurmSilentError:
+                raise
             except ClusterError as error:
                 raise ClusterError(
                     f"Slurm could never run a job of [resources.{node.resource}] of the site "
@@ -92,19 +107,30 @@ def preflight(run: Launched, folder: Path, wanted: Sequence[Node]) -> None:
                 ) from None
 
 
-def _cancel_unknown(folder: Path, patience_s: float = 120.0) -> None:
-    """Cancel jobs of a launcher that died between submitting them and writing that down.
+def _cancel_unknown(watcher: Watcher, patience_s: float = 120.0) -> None:
+    """Cancel jobs of a launcher that died, or got no answer, before it could write them down.
 
     Once it returns they are gone: two jobs of one stage must not write its checkpoints at once.
     """
-    known, end = {record.job_id for record in submission_ledger.read(folder)}, time.monotonic() + patience_s
-    while unknown := {queued.job_id.split("_")[0] for queued in slurm_commands.queue(str(folder))} - known:
+    folder, names = watcher.folder, [node.name for node in watcher.nodes]
+    finder, end = JobFinder(folder, watcher.run.run_id), time.monotonic() + patience_s
+    while orphans := finder.orphans(names, submission_ledger.read(folder)):
+        unknown = {job.job_id.split("_")[0]: job.user for job in orphans}
+        listed = ", ".join(sorted(unknown))
         if time.monotonic() > end:
             raise ClusterError(
-                f"Jobs of the run '{folder}' that nobody wrote down don't end: {', '.join(sorted(unknown))}. "
+                f"Jobs of the run '{folder}' that nobody wrote down don't end: {listed}. "
                 "Cancel them with scancel, and launch the run again."
             )
-        slurm_commands.cancel(unknown)
+        try:
+            slurm_commands.cancel(unknown)
+        except SlurmSilentError:
+            raise
+        except ClusterError as error:
+            raise ClusterError(
+                f"Jobs of the run '{folder}' that nobody wrote down belong to {whose(unknown.values())}, who "
+                f"alone can cancel them: {listed}. Ask for scancel, and launch the run again. ({error})"
+            ) from None
         time.sleep(0.5)
 
 
@@ -120,17 +146,34 @@ def _chunks(tasks: list[int], largest: int) -> Iterator[tuple[int, ...]]:
         yield tuple(tasks[start : start + largest])
 
 
-def _sbatch(run: Launched, folder: Path, node: Node, tasks: tuple[int, ...], dependency: str) -> Submission:
+def _sbatch(
+    watcher: Watcher, node: Node, tasks: tuple[int, ...], dependency: str, cluster: str
+) -> Submission:
+    """Submit one job or array, and record it.
+
+    An answer that was lost says nothing: Slurm may have taken the job. Once Slurm answers again it is looked
+    for and cancelled, and submitted anew.
+    """
+    folder, several = watcher.folder, len(tasks)
     for task in tasks:
         submission_ledger.forget(folder, node.name, task)
-    several = len(tasks)
-    try:
-        with slurm_environment.in_force(run.site.environment.variables):
-            jobs = sbatch_parameters.slurm(run, folder, node, tasks, dependency).map_array(
-                job.main, [str(folder)] * several, [node.name] * several, tasks
-            )
-    except FailedJobError as error:
-        for orphan in RunFolder(folder).logs(node.name).glob("[0-9a-f]" * 32 + ".pkl"):
-            orphan.unlink()
-        raise ClusterError(f"Slurm refused '{node.name}': {error}") from None
-    return submission_ledger.append(folder, node.name, jobs[0].job_id.split("_")[0], tasks, "slurm")
+    for tried in range(1, TRIES + 1):
+        try:
+            with slurm_environment.in_force(watcher.run.site.environment.variables):
+                jobs = sbatch_parameters.slurm(watcher.run, folder, node, tasks, dependency).map_array(
+                    job.main, [str(folder)] * several, [node.name] * several, tasks
+                )
+            break
+        except FailedJobError as error:
+            for orphan in RunFolder(folder).logs(node.name).glob("[0-9a-f]" * 32 + ".pkl"):
+                orphan.unlink()
+            if not slurm_commands.is_silence(str(error)):
+                _cancel_unknown(watcher)
+                raise ClusterError(f"Slurm refused '{node.name}': {error}") from None
+            log.warning("Slurm gave no answer for '%s'; what it took all the same is looked for", node.name)
+            slurm_commands.cluster()  # which waits until it answers
+            time.sleep(SETTLE_S)
+            _cancel_unknown(watcher)
+            if tried == TRIES:
+                raise SlurmSilentError(f"sbatch for '{node.name}' got no answer {TRIES} times") from None
+    return submission_ledger.append(folder, node.name, jobs[0].job_id.split("_")[0], tasks, "slurm", cluster)

@@ -23,11 +23,11 @@ from mammogan.config.label_fields import VIEWS
 from mammogan.config.run_config import Run
 from mammogan.config.settings import Tree
 from mammogan.errors import RunFailedError
+from mammogan.file_lock import turn
 from mammogan.files import full_disk_explained, write
 from mammogan.run_folder import RunFolder
 from mammogan.schedule import Stage
 from mammogan.steps import score_error, score_measures, swd_sets
-from mammogan.steps.file_lock import turn
 from mammogan.steps.score_error import Differences, Groups
 from mammogan.steps.score_measures import LooksOf, RealLooks
 from mammogan.steps.swd_sets import AT_ONCE, Distances, Sets

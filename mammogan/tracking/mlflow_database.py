@@ -4,11 +4,42 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
+
+from mammogan.file_lock import locked, missing_locks
 
 SCHEME = "sqlite:///"
 LEFT_OVER_S = 3600.0
 """Age from which a half-made file is nobody's any more."""
+
+
+@contextmanager
+def opened(uri: str) -> Iterator[str]:
+    """Make sure that the database at `uri` is there, and give the URI to open it by during the block.
+
+    On a file system without locks SQLite would find every file locked: there it is opened without them, and
+    a lock of our own keeps it to one process. What is no file of SQLite is left alone.
+    """
+    path = Path(uri.removeprefix(SCHEME).partition("?")[0])
+    if not uri.startswith(SCHEME) or "?" in uri:
+        yield uri
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not missing_locks(path.parent):
+        ensure(uri)
+        yield uri
+        return
+    with locked(path.with_name(f".{path.name}.lock"), wait=True, take_silent=True):
+        ensure(uri)
+        yield without_locks(path)
+
+
+def without_locks(path: Path) -> str:
+    """Return the URI that opens a file of SQLite without locks; of another form, MLflow makes odd folders."""
+    return f"sqlite+pysqlite:///file:{quote(str(path.absolute()))}?nolock=1&uri=true"
 
 
 def ensure(uri: str) -> None:
@@ -42,4 +73,5 @@ def ensure(uri: str) -> None:
 def _make(path: Path) -> None:
     from mlflow import MlflowClient
 
-    MlflowClient(tracking_uri=f"{SCHEME}{path}").search_experiments(max_results=1)
+    uri = without_locks(path) if missing_locks(path.parent) else f"{SCHEME}{path}"
+    MlflowClient(tracking_uri=uri).search_experiments(max_results=1)

@@ -62,9 +62,8 @@ class MlflowTracker:
         from mlflow import MlflowClient
 
         run = self._run
-        with one_at_a_time(run):
-            mlflow_database.ensure(self._uri)
-            server = _Server(MlflowClient(tracking_uri=self._uri), run, self._uri)
+        with one_at_a_time(run), mlflow_database.opened(self._uri) as address:
+            server = _Server(MlflowClient(tracking_uri=address), run, self._uri, address)
             launched_ms = int(RunFolder(run).settings.stat().st_mtime * 1000)
             parent = server.run_of(PARENT, summary.name, summary.tags, launched_ms)
             server.log_params(parent, summary.params)
@@ -91,8 +90,8 @@ class MlflowTracker:
 class _Server:
     """A tracking server, and what it has of a run: noted in the run's folder as soon as it took it."""
 
-    def __init__(self, client: Any, run: Path, uri: str) -> None:
-        self.client, self.run, self.uri = client, run, uri
+    def __init__(self, client: Any, run: Path, uri: str, address: str) -> None:
+        self.client, self.run, self.uri, self.address = client, run, uri, address
         self.path = RunFolder(run).tracking / SYNCED
         self.all = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else {}
         self.synced: dict[str, Any] = self.all.setdefault(uri, {})
@@ -195,7 +194,7 @@ class _Server:
         digests = [sha256(path) for path in sorted(model.folder.iterdir())]
         if self.synced.get("model") == digests:
             return
-        logged = log_model(model, run_id, self.uri)
+        logged = log_model(model, run_id, self.address)
         if model.registered:
             version = str(logged.registered_model_version)
             self.client.set_registered_model_alias(model.registered, CHOSEN, version)

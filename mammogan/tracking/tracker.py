@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from mammogan.file_lock import locked
 from mammogan.run_folder import RunFolder
 
 
@@ -98,8 +98,7 @@ class Tracker(Protocol):
 def one_at_a_time(run: Path) -> Iterator[None]:
     """Let one job of a run log to trackers at a time."""
     RunFolder(run).tracking.mkdir(parents=True, exist_ok=True)
-    with (RunFolder(run).tracking / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(RunFolder(run).tracking / "lock", wait=True, take_silent=True):
         yield
 
 

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from mammogan.cluster import slurm_commands, submission_ledger, submit
+from tests.cluster.fake_runs import Runs
+from tests.cluster.fake_slurm import FakeSlurm
+
 STUB = Path(__file__).parent / "stub"
 
 
@@ -30,3 +34,21 @@ def stub(monkeypatch):
     yield stub_job
     assert sys.modules["stub_job"].job.perform is not None
     monkeypatch.setattr(job, "main", real)
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """A Slurm on PATH, and an ordinary user, nobody, whose commands it answers."""
+    monkeypatch.setattr(os, "geteuid", lambda: 65534)
+    fake = FakeSlurm(tmp_path / "bin", submission_ledger.this_user())
+    monkeypatch.setenv("PATH", f"{fake.folder}:/usr/bin:/bin")
+    monkeypatch.setenv("SLURM_CONF", "/dev/null")
+    monkeypatch.setattr(submit, "SETTLE_S", 0.0)
+    monkeypatch.setattr(submit, "preflight", lambda *_: None)
+    monkeypatch.setattr(slurm_commands, "PAUSE_S", 0.01)
+    return fake
+
+
+@pytest.fixture
+def run(slurm, stub, tmp_path):
+    return Runs(stub, tmp_path / "r", slurm)

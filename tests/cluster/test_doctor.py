@@ -12,7 +12,15 @@ import typer
 from typer.testing import CliRunner
 
 from mammogan.cli.doctor_command import doctor
-from mammogan.cluster.doctor import CHECKS, Case, Profile, examine, installation_checks, load
+from mammogan.cluster.doctor import (
+    CHECKS,
+    Case,
+    Profile,
+    examine,
+    file_system_checks,
+    installation_checks,
+    load,
+)
 from mammogan.cluster.doctor.compute_node_checks import ON_A_NODE
 from mammogan.cluster.doctor.node_probe import Probe
 from mammogan.cluster.doctor.profile_lines import index
@@ -261,6 +269,54 @@ def test_a_kept_folder_that_is_not_the_same_on_the_nodes_is_found(tmp_path):
     assert "no such folder there: ls" in found(permanent="ls: cannot access")[0][1]
     assert "does not show there" in found(permanent="yes", read__="cat: no such file")[0][1]
     assert "does not show here" in found(permanent="yes", read__="mammogan")[0][1]
+
+
+def test_the_kept_folders_file_system_is_tried_and_a_missing_lock_is_warned_of(tmp_path, monkeypatch):
+    made = case(f"storage.permanent={tmp_path}")
+    assert told(made, "permanent") == []
+    found = told(made, "permanent", levels=("ok",))
+    assert found[-1] == ("storage.permanent", "has locks, atomic rename, O_EXCL, hard links")
+    monkeypatch.setattr(file_system_checks, "missing_locks", lambda folder: "No locks available")
+    assert told(made, "permanent", levels=("problem", "warning")) == [
+        ("storage.permanent", "has no locks: No locks available")
+    ]
+
+    def refuse(*_, **__):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    assert told(made, "permanent", levels=("ok",))[-1][1].endswith("no hard links (which nothing needs)")
+    monkeypatch.setattr(Path, "replace", refuse)
+    assert told(made, "permanent") == [("storage.permanent", "has no atomic rename")]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("lock", "trip", "level", "found"),
+    [
+        ("held", "412e-3", "ok", ["are shared: held there, too, what is held here", "take 0.4 s"]),
+        ("free", "0.1", "warning", ["each machine has its own: what is held here is free there"]),
+        (
+            "flock: lock: Function not implemented",
+            "0.1",
+            "warning",
+            ["work here and not there: flock: lock: "],
+        ),
+        ("held", "30", "warning", ["take 30.0 s"]),
+    ],
+)
+def test_locks_that_nodes_do_not_share_and_files_that_come_late_are_found(tmp_path, lock, trip, level, found):
+    given = {"permanent": "yes", f"read.{tmp_path}": "mammogan", f"back.{tmp_path}": "yes", "trip": trip}
+    made = case(f"storage.permanent={tmp_path}", probes=answers(**given, **{f"lock.{tmp_path}": lock}))
+    words = [words for key, words in told(made, "shared", levels=(level,)) if "is shared: read" not in words]
+    assert all(any(want in word for word in words) for want in found)
+    assert len(words) == len(found)
+
+
+def test_this_machine_sees_its_own_locks_and_files_at_once(tmp_path):
+    made = case(f"storage.permanent={tmp_path}", name="local")
+    words = [words for _, words in told(made, "shared", levels=("ok",))]
+    assert "are shared: held there, too, what is held here" in words and "take 0.0 s" in words
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ import time
 
 import pytest
 
-from mammogan.cluster import job_spans, slurm_commands, submission_ledger
+from mammogan.cluster import job_accounts, job_spans, slurm_commands, submission_ledger
 from mammogan.cluster.job_usage import usage
 from mammogan.cluster.run_state import Watcher
+from mammogan.cluster.wait_reasons import explained
 
 
 @pytest.fixture
@@ -19,8 +20,10 @@ def run(stub, tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setattr(slurm_commands, "use", lambda site: None)
-    for name, value in {"queue": [], "restarts": {}, "accounted": {}}.items():
+    for name, value in {"by_id": [], "restarts": {}, "config": {}}.items():
         monkeypatch.setattr(slurm_commands, name, lambda *_, value=value: value)
+    monkeypatch.setattr(job_accounts, "accounted", lambda jobs: {})
+    monkeypatch.setattr(job_accounts, "kept", lambda jobs, cluster: {})
     monkeypatch.setattr(slurm_commands, "outcome", lambda job: "")
     return tmp_path / "r"
 
@@ -98,23 +101,21 @@ def test_what_runs_counts_until_now(run, monkeypatch):
     submission_ledger.append(run, "train-0", "7", (0,), "slurm")
     span(run, began=time.time() - 7200, seen=time.time() - 7000, ended=False)
     queued = slurm_commands.Queued("7", "RUNNING", "None", "N/A", str(run))
-    monkeypatch.setattr(slurm_commands, "queue", lambda comment: [queued])
+    monkeypatch.setattr(slurm_commands, "by_id", lambda ids: [queued])
     assert usage(run, states(run))["train-0"].gpu_hours == pytest.approx(4, abs=0.01)
 
 
 def test_accounting_is_believed_where_there_is_one(run, monkeypatch):
     submission_ledger.append(run, "train-0", "7", (0,), "slurm")
     span(run)
-    monkeypatch.setattr(
-        slurm_commands, "accounted", lambda jobs: {"7": slurm_commands.Accounted(3600, 10_800)}
-    )
+    monkeypatch.setattr(job_accounts, "accounted", lambda jobs: {"7": job_accounts.Accounted(3600, 10_800)})
     assert usage(run, states(run))["train-0"].gpu_hours == pytest.approx(3)
 
 
 def test_submissions_restarts_and_failed_attempts_are_counted(run, monkeypatch):
     submission_ledger.append(run, "train-0", "6", (0,), "slurm")
     submission_ledger.append(run, "train-0", "7", (0,), "slurm")
-    monkeypatch.setattr(slurm_commands, "restarts", lambda: {"7": 3})
+    monkeypatch.setattr(slurm_commands, "restarts", lambda jobs: {"7": 3})
     (run / "attempts").mkdir()
     (run / "attempts" / "train-0-0.log").write_text("job=7 ...\njob=7 ...\n")
     used = usage(run, states(run))["train-0"]
@@ -127,13 +128,13 @@ def test_accounting_is_asked_once_and_adds_up_a_requeued_jobs_lines(tmp_path, mo
     program.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\nprintf "{lines}\\n"\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    assert slurm_commands.accounted({"13", "12"}) == {
-        "12_0": slurm_commands.Accounted(660, 2640),
-        "13": slurm_commands.Accounted(5, 0),
+    assert job_accounts.accounted({"13", "12"}) == {
+        "12_0": job_accounts.Accounted(660, 2640),
+        "13": job_accounts.Accounted(5, 0),
     }
     assert "-j 12,13" in (tmp_path / "asked").read_text()
     program.write_text("#!/bin/sh\necho Slurm accounting storage is disabled; exit 1\n")
-    assert slurm_commands.accounted({"13"}) == {}
+    assert job_accounts.accounted({"13"}) == {}
 
 
 @pytest.mark.parametrize(
@@ -146,4 +147,4 @@ def test_accounting_is_asked_once_and_adds_up_a_requeued_jobs_lines(tmp_path, mo
     ],
 )
 def test_why_a_job_waits_is_said_in_plain_words(reason, told):
-    assert told in slurm_commands.explained(reason)
+    assert told in explained(reason)

@@ -72,13 +72,13 @@ class Drill:
         self.folder, self.shards, self.uri = folder, shards, uri
         self.moments = random.Random(f"{SEED} {folder.name}")
 
-    def launch(self, wait=True):
+    def launch(self, *more, wait=True):
         settings = [
             word for setting in (*SETTINGS, f"tracking.uri={self.uri}") for word in ("--set", setting)
         ]
         started = mammogan(
             *("launch", "--method", "tour", "--data", self.shards, "--site", "devcluster"),
-            *("--run", self.folder, "--until", STAGE, *settings),
+            *("--run", self.folder, "--until", STAGE, *settings, *more),
         )
         return done_well(started) if wait else started
 

@@ -3,13 +3,12 @@
 import json
 import os
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mammogan import schedule
+from mammogan import file_lock, schedule
 from mammogan.config.dataset import load_recipe
 from mammogan.config.method import load_method
 from mammogan.config.run_config import merge
@@ -17,8 +16,7 @@ from mammogan.config.site import load_site
 from mammogan.data.shards import sample_facts
 from mammogan.errors import RunFailedError
 from mammogan.metrics import SlicedWasserstein
-from mammogan.steps import file_lock, real_sets, swd_sets
-from tests.patience import PATIENCE_S
+from mammogan.steps import real_sets, swd_sets
 
 SETTINGS = ("ladder.stages=2", "scoring.images=24", "scoring.seeds=2", "scoring.directions=8")
 
@@ -231,40 +229,6 @@ def test_of_tasks_that_start_at_once_one_gathers(shared, monkeypatch):
         thread.join()
     assert len({one.key for one in found}) == 1
     assert sorted(len(shards.readers["train"].asked) for shards in every) == [0, 0, 0, 20]
-
-
-def test_the_turn_of_an_owner_that_died_is_taken_and_of_one_that_lives_is_not(tmp_path, monkeypatch):
-    monkeypatch.setattr(file_lock, "LOOK_S", 0.01)
-    lock, made = tmp_path / "x.lock", tmp_path / "x"
-    lock.touch()
-    os.utime(lock, (time.time() - file_lock.STALE_S - 60,) * 2)
-    with file_lock.turn(lock, made) as mine:
-        assert mine
-        assert lock.exists()
-    assert not lock.exists()
-    lock.touch()
-    threading.Timer(0.1, made.mkdir).start()
-    with file_lock.turn(lock, made) as mine:
-        assert not mine  # it was waited for until it was made
-    assert lock.exists()
-
-
-def test_an_owner_shows_that_it_lives_and_leaves_no_lock_when_it_fails(tmp_path, monkeypatch):
-    monkeypatch.setattr(file_lock, "BEAT_S", 0.01)
-    lock = tmp_path / "x.lock"
-
-    def seen_alive():
-        with file_lock.turn(lock, tmp_path / "x"):
-            os.utime(lock, (0, 0))
-            end = time.monotonic() + PATIENCE_S
-            while lock.stat().st_mtime == 0 and time.monotonic() < end:
-                time.sleep(0.01)
-            assert lock.stat().st_mtime > 0
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        seen_alive()
-    assert not lock.exists()
 
 
 def test_images_of_a_view_go_to_the_sets_of_that_view_in_batches(tmp_path):

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib import metadata
 
+from mammogan.cluster.doctor import file_system_checks
 from mammogan.cluster.doctor.examined_site import Case
 from mammogan.cluster.doctor.finding import Finding, ok, problem, unchecked, warning
 from mammogan.cluster.doctor.node_probe import Probe
@@ -104,6 +105,7 @@ def shared(case: Case, probe: Probe) -> Iterator[Finding]:
         yield problem(claim, "does not show here what was written there", key, remedy)
     else:
         yield ok(claim, "is shared: read there what was written here, and back", key)
+        yield from file_system_checks.on_a_node(name, probe)
 
 
 def binds(case: Case, probe: Probe) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from mammogan.cluster.doctor import file_system_checks
 from mammogan.cluster.doctor.examined_site import Case
 from mammogan.cluster.doctor.finding import Finding, ok, problem, unchecked
 from mammogan.tracking import TRACKERS
@@ -44,7 +45,7 @@ def image(case: Case) -> Iterator[Finding]:
 
 
 def permanent(case: Case) -> Iterator[Finding]:
-    """Check that the kept folder is one, and that this user may write to it here."""
+    """Check that the kept folder is one, that this user may write to it, and what its file system can."""
     name, key = case.site.storage.permanent, "storage.permanent"
     claim = f"the kept folder '{name}' on this machine"
     if not name:
@@ -57,6 +58,7 @@ def permanent(case: Case) -> Iterator[Finding]:
         yield problem(claim, "you may not write there", key, "Name a folder of your own.")
     else:
         yield ok(claim, "is there, and you may write", key)
+        yield from file_system_checks.on_this_machine(Path(name))
 
 
 def tracking(case: Case) -> Iterator[Finding]:

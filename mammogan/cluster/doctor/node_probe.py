@@ -8,19 +8,20 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import mammogan
 from mammogan.cluster import sbatch_parameters, slurm_commands
-from mammogan.cluster.doctor.probe_script import ANSWER, READ, TOKEN, script
+from mammogan.cluster.doctor.probe_script import ANSWER, LOCK, PING, PONG, READ, TOKEN, script
 from mammogan.cluster.doctor.slurm_facts import words
 from mammogan.config.resource import Resources
 from mammogan.config.run_config import shard_build
 from mammogan.config.site import Site
 from mammogan.errors import ClusterError
+from mammogan.file_lock import locked, missing_locks
 from mammogan.steps.job_graph import graph
 
 LIMIT_MIN = 10
@@ -56,6 +57,7 @@ def this_machine(site: Site) -> Probe:
     cuda = [resource for resource in resources if resource.device == "cuda"]
     with _exchange(site) as folders:
         text = script(site, ("#!/bin/bash", _python(site)), folders, [*cuda, *resources][0])
+        _answer_pings([folders], at_once=True)
         try:
             command = ["bash", "-c", text]
             subprocess.run(command, capture_output=True, timeout=LIMIT_MIN * 60, check=False)
@@ -85,7 +87,7 @@ def in_jobs(site: Site, patience_s: float) -> tuple[Probe, ...]:
                     probes[name] = Probe(_place(site, name), (f"resources.{name}",), failure=why)
             end = time.monotonic() + patience_s
             for name, job_id in waiting.items():
-                probes[name] = _await(site, name, job_id, exchanges[name], end)
+                probes[name] = _await(site, name, job_id, exchanges, end)
         finally:
             with suppress(ClusterError):
                 slurm_commands.cancel(job for name, job in waiting.items() if not _came(probes.get(name)))
@@ -119,17 +121,21 @@ def _submit(site: Site, name: str, folders: Sequence[Path]) -> str:
         return slurm_commands.ask(*asked, named=site.environment.variables).strip().split(";")[0]
 
 
-def _await(site: Site, name: str, job_id: str, folders: Sequence[Path], end: float) -> Probe:
-    place, classes = _place(site, name), (f"resources.{name}",)
+def _await(site: Site, name: str, job_id: str, exchanges: Mapping[str, Sequence[Path]], end: float) -> Probe:
+    place, classes, folders = _place(site, name), (f"resources.{name}",), exchanges[name]
     grace = None  # a shared disk may show a file some seconds after the job that wrote it has ended
     while True:
+        _answer_pings(exchanges.values())
         if answers := _read(folders):
             grace = grace or time.monotonic() + 5
             if f"back.{folders[0].parent}" in answers or time.monotonic() > grace:
                 return Probe(f"'{answers.get('node', '')}' ({place})", classes, answers)
             time.sleep(0.3)
             continue
-        state = slurm_commands.outcome(job_id)
+        try:
+            state = slurm_commands.outcome(job_id)
+        except slurm_commands.SlurmSilentError as error:
+            state = f"PENDING Slurm does not answer: {error}"
         if not state or not state.startswith(_LIVE):
             grace = grace or time.monotonic() + 10
             if time.monotonic() > grace:
@@ -162,9 +168,10 @@ def _python(site: Site) -> str:
 def _exchange(site: Site) -> Iterator[tuple[Path, ...]]:
     """Make folders in which a node may leave its answer: `storage.permanent` first, here, and at home.
 
-    Each holds a token, which tells whether the node reads what was written here.
+    Each holds a token, which tells whether the node reads what was written here, and a lock that is held.
     """
     folders: list[Path] = []
+    held = ExitStack()
     try:
         for root in (
             Path(site.storage.permanent) if site.storage.permanent else None,
@@ -172,15 +179,27 @@ def _exchange(site: Site) -> Iterator[tuple[Path, ...]]:
             Path.home(),
         ):
             try:
-                if root is not None:
-                    folders.append(Path(tempfile.mkdtemp(prefix=".mammogan-doctor-", dir=root)))
-                    (folders[-1] / TOKEN).write_text(READ)
+                if root is None:
+                    continue
+                folders.append(Path(tempfile.mkdtemp(prefix=".mammogan-doctor-", dir=root)))
+                (folders[-1] / TOKEN).write_text(READ)
+                if not missing_locks(folders[-1]):
+                    held.enter_context(locked(folders[-1] / LOCK))
             except OSError:
                 continue
         yield tuple(folders)
     finally:
+        held.close()
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _answer_pings(exchanges: Iterable[Sequence[Path]], at_once: bool = False) -> None:
+    """Answer what nodes have written into the first of their folders, or before they do."""
+    for folders in exchanges:
+        for folder in folders[:1]:
+            if at_once or ((folder / PING).exists() and not (folder / PONG).exists()):
+                (folder / PONG).touch()
 
 
 def _read(folders: Sequence[Path]) -> dict[str, str]:
@@ -194,6 +213,7 @@ def _read(folders: Sequence[Path]) -> dict[str, str]:
                 answers[question] = answer.strip()
             answers[f"back.{folder.parent}"] = "yes"
     for number, folder in enumerate(folders):
-        if f"read.{number}" in answers:
-            answers[f"read.{folder.parent}"] = answers.pop(f"read.{number}")
+        for question in ("read", "lock"):
+            if f"{question}.{number}" in answers:
+                answers[f"{question}.{folder.parent}"] = answers.pop(f"{question}.{number}")
     return answers

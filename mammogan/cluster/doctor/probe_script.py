@@ -11,6 +11,8 @@ from mammogan.config.resource import Resource
 from mammogan.config.site import Site
 
 TOKEN, READ, ANSWER = "token", "mammogan", "answer"
+LOCK = "lock"
+PING, PONG = "ping", "pong"  # what a node writes, and what it is answered with: how long that takes
 
 # The setup lines run twice: once as in the batch script, where the first failure ends the job, to tell which
 # line that is; then whatever comes of them, for what is asked afterwards.
@@ -36,8 +38,27 @@ set +eu
 @EXPORTS@
 """
 
+# The other side holds a lock; flock tells by its silence that it is held here, too.
 PLACES = r"""number=0
-for folder in @FOLDERS@; do say "read.$number" "$(cat "$folder/token" 2>&1)"; number=$((number + 1)); done
+for folder in @FOLDERS@; do
+  say "read.$number" "$(cat "$folder/token" 2>&1)"
+  if [ -e "$folder/lock" ] && command -v flock >/dev/null; then
+    if held=$(flock -n "$folder/lock" true 2>&1); then held=free; fi
+    say "lock.$number" "${held:-held}"
+  fi
+  number=$((number + 1))
+done
+folders=(@FOLDERS@)
+(
+  began=$(date +%s%N)
+  : >"${folders[0]}/ping"
+  for ((tries = 0; tries < 300; tries++)); do
+    [ -e "${folders[0]}/pong" ] && { say trip "$((($(date +%s%N) - began) / 1000000))e-3"; exit; }
+    sleep 0.1
+  done
+  say trip 30
+) &
+trip=$!
 for name in /sys/class/net/*; do printf '%s ' "${name##*/}"; done >"$work/net"
 say interfaces "$(cat "$work/net")"
 """
@@ -83,6 +104,7 @@ timeout 240 @PYTHON@ -c @PROGRAM@ @ARGUMENTS@ >>"$work/python" 2>"$work/words"
 code=$?
 say python "$code $( (grep -v '^in\.' "$work/python"; cat "$work/words") | tail -n 2)"
 grep '^in\.' "$work/python" >>"$work/answer"
+wait $trip
 exit 0
 """
 

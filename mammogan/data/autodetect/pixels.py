@@ -67,5 +67,5 @@ def _difference(mask: Mask) -> float:
     """Compute how much wider it is above than below, as a fraction of its width."""
     height, width = mask.shape
     px = max(1, round(EDGE * height))
-    upper, lower = (float(part.sum(axis=1).mean()) / width for part in (mask[:px], mask[-px:]))
-    return upper - lower
+    upper, lower = (part.sum(axis=1).mean() / width for part in (mask[:px], mask[-px:]))
+    return float(upper - lower)

@@ -6,9 +6,8 @@ so a build that is killed at any moment repeats the shards under way at most, an
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from itertools import chain, islice
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from mammogan.data.store.intensity_moments import NOTHING, add
 from mammogan.data.store.manifest import BuiltShard, Plan, PlannedShard, Sample, ShardFile
 from mammogan.data.store.shard_writer import ShardWriter
 from mammogan.errors import DataError
+from mammogan.file_lock import LockedError, locked
 from mammogan.files import write
 
 Progress = Callable[[int, int], None]
@@ -105,16 +105,14 @@ def planned_lines(shardset: Path, shard: PlannedShard) -> Iterator[private_folde
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    path.touch(0o600)
-    with path.open("w") as lock:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            stack.enter_context(locked(path, 0o600, take_silent=True))
+        except LockedError as error:
             raise DataError(
-                f"Another build is writing these shards (it holds '{path}'). Wait for it."
+                f"Another build is writing these shards (it holds '{path}': {error.who}). Wait for it."
+                f"{error.way_out}"
             ) from None
-        except OSError:
-            pass  # a shared disk without locks; the tasks of an array never write the same shards
         yield
 
 

@@ -10,21 +10,21 @@ network file systems don't have. One process serves a folder; a lock file holds 
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
 import os
 import secrets
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from mammogan.errors import ConfigError, DataError
+from mammogan.file_lock import LockedError, locked, missing_locks
 from mammogan.study.web.event_journal import ERASED, Event, Journal, render, whole_lines
 
 JOURNAL, DATABASE, LOCK = "journal.jsonl", "answers.db", ".served"
@@ -105,7 +105,7 @@ class AnswerStore:
             self._count, self._behind = 0, False
             self._reconcile()
         except BaseException:
-            os.close(self._lock)
+            self._lock.close()
             raise
 
     @contextmanager
@@ -145,7 +145,7 @@ class AnswerStore:
         with self._mutex:
             self._connection.close()
             self._journal.close()
-            os.close(self._lock)
+            self._lock.close()
 
     def _signed(self, event: Event) -> Event:
         self._count += 1
@@ -227,7 +227,9 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _opened(path: Path) -> sqlite3.Connection:
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+    # Nobody else opens it, so that SQLite needs no locks of its own where there are none.
+    place = f"file:{quote(str(path))}" + ("?nolock=1" if missing_locks(path.parent) else "")
+    connection = sqlite3.connect(place, timeout=30, isolation_level=None, check_same_thread=False, uri=True)
     connection.row_factory = sqlite3.Row
     for pragma in ("journal_mode=DELETE", "synchronous=FULL", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}").fetchall()
@@ -248,24 +250,15 @@ def _clear(connection: sqlite3.Connection) -> None:
         connection.execute(f'DROP TABLE "{name}"')
 
 
-def _locked(folder: Path) -> int:
+def _locked(folder: Path) -> ExitStack:
     if not folder.is_dir():
         raise DataError(f"There is no folder '{folder}'.")
-    path = folder / LOCK
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    lock = ExitStack()
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        owner = os.pread(descriptor, 100, 0).decode(errors="replace").strip() or "unknown"
-        os.close(descriptor)
-        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-            raise ConfigError(
-                f"'{path}' can't be locked: {error.strerror}. Move the folder to a file system with locks."
-            ) from None
+        lock.enter_context(locked(folder / LOCK, 0o600))
+    except LockedError as error:
         raise ConfigError(
-            f"'{folder}' is open in another process ({owner}): one at a time may write there. Use its page, "
-            "or stop it first."
+            f"'{folder}' is open in another process ({error.who}): one at a time may write "
+            f"there. Use its page, or stop it first.{error.way_out}"
         ) from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.uname().nodename}, process {os.getpid()}".encode(), 0)
-    return descriptor
+    return lock

@@ -236,15 +236,20 @@ def test_one_process_has_a_store_at_a_time_and_anybody_may_look(tmp_path):
         AnswerStore(tmp_path / "elsewhere", TABLES)
 
 
-def test_a_file_system_without_locks_is_told(tmp_path, monkeypatch):
-    AnswerStore(tmp_path, TABLES).close()
-
+def test_a_file_system_without_locks_serves_one_process_at_a_time_all_the_same(tmp_path, monkeypatch):
     def without(descriptor, operation):
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", without)
-    with pytest.raises(ConfigError, match="can't be locked: No locks available"):
+    opened = AnswerStore(tmp_path, TABLES)
+    mark(opened, "a", 1)
+    with pytest.raises(
+        ConfigError, match=f"process {os.getpid()} .*: one at a time .*delete '.*served.owner'"
+    ):
         AnswerStore(tmp_path, TABLES)
+    opened.close()
+    AnswerStore(tmp_path, TABLES).close()
+    assert state(tmp_path) == [("a", 1)]
 
 
 def test_a_database_that_cannot_be_used_now_is_not_taken_for_damaged(tmp_path, monkeypatch):
