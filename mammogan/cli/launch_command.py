@@ -86,6 +86,7 @@ def start(
     folder = run.resolve()
     with submission_ledger.only_launcher(folder):
         if not slurm:
+            local_runner.preflight(folder, wanted)
             with local_runner.interruptible():
                 _follow(local_runner.run_graph(folder, wanted, left_out=left_out), folder, wanted, console)
             return
