@@ -96,6 +96,11 @@ elif uri.startswith("sqlite:///"):
 if cuda == "yes":
     import torch
     print("in.cuda", torch.cuda.device_count(), torch.version.cuda, flush=True)
+    if not torch.cuda.device_count():
+        try:
+            torch.cuda.init()
+        except Exception as error:
+            print("in.cuda_reason", " ".join(str(error).split()), flush=True)
 """
 
 
