@@ -51,7 +51,7 @@ def launch(
     wanted = _wanted(plan, until)
     _check_resolutions(plan)
     _check_batches(plan)
-    _check_trackers(plan)
+    _check_trackers(plan, run)
     _check_networks(plan)
     console = Console()
     if dry_run:
@@ -195,10 +195,17 @@ def _check_networks(run: Run) -> None:
     pair_of(run.method)
 
 
-def _check_trackers(plan: Run) -> None:
-    """Refuse a tracker that does not exist now, and not when the run's jobs look for it."""
+def _check_trackers(plan: Run, folder: Path) -> None:
+    """Refuse a tracker that does not exist now, and not when the run's jobs look for it; and passwords."""
     from mammogan import tracking
+    from mammogan.run_folder import RunFolder
 
+    try:
+        tracking.mlflow_access.check_no_secrets(plan.site.tracking.uri, plan.site.environment.variables)
+    except ConfigError as error:
+        if not RunFolder(folder).settings.exists():
+            raise
+        typer.echo(f"Warning: {error}", err=True)  # it stands in its files already
     for name in plan.site.tracking.trackers:
         tracking.tracker(name)
 

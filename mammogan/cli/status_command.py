@@ -49,11 +49,13 @@ def status(
 
 def drawn(watcher: Watcher, states: Sequence[NodeState], columns: int) -> RenderableType:
     """Draw the run of `watcher` in a terminal of so many columns."""
-    from mammogan.cli.status_view import standing
+    from rich.console import Group
+
+    from mammogan.cli.status_view import standing, tracking_lines
     from mammogan.cluster.job_usage import usage
     from mammogan.config.run_config import Run
     from mammogan.run_folder import RunFolder
-    from mammogan.run_records import Choice
+    from mammogan.run_records import Choice, TrackingState
 
     launched = watcher.run
     what = launched.method.method.name if isinstance(launched, Run) else "shards"
@@ -61,8 +63,11 @@ def drawn(watcher: Watcher, states: Sequence[NodeState], columns: int) -> Render
     resources = launched.site.resources
     gpus = any(resources.of(node.resource).gpus_per_node for node in watcher.nodes)
     used, progress = usage(watcher.folder, states), _progress(watcher, states)
-    choice = Choice.read_if_sound(RunFolder(watcher.folder).choice)
-    return standing(states, used, progress, title, gpus=gpus, wide=columns >= 100, choice=choice)
+    folder = RunFolder(watcher.folder)
+    choice, trackers = Choice.read_if_sound(folder.choice), TrackingState.read_if_sound(folder.tracking_state)
+    wide = columns >= 100
+    drawing = standing(states, used, progress, title, gpus=gpus, wide=wide, choice=choice)
+    return Group(drawing, *tracking_lines(trackers, watcher.folder))
 
 
 def _progress(watcher: Watcher, states: Sequence[NodeState]) -> dict[str, Progress]:

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mammogan.cluster import container_image
+from mammogan.cluster import container_image, tracking_credentials
 from mammogan.config.site import Site
 from mammogan.errors import MammoganError, StopRequestedError
 from mammogan.run_folder import RunFolder
@@ -89,6 +89,7 @@ def setup(site: Site, folder: Path, node: Node, tasks: Sequence[int]) -> list[st
         *site.environment.setup,
         *exports,
         *scratch,
+        *tracking_credentials.lines(site),
         MASTER,
         f"export MAMMOGAN_STOP_FILE={stop}",
         'mkdir -p "${MAMMOGAN_STOP_FILE%/*}" && rm -f "$MAMMOGAN_STOP_FILE"',

@@ -1,7 +1,7 @@
 """What `mammogan doctor` runs in place of training: all ranks of a job join, and add numbers up.
 
-``python -m mammogan.cluster.collective_check FOLDER DEVICE``, in every rank. Each leaves ``FOLDER/begun-<n>``.
-One that fails says so in ``FOLDER/rank-<n>.json``; rank 0 says there how long it took.
+``python -m mammogan.cluster.collective_check FOLDER DEVICE``, in every rank. Each leaves
+``FOLDER/begun-<n>``. One that fails says so in ``FOLDER/rank-<n>.json``; rank 0 says there how long it took.
 """
 
 from __future__ import annotations

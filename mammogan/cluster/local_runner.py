@@ -14,7 +14,14 @@ from pathlib import Path
 from submitit.core.utils import environment_variables
 from submitit.local.local import LocalJob
 
-from mammogan.cluster import container_image, job, rank_environment, sbatch_parameters, submission_ledger
+from mammogan.cluster import (
+    container_image,
+    job,
+    rank_environment,
+    sbatch_parameters,
+    submission_ledger,
+    tracking_credentials,
+)
 from mammogan.cluster.run_state import LIVE, NodeState, Watcher
 from mammogan.config.run_config import Launched, load
 from mammogan.run_folder import RunFolder
@@ -133,6 +140,7 @@ def _start(run: Launched, folder: Path, node: Node, task: int) -> LocalJob[None]
         "MAMMOGAN_MASTER_PORT": rank_environment.free_port(),
         "MAMMOGAN_SCRATCH": os.path.expandvars(run.site.storage.scratch),
         **container_image.variables(run.site),
+        **tracking_credentials.variables(run.site),
         **run.site.environment.variables,
     }
     with environment_variables(**variables):

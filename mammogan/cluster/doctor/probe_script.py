@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mammogan.config.site import Site
+from mammogan.tracking.mlflow_server import experiment_name
 
 TOKEN, READ, ANSWER = "token", "mammogan", "answer"
 
@@ -76,7 +77,7 @@ exit 0
 # Runs in the image, where no more is sure to be than Python.
 PROGRAM = """
 import importlib.metadata, os, sys
-uri, cuda = sys.argv[1:3]
+uri, cuda, experiment = sys.argv[1:4]
 print("in.python", "%d.%d" % sys.version_info[:2], flush=True)
 for name in ("mammogan", "submitit", "torch"):
     try:
@@ -87,7 +88,11 @@ if uri.startswith("http"):
     import urllib.request
     try:
         urllib.request.urlopen(uri.rstrip("/") + "/health", timeout=5).read()
-        print("in.tracking yes", flush=True)
+        try:
+            from mammogan.tracking.mlflow_access import refusal
+        except ImportError:  # an older one
+            refusal = lambda *_: None
+        print("in.tracking", refusal(uri, experiment) or "yes", flush=True)
     except Exception as error:
         print("in.tracking", error, flush=True)
 elif uri.startswith("sqlite:///"):
@@ -108,7 +113,8 @@ def script(site: Site, python: str, folders: Sequence[Path], cuda: bool) -> str:
     """Write the script for a site; `python` starts a job's Python; each of `folders` gets the answer."""
     storage, image = site.storage, site.container.image
     exports = [f"export {name}={shlex.quote(value)}" for name, value in site.environment.variables.items()]
-    arguments = shlex.join([site.tracking.uri, "yes" if cuda else "no"])
+    experiment = experiment_name(site.tracking.experiment)
+    arguments = shlex.join([site.tracking.uri, "yes" if cuda else "no", experiment])
     binds = (_fill(BIND, SOURCE=source, NUMBER=str(number)) for number, source in enumerate(sources(site)))
     parts = [
         "#!/bin/bash\n",
