@@ -144,6 +144,7 @@ def test_failed_run_ends_with_the_end_of_its_log_and_what_to_do(run, stub, tmp_p
         (("--no-wait",), r"--no-wait needs a scheduler, and the site 'local' has none"),
         (("--site", "devcluster", "--set", "resources.gpu_nodes.nodes=3"), r"can't be split on 3 ranks"),
         (("--site", "nowhere"), r"no site 'nowhere'"),
+        (("--set", "tracking.uri=https://me:word@host"), r"tracking.uri .* holds a password.*Take it out"),
         (("--set", 'tracking.trackers=["mlfow"]'), r"there is no tracker 'mlfow'. Valid: mlflow, jsonl"),
     ],
 )

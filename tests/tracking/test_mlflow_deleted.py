@@ -56,7 +56,9 @@ def test_an_experiment_that_was_deleted_is_restored_for_a_run_of_its_own(run, se
 
 
 def test_an_experiment_that_was_deleted_is_restored_for_a_new_run(run, server):
-    server.client.delete_experiment(server.client.create_experiment("mammogan"))
+    beside = (run.parent / "mlartifacts").as_uri()
+    made = server.client.create_experiment("mammogan", artifact_location=beside)
+    server.client.delete_experiment(made)
     (notice,) = go_on(run)
     assert "is restored with its runs" in notice
     whole(server)
