@@ -19,10 +19,10 @@ from mammogan.files import sha256, write
 from mammogan.run_folder import RunFolder
 from mammogan.tracking import mlflow_access
 from mammogan.tracking.mlflow_model import log_model, register
+from mammogan.tracking.mlflow_place import Place
 from mammogan.tracking.tracker import DataSheet, ModelPackage
 
 DEFAULT_EXPERIMENT, PARENT, SYNCED = "mammogan", "parent", "told.json"
-TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the page then opens on training, not on GenAI
 CHOSEN = "chosen"
 PROVENANCE = {
     "job": ("slurm.job_ids",),
@@ -48,8 +48,8 @@ class Server:
     ----------
     synced
         What was noted of it, by kind and source of a journal.
-    notices
-        What somebody should know who looks at the run.
+    place
+        The run's experiment.
     """
 
     def __init__(self, client: Any, run: Path, uri: str, experiment: str) -> None:
@@ -57,42 +57,24 @@ class Server:
         self.path = RunFolder(run).tracking / SYNCED
         self.all = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else {}
         self.synced: dict[str, Any] = self.all.setdefault(uri, {})
-        self.notices: list[str] = []
-        self._experiment_id = ""
+        where = mlflow_access.without_secrets(uri)
+        beside = (run.resolve().parent / "mlartifacts").as_uri()
+        # A server keeps files in its own place; a mere database would have them where the job runs.
+        self.place = Place(client, experiment, where, beside if uri.startswith("sqlite:") else None)
 
     def restore(self) -> None:
-        """Bring back what was deleted of this run in the server's page, or forget what is gone for good."""
+        """Bring back what was deleted of this run in the server's page; forget what has to be made anew.
+
+        Raises
+        ------
+        ConfigError
+            If the experiment was deleted, and this user may not restore it.
+        """
         for key in [key for key in self.synced if key.startswith("run ")]:
             source = key.removeprefix("run ")
-            found = self._found(self.synced[key])
-            if found is None:
+            found = self.place.find(self.synced[key], source)
+            if found is None or not self.place.restore(source, found):
                 self._forget(source)
-                self.notices.append(
-                    f"MLflow no longer has the run of '{source}' ({self._where()}): all of it is logged anew"
-                )
-            else:
-                self._restored(source, found)
-
-    def _restored(self, source: str, found: Any) -> None:
-        """Restore a run that is marked as deleted, and its experiment, which takes its runs along."""
-        experiment = found.info.experiment_id
-        if experiment != self._experiment_id:
-            self._experiment_id = self._active(self.client.get_experiment(experiment))
-            found = self.client.get_run(found.info.run_id)
-        if found.info.lifecycle_stage == "deleted":
-            self.client.restore_run(found.info.run_id)
-            self.notices.append(
-                f"the MLflow run of '{source}' was deleted in the page ({self._where()}), and is restored"
-            )
-
-    def _active(self, experiment: Any) -> str:
-        if experiment.lifecycle_stage == "deleted":
-            self.client.restore_experiment(experiment.experiment_id)
-            self.notices.append(
-                f"the MLflow experiment '{experiment.name}' was deleted in the page ({self._where()}), and "
-                "is restored with its runs: MLflow makes no second one of its name"
-            )
-        return str(experiment.experiment_id)
 
     def _forget(self, source: str) -> None:
         """Forget what was logged to the run of `source`, so that it is logged again."""
@@ -104,9 +86,6 @@ class Server:
                 del self.synced[key]
         left = [name for name in self.synced.get("pictures", []) if Path(name).parent.name != source]
         self.note("pictures", left)
-
-    def _where(self) -> str:
-        return mlflow_access.without_secrets(self.uri)
 
     def note(self, key: str, value: Any) -> None:
         """Keep in mind, through whatever comes, that the server knows `value`."""
@@ -132,16 +111,17 @@ class Server:
         if f"run {source}" not in self.synced:
             from mlflow.entities import ViewType
 
-            experiment, key = self._experiment(), f"token {source}"
+            experiment, key = self.place.experiment_id(), f"token {source}"
             if key in self.synced:
                 token = f"tags.token = '{self.synced[key]}'"
                 found = self.client.search_runs([experiment], token, run_view_type=ViewType.ALL)
+                found = [item for item in found if self.place.restore(source, item)]
             else:
                 found = []
+            if not found:
                 self.note(key, uuid4().hex)
             tags = tags | {"token": self.synced[key]}
             made = found[0] if found else self.client.create_run(experiment, start_ms, tags, run_name=name)
-            self._restored(source, made)
             self.note(f"run {source}", made.info.run_id)
         return str(self.synced[f"run {source}"])
 
@@ -250,33 +230,9 @@ class Server:
             why = mlflow_access.explained(status, str(error), self.uri, self.experiment, model.registered)
             if why is None:
                 raise
-            self.notices.append(f"the model is logged, but not registered: {why}")
+            self.place.notice(f"the model is logged, but not registered: {why}")
             return
         self.note("registered", [model.registered, *digests])
-
-    def _experiment(self) -> str:
-        """Return the id of the run's experiment; of a new run, make it or restore it."""
-        if not self._experiment_id:
-            if found := self.client.get_experiment_by_name(self.experiment):
-                self._experiment_id = self._active(found)
-            else:
-                # A server keeps files in its own place; a mere database would have them where the job runs.
-                beside = (self.run.resolve().parent / "mlartifacts").as_uri()
-                location = beside if self.uri.startswith("sqlite:") else None
-                made = self.client.create_experiment(self.experiment, artifact_location=location, tags=TAGS)
-                self._experiment_id = str(made)
-        return self._experiment_id
-
-    def _found(self, run_id: str) -> Any:
-        """Return the server's run, deleted or not; None if it has none, as when its database was replaced."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            return self.client.get_run(run_id)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            return None
 
     def _log_metrics(self, run_id: str, points: Sequence[tuple[str, float, int, int]]) -> None:
         from mlflow.entities import Metric

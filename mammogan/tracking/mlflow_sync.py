@@ -57,7 +57,7 @@ class MlflowTracker:
         with one_at_a_time(self._run):
             mlflow_database.ensure(self._uri)
             server = Server(MlflowClient(tracking_uri=self._uri), self._run, self._uri, experiment)
-            self.notices = server.notices
+            self.notices = server.place.notices
             try:
                 _log(server, summary)
             except Exception as error:

@@ -161,7 +161,7 @@ def test_a_container_gets_the_credentials_of_the_file_and_nobody_else_sees_them(
     nobody.write_text(FILE.format(word))
     (lines,) = tracking_credentials.lines(load_site("local", IN_IMAGE))
     assert word not in lines
-    script = f"set -ex\n{lines}\n{{ set +x; }} 2>/dev/null\nenv | grep MLFLOW"
+    script = f"set -ex\n{lines}\n{{ set +x; }} 2>/dev/null\nenv | grep MLFLOW_TRACKING"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
     found = dict(line.split("=", 1) for line in done.stdout.splitlines())
     assert (
@@ -180,7 +180,7 @@ def test_variables_that_are_set_win_over_the_file(nobody, monkeypatch):
         ({USERNAME: "grace", PASSWORD: "w"}, {USERNAME: "grace", PASSWORD: "w"}),
     ):
         done = subprocess.run(
-            ["bash", "-c", f"set -eu\n{lines}\nenv | grep MLFLOW"],
+            ["bash", "-c", f"set -eu\n{lines}\nenv | grep MLFLOW_TRACKING"],
             env=os.environ | given,
             capture_output=True,
             text=True,

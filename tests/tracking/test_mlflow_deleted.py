@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from mammogan.errors import ConfigError
 from mammogan.tracking import Journal
 from mammogan.tracking.mlflow_sync import default_uri
 from tests.tracking.conftest import summary, sync
@@ -74,7 +75,7 @@ def test_a_run_that_is_gone_for_good_is_logged_anew(run, server, logged, sources
         store._hard_delete_run(logged[source])
     notices = go_on(run)
     assert sorted(notice.split("'")[1] for notice in notices) == sorted(sources)
-    assert all(notice.endswith("all of it is logged anew") for notice in notices)
+    assert all(notice.endswith("logged anew") for notice in notices)
     ids = {item.info.run_id for item in whole(server).values()}
     assert ids & set(logged.values()) == {logged[name] for name in logged if name not in sources}
 
@@ -113,3 +114,39 @@ def test_an_experiment_that_was_renamed_in_the_page_keeps_the_run_and_its_new_st
     assert sync(run, "", summary()) == []
     assert server.client.get_experiment_by_name("mammogan") is None
     assert len(server.client.search_runs([experiment])) == 3
+
+
+def deny(mlflow, monkeypatch, name):
+    """Let the server be one that permits this to owners alone."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
+
+    def refuse(*_):
+        raise MlflowException("Permission denied", error_code=PERMISSION_DENIED)
+
+    monkeypatch.setattr(mlflow.MlflowClient, name, refuse)
+
+
+@pytest.mark.parametrize("source", ["parent", "train-0"])
+def test_a_run_that_only_its_owner_may_restore_is_logged_anew(
+    run, server, logged, mlflow, monkeypatch, source
+):
+    server.client.delete_run(logged[source])
+    deny(mlflow, monkeypatch, "restore_run")
+    (notice,) = go_on(run)
+    assert notice.endswith("which only its owner may undo: logged anew")
+    ids = {item.info.run_id for item in whole(server).values()}
+    assert ids & set(logged.values()) == {logged[name] for name in logged if name != source}
+
+
+def test_an_experiment_that_only_its_owner_may_restore_is_explained_and_another_one_serves(
+    run, server, logged, mlflow, monkeypatch
+):
+    server.client.delete_experiment(server.client.get_experiment_by_name("mammogan").experiment_id)
+    deny(mlflow, monkeypatch, "restore_experiment")
+    with pytest.raises(ConfigError, match=r"'mammogan' was deleted .* you may not restore it \(403\)"):
+        go_on(run)
+    (notice,) = sync(run, "", summary(experiment="screening"))
+    assert notice.endswith("the run is logged anew in 'screening'")
+    other = server.client.get_experiment_by_name("screening").experiment_id
+    assert len(server.client.search_runs([other])) == 2
