@@ -62,8 +62,8 @@ small: $(VENV)/run ## A real result on 1,000 phantoms to 80x64, sheets in small/
 	$(BIN)/mammogan launch --method $(METHOD) --data small/shards --site local --run small/run-$(METHOD) --wait
 	$(BIN)/python -m tests.bench.small small/run-$(METHOD) small/sheets
 
-ui: $(VENV)/run ## Open MLflow's page on what the demo has logged
-	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(abspath $(DEMO))/mlflow.db --port 5000
+ui: $(VENV)/run ## Open MLflow's page on what the demo has logged: SITE=devcluster for its other run
+	$(BIN)/mammogan ui $(DEMO)/run-$(SITE)
 
 test: $(VENV)/dev $(VENV)/docs ## All tests that CI runs, with Slurm, Apptainer and other tools where they can be installed
 	@if [[ $$(id -u) == 0 ]] && command -v apt-get >/dev/null; then slurm/devcluster/install && { $(FOREIGN_TOOLS); containers/install-apptainer || true; }; fi

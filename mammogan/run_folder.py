@@ -89,6 +89,11 @@ class RunFolder:
         """Folder of the journals that trackers are told from."""
         return self.root / "tracking"
 
+    @property
+    def tracking_state(self) -> Path:
+        """Which trackers are behind, and what they found changed on their side."""
+        return self.tracking / "state.json"
+
     def journal(self, source: str) -> Path:
         """Journal of one node."""
         return self.tracking / f"{source}.jsonl"

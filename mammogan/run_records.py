@@ -67,6 +67,13 @@ class Record(BaseModel):
         return json.dumps(self.model_dump(mode="json"))
 
 
+class TrackingState(Record):
+    """Why trackers are behind, by name, and the last things that they found changed on their side."""
+
+    failures: dict[str, str] = {}
+    notices: tuple[str, ...] = ()
+
+
 class Score(Record, ScoredImages):
     """Distances of one checkpoint to the reals named `reals`; `compared` counts images.
 

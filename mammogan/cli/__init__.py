@@ -25,6 +25,7 @@ from mammogan.cli.sample_command import sample
 from mammogan.cli.screen_command import screen
 from mammogan.cli.status_command import status
 from mammogan.cli.sync_command import sync
+from mammogan.cli.ui_command import ui
 from mammogan.errors import MammoganError
 
 app = typer.Typer(
@@ -38,7 +39,7 @@ app.command()(phantom)
 app.add_typer(shards_command.app, name="shards")
 app.add_typer(study_command.app, name="study")
 app.add_typer(review_command.app, name="review")
-RUNS = (doctor, launch, status, logs, cancel, retry, graph, cost, step, report, sync)
+RUNS = (doctor, launch, status, logs, cancel, retry, graph, cost, step, report, sync, ui)
 MODELS = (draw, video, sample, screen, project, outlier)
 for command in (*RUNS, *MODELS):
     app.command()(command)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from mammogan.cli import launch_checks
 from mammogan.cli.filled_schedule import filled_time
 from mammogan.cli.training_images import print_images
 from mammogan.errors import ConfigError, RunFailedError
@@ -50,10 +51,8 @@ def launch(
     """
     plan = merged(run, method, data, site, tuple(settings or ()), calibration)
     wanted = _wanted(plan, until)
-    _check_resolutions(plan)
-    _check_batches(plan)
-    _check_trackers(plan)
-    _check_networks(plan)
+    _check_trackers(plan, run)
+    launch_checks.check(plan)
     console = Console()
     print_images(plan, console)
     if dry_run:
@@ -88,6 +87,7 @@ def start(
     folder = run.resolve()
     with submission_ledger.only_launcher(folder):
         if not slurm:
+            local_runner.preflight(folder, wanted)
             with local_runner.interruptible():
                 updates = local_runner.run_graph(folder, wanted, left_out=left_out)
                 _follow(updates, folder, wanted, console)
@@ -170,56 +170,6 @@ def _wanted(run: Run, last: str | None) -> tuple[Node, ...]:
         )
     names = {node.name for end in ends for node in up_to(nodes, end)}
     return tuple(node for node in nodes if node.name in names)
-
-
-def _check_resolutions(run: Run) -> None:
-    from mammogan import schedule
-
-    resolutions = run.recipes[0].packing.resolutions
-    for stage in schedule.plan(run.method):
-        if (stage.height_px, stage.width_px) not in resolutions:
-            there = ", ".join(f"{height}x{width}" for height, width in resolutions)
-            raise ConfigError(
-                f"Stage {stage.index} of the method '{run.method.method.name}' is "
-                f"'{stage.height_px}x{stage.width_px}', and the shard set '{run.shards}' has {there}. Change "
-                "ladder.base_px or ladder.stages, or plan shards with another packing.base_px or top_px."
-            )
-
-
-def _check_networks(run: Run) -> None:
-    """See that the method's pair of networks is there; without PyTorch, as on a login node, jobs see that."""
-    if run.method.network.kind == "pggan":
-        return
-    try:
-        from mammogan.nets.networks import pair_of
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        typer.echo(f"network.kind '{run.method.network.kind}' is checked by the first job: no PyTorch here.")
-        return
-    pair_of(run.method)
-
-
-def _check_trackers(plan: Run) -> None:
-    """Refuse a tracker that does not exist now, and not when the run's jobs look for it."""
-    from mammogan import tracking
-
-    for name in plan.site.tracking.trackers:
-        tracking.tracker(name)
-
-
-def _check_batches(run: Run) -> None:
-    from mammogan import schedule
-
-    ranks, group = run.site.resources.gpu_nodes.ranks, run.method.network.stddev_group
-    for stage in schedule.plan(run.method):
-        try:
-            schedule.split_batch(stage.batch, stage.micro_batch, ranks, group)
-        except ValueError as error:
-            raise ConfigError(
-                f"Stage {stage.index} of the method '{run.method.method.name}' on [resources.gpu_nodes] of "
-                f"the site '{run.site.site.name}': {error}."
-            ) from None
 
 
 def _show(

@@ -109,8 +109,13 @@ def step(
     name: Annotated[str, typer.Argument(help="The step, as train-3 or score-3.")],
     run: Annotated[Path, typer.Option(help="The run's folder.")],
     index: Annotated[int, typer.Option(help="Which task of an array.")] = 0,
+    device: Annotated[
+        str, typer.Option(metavar="cpu|cuda", help="What computes; without it, what the run's site says.")
+    ] = "",
 ) -> None:
     """Do one step of a run here and now, as the job would; what is done already is left alone."""
     from mammogan.cluster import job
 
-    job.by_hand(run.resolve(), name, index)
+    if device not in ("", "cpu", "cuda"):
+        raise ConfigError(f"--device '{device}': there is no such device. Valid: cpu, cuda.")
+    job.by_hand(run.resolve(), name, index, device)

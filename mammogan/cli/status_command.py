@@ -50,11 +50,13 @@ def status(
 
 def drawn(watcher: Watcher, states: Sequence[NodeState], columns: int) -> RenderableType:
     """Draw the run of `watcher` in a terminal of so many columns."""
-    from mammogan.cli.status_view import standing
+    from rich.console import Group
+
+    from mammogan.cli.status_view import standing, tracking_lines
     from mammogan.cluster.job_usage import usage
     from mammogan.config.run_config import Run
     from mammogan.run_folder import RunFolder
-    from mammogan.run_records import Choice
+    from mammogan.run_records import Choice, TrackingState
 
     launched = watcher.run
     what = launched.method.method.name if isinstance(launched, Run) else "shards"
@@ -62,9 +64,9 @@ def drawn(watcher: Watcher, states: Sequence[NodeState], columns: int) -> Render
     resources = launched.site.resources
     gpus = any(resources.of(node.resource).gpus_per_node for node in watcher.nodes)
     used = usage(watcher.folder, states, ask=not watcher.silence)
-    progress = _progress(watcher, states)
-    choice = Choice.read_if_sound(RunFolder(watcher.folder).choice)
-    return standing(
+    progress, folder = _progress(watcher, states), RunFolder(watcher.folder)
+    choice, trackers = Choice.read_if_sound(folder.choice), TrackingState.read_if_sound(folder.tracking_state)
+    drawing = standing(
         states,
         used,
         progress,
@@ -74,6 +76,7 @@ def drawn(watcher: Watcher, states: Sequence[NodeState], columns: int) -> Render
         choice=choice,
         silence=watcher.silence,
     )
+    return Group(drawing, *tracking_lines(trackers, watcher.folder))
 
 
 def _progress(watcher: Watcher, states: Sequence[NodeState]) -> dict[str, Progress]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Group, JustifyMethod, RenderableType
@@ -16,7 +17,7 @@ from mammogan.cli.run_tables import COLOURS, noticed
 if TYPE_CHECKING:
     from mammogan.cluster.job_usage import Usage
     from mammogan.cluster.run_state import NodeState
-    from mammogan.run_records import Choice
+    from mammogan.run_records import Choice, TrackingState
     from mammogan.steps import Progress
 
 OVER = ("done", "failed", "cancelled", "blocked")
@@ -83,6 +84,18 @@ def standing(
         *noticed(silence),
         *_chosen(choice),
     )
+
+
+def tracking_lines(trackers: TrackingState | None, folder: Path) -> list[RenderableType]:
+    """Say which trackers are behind and why, and what they found changed on their side."""
+    if trackers is None:
+        return []
+    behind = [
+        f"The tracker '{name}' is behind: {why.rstrip('.')}. `mammogan sync {folder}` brings it up to date."
+        for name, why in trackers.failures.items()
+    ]
+    lines = [*behind, *(f"{notice[0].upper()}{notice[1:]}." for notice in trackers.notices)]
+    return [Text(), *(Text(line, style="yellow") for line in lines)] if lines else []
 
 
 def ending(states: Sequence[NodeState], progress: Mapping[str, Progress]) -> tuple[str, str]:

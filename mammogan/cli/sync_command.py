@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mammogan.errors import ConfigError, RunFailedError
+from mammogan.errors import ConfigError, MammoganError, RunFailedError
 
 
 def sync(run: Annotated[Path, typer.Argument(help="The run's folder.")]) -> None:
@@ -17,7 +17,7 @@ def sync(run: Annotated[Path, typer.Argument(help="The run's folder.")]) -> None
     """
     from mammogan import tracking
     from mammogan.config.run_config import Run
-    from mammogan.steps.tracking_sync import summarize
+    from mammogan.steps.tracking_sync import note, summarize
 
     settings = Run.load(run)
     site = settings.site.tracking
@@ -31,13 +31,20 @@ def sync(run: Annotated[Path, typer.Argument(help="The run's folder.")]) -> None
     for name, tracker in trackers.items():
         try:
             tracker.sync(summarize(run, settings))
+            note(run, name, notices=(notices := getattr(tracker, "notices", ())))
+            for notice in notices:
+                typer.echo(f"{name}: {notice}")
             typer.echo(f"{name}: {tracker.destination} is up to date")
+        except MammoganError as error:
+            failed.append(f"The tracker '{name}': {error}")
+            note(run, name, failure=str(error))
         except Exception as error:  # noqa: BLE001 - the other trackers come first; all failures are raised below
             failed.append(f"The tracker '{name}' at '{tracker.destination}' could not be reached ({error}).")
+            note(run, name, failure=str(error))
     if failed:
         raise RunFailedError(
-            f"{' '.join(failed)} The run's journals keep everything; give the same command again once it "
-            "answers."
+            f"{' '.join(failed)} The run's journals keep everything; give the same command again once that "
+            "is mended."
         )
     if not trackers:
         typer.echo("The site of this run names no tracker (tracking.trackers): there is nothing to do.")

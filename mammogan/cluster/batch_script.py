@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mammogan.cluster import container, failure_cause
+from mammogan.cluster import container, failure_cause, tracking_credentials
 from mammogan.config.site import Site
 from mammogan.errors import MammoganError, StopRequestedError
 from mammogan.run_folder import RunFolder
@@ -27,11 +27,25 @@ SRUN = """srun() {
 }"""
 
 # Other ranks may not know the first node by its Slurm name: its address is looked up here, where Slurm is.
+# Debian has a node look up its own name as 127.0.1.1, which is another machine to every other: then it is the
+# address from which this node, the first, reaches the second, or its first one. A cluster that says itself
+# that its nodes are 127.0.0.1 is one machine.
 # So is a port that nobody listens on, since this script runs on that node, where rank 0 will listen. Ports
 # below 32768 are given to nobody by chance, and jobs that share the node begin their search elsewhere.
-MASTER = r"""first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-address=$(scontrol -o show node "$first" | grep -o 'NodeAddr=[^ ]*' | cut -d= -f2)
-numeric=$(getent ahostsv4 "$address" | awk 'NR==1 {print $1}' || true)
+MASTER = r"""address_of() { scontrol -o show node "$1" | grep -o 'NodeAddr=[^ ]*' | cut -d= -f2; }
+numeric_of() { getent ahostsv4 "$1" | awk 'NR==1 {print $1}' || true; }
+{ read -r first; read -r second; } < <(scontrol show hostnames "$SLURM_JOB_NODELIST") || true
+address=$(address_of "$first")
+numeric=$(numeric_of "$address")
+if [[ $numeric == 127.* && $address != 127.* ]]; then
+  numeric=127.0.0.1
+  if [ -n "$second" ]; then
+    other=$(numeric_of "$(address_of "$second")")
+    numeric=$(PATH=$PATH:/usr/sbin:/sbin ip -4 -o route get "$other" 2>/dev/null | grep -o ' src [^ ]*' |
+      cut -d' ' -f3 || true)
+    numeric=${numeric:-$(hostname -I 2>/dev/null | tr ' ' '\n' | grep -m 1 '\.' || true)}
+  fi
+fi
 export MAMMOGAN_MASTER_ADDR=${numeric:-$address}
 port=$((10000 + SLURM_JOB_ID % 22000))
 while (: <>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((10000 + (port - 9999) % 22000)); done
@@ -80,6 +94,7 @@ def setup(site: Site, folder: Path, node: Node, tasks: Sequence[int]) -> list[st
         *resource.setup,
         *exports,
         *scratch,
+        *tracking_credentials.lines(site),
         MASTER,
         f"export MAMMOGAN_STOP_FILE={stop}",
         'mkdir -p "${MAMMOGAN_STOP_FILE%/*}" && rm -f "$MAMMOGAN_STOP_FILE"',

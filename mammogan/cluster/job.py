@@ -58,15 +58,17 @@ def main(run: str, node: str, task: int) -> None:
         _fail(Path(run), node, task, f"{type(error).__name__}: {error}", 1)
 
 
-def by_hand(run: Path, name: str, task: int) -> None:
-    """Run a task in the foreground, as a process group of one."""
+def by_hand(run: Path, name: str, task: int, device: str = "") -> None:
+    """Run a task in the foreground, as a process group of one; on `device`, or what the run's site says."""
     _log_to(sys.stderr)
     os.environ.update(rank_environment.variables({}))
-    perform(run, name, task)
+    perform(run, name, task, **({"device": device} if device else {}))
 
 
-def perform(run: Path, name: str, task: int) -> None:
+def perform(run: Path, name: str, task: int, **choice: str) -> None:
     """Run a task in this process once what it needs is verified; one that is done already is left alone.
+
+    `choice` may name the ``device``, instead of the run's site.
 
     Raises
     ------
@@ -74,6 +76,7 @@ def perform(run: Path, name: str, task: int) -> None:
         If the run has no such step or task.
     ClusterError
         If what the step needs isn't there: a scheduler may start a job whose dependency it has forgotten.
+        If it shall compute on a GPU, and there is none.
     """
     from mammogan import steps
 
@@ -91,7 +94,7 @@ def perform(run: Path, name: str, task: int) -> None:
                 f"(task {missing[0]} for one). Launch the run again: it fills in what is missing."
             )
     log.info("%s task %d starts as rank %s of %s", name, task, os.environ["RANK"], os.environ["WORLD_SIZE"])
-    steps.run(run, name, task)
+    steps.run(run, name, task, **choice)
 
 
 def _remove_torso() -> None:

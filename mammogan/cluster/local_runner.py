@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
+import subprocess
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,12 +14,20 @@ from pathlib import Path
 from submitit.core.utils import environment_variables
 from submitit.local.local import LocalJob
 
-from mammogan.cluster import container, job, rank_environment, sbatch_parameters, submission_ledger
+from mammogan.cluster import (
+    container,
+    job,
+    rank_environment,
+    sbatch_parameters,
+    submission_ledger,
+    tracking_credentials,
+)
 from mammogan.cluster.live_jobs import UNKNOWN
 from mammogan.cluster.run_state import LIVE, NodeState, Watcher
-from mammogan.config.run_config import Launched
+from mammogan.config.run_config import Launched, load
 from mammogan.run_folder import RunFolder
 from mammogan.steps.job_graph import Node
+from mammogan.train import device_choice
 
 # How long the ranks of a failed job get to follow the first one by themselves.
 GRACE_S = 5.0
@@ -50,6 +60,35 @@ def run_graph(
             time.sleep(poll_s)
     finally:
         _stop(jobs)
+
+
+def preflight(folder: Path, wanted: Sequence[Node]) -> None:
+    """See that this machine has the GPUs that the `wanted` nodes ask for, before any of them is started.
+
+    A process of its own looks, as jobs would: PyTorch keeps a GPU that it has once looked at.
+
+    Raises
+    ------
+    ClusterError
+        If it has none, in PyTorch's words.
+    """
+    run = load(folder)
+    for node in {node.resource: node for node in wanted}.values():
+        resource = run.site.resources.of(node.resource)
+        if resource.device != "cuda":
+            continue
+        code = "from mammogan.train.device_choice import no_gpu; print('GPU:', no_gpu())"
+        command = f"{sbatch_parameters.python(run, folder, node)} -c {shlex.quote(code)}"
+        script = "\n".join([*run.site.environment.setup, command])
+        visible = ",".join(map(str, range(resource.gpus_per_node)))  # as submitit's jobs have it
+        environ = os.environ | run.site.environment.variables | {"CUDA_VISIBLE_DEVICES": visible}
+        done = subprocess.run(
+            ["bash", "-c", script], env=environ, capture_output=True, text=True, check=False
+        )
+        reason = done.stdout.rpartition("GPU:")[2].strip() if done.returncode == 0 else done.stderr[-1000:]
+        if reason:
+            claim = f"resources.{node.resource}.device of the site '{run.site.site.name}'"
+            raise device_choice.refusal(claim, reason, node.resource)
 
 
 @contextmanager
@@ -102,6 +141,7 @@ def _start(run: Launched, folder: Path, node: Node, task: int) -> LocalJob[None]
         "MAMMOGAN_MASTER_PORT": rank_environment.free_port(),
         "MAMMOGAN_SCRATCH": os.path.expandvars(run.site.storage.scratch),
         **container.variables(run.site),
+        **tracking_credentials.variables(run.site),
         **run.site.environment.variables,
     }
     with environment_variables(**variables):

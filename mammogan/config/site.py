@@ -126,7 +126,8 @@ class Tracking(Settings):
     """Which trackers are given what runs log: names of ``TRACKERS`` in `mammogan.tracking`.
 
     `uri` is MLflow's tracking URI; empty means an SQLite file beside the run's folder, ``off`` means that no
-    tracker is given anything. A run's own journals are written in any case.
+    tracker is given anything. A run's own journals are written in any case. Names and passwords belong into
+    MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or into ``~/.mlflow/credentials``.
     """
 
     uri: str = Field(
@@ -134,6 +135,14 @@ class Tracking(Settings):
     )
     trackers: tuple[str, ...] = Field(
         default=("mlflow",), description="Trackers that are given what runs log, by name: mlflow, jsonl."
+    )
+    experiment: str = Field(
+        default="",
+        description="MLflow experiment of the runs; empty is MLFLOW_EXPERIMENT_NAME, or else mammogan.",
+    )
+    model: str = Field(
+        default="",
+        description="Name of the chosen generator in MLflow's registry; empty is mammogan- and the method's.",
     )
 
 

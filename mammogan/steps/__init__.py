@@ -26,6 +26,7 @@ from mammogan.steps import (
 from mammogan.steps.job_graph import Node, graph
 from mammogan.steps.task import Step, Task, find_task
 from mammogan.steps.task_progress import progress
+from mammogan.train.device_choice import computing_on
 
 __all__ = ["STEPS", "Node", "Progress", "Step", "Task", "find_task", "graph", "is_done", "progress", "run"]
 
@@ -50,17 +51,22 @@ sys.modules.setdefault("mammogan.steps.served", mlflow_pyfunc)
 SHARD_STEPS = ("list", "catalogue", "plan", "shards", "finalise")
 
 
-def run(run_dir: Path, node: str, task: int = 0) -> None:
+def run(run_dir: Path, node: str, task: int = 0, device: str = "") -> None:
     """Do one task of the graph's node `node` in this process, and mark it as done.
+
+    It computes on the device that its resource class names, or on `device`.
 
     Raises
     ------
     ConfigError
         If the run has no such node or task.
+    ClusterError
+        If it shall compute on a GPU, and there is none.
     """
     launched = load(run_dir)
     found = find_task(run_dir, node, task, launched)
-    files = STEPS[found.node.step](found, launched)
+    with computing_on(launched.site, found.node.resource, device):
+        files = STEPS[found.node.step](found, launched)
     if os.environ.get("RANK", "0") == "0":
         markers.mark(run_dir, node, task, files)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import mammogan
 from mammogan import schedule, tracking
 from mammogan.config.run_config import Run
 from mammogan.run_folder import RunFolder
+from mammogan.run_records import TrackingState
 from mammogan.steps import report_measures
 from mammogan.steps.job_graph import graph
 from mammogan.steps.select_checkpoint import read_choice, scores
@@ -27,6 +29,7 @@ PACKAGES = ("torch", "numpy", "safetensors", "pydantic", "opencv-python-headless
 """What loading and drawing import beside this package; the last two come with the reader of shards."""
 INTERVAL_S = 120.0
 """Between two syncs of a run under way: MLflow takes seconds to start, as short stages do."""
+KEPT_NOTICES = 3
 
 
 def sync_if_due(run_dir: Path, run: Run, finished: str = "") -> None:
@@ -52,6 +55,10 @@ def sync_trackers(run_dir: Path, run: Run, finished: str = "", interval_s: float
             last = tracker.last_sync() or (run_dir / "run.json").stat().st_mtime
             if not interval_s or time.time() - last > interval_s:
                 tracker.sync(summarize(run_dir, run, finished))
+                notices = getattr(tracker, "notices", ())
+                for notice in notices:
+                    log.warning("the tracker '%s': %s", name, notice)
+                note(run_dir, name, notices=notices)
         except Exception as error:  # noqa: BLE001 - whatever a tracker does, the run goes on; its journal keeps all
             log.warning(
                 "the tracker '%s' was not brought up to date (%s); `mammogan sync %s` does it later",
@@ -59,6 +66,22 @@ def sync_trackers(run_dir: Path, run: Run, finished: str = "", interval_s: float
                 error,
                 run_dir,
             )
+            with suppress(OSError):
+                note(run_dir, name, failure=str(error))
+
+
+def note(run_dir: Path, name: str, failure: str = "", notices: Iterable[str] = ()) -> None:
+    """Keep for `mammogan status` why a tracker is behind, and what it found changed on its side."""
+    path = RunFolder(run_dir).tracking_state
+    before = TrackingState.read_if_sound(path) or TrackingState()
+    kept = [f"the tracker '{name}', on {time.strftime('%Y-%m-%d')}: {notice}" for notice in notices]
+    failures = {other: why for other, why in before.failures.items() if other != name}
+    state = TrackingState(
+        failures=failures | ({name: failure} if failure else {}),
+        notices=(*before.notices, *kept)[-KEPT_NOTICES:],
+    )
+    if state != before:
+        state.write(path)
 
 
 def summarize(run_dir: Path, run: Run, finished: str = "") -> tracking.RunSummary:
@@ -80,6 +103,11 @@ def summarize(run_dir: Path, run: Run, finished: str = "") -> tracking.RunSummar
         },
         stages={f"train-{s.index}": f"stage {s.index}: {s.height_px}x{s.width_px}" for s in stages},
         finished=ended,
+        experiment=run.site.tracking.experiment,
+        description=_description(run, run_dir),
+        source="mammogan launch",
+        scheduled=run.site.site.scheduler != "local",
+        dataset=tracking.DataSheet(Path(run.shards).name, run.data_identity, _recipes(run)),
     )
     for stage in stages:
         for score in scores(run_dir, stage):
@@ -102,11 +130,24 @@ def summarize(run_dir: Path, run: Run, finished: str = "") -> tracking.RunSummar
             folder.model,
             LOADER,
             INPUTS,
-            registered=f"mammogan-{run.method.method.name}",
+            registered=run.site.tracking.model or f"mammogan-{run.method.method.name}",
             code=code(),
             packages=PACKAGES,
         )
     return result
+
+
+def _recipes(run: Run) -> tuple[str, ...]:
+    return tuple(recipe.dataset.name for recipe in run.recipes)
+
+
+def _description(run: Run, run_dir: Path) -> str:
+    """Say in Markdown what the run is, for who opens its page."""
+    method, site = run.method.method, run.site.site.name
+    return (
+        f"**{method.name}**: {method.summary}\n\nThe run '{run_dir.name}' at the site '{site}', on images of "
+        f"{' and '.join(_recipes(run)) or 'one set'}. `mammogan status` tells where it stands."
+    )
 
 
 def code() -> tuple[Path, ...]:

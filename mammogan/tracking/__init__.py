@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from mammogan.errors import ConfigError
+from mammogan.tracking import mlflow_access
 from mammogan.tracking.jsonl_writer import JsonLinesWriter
 from mammogan.tracking.mlflow_sync import MlflowTracker
 from mammogan.tracking.run_journal import Journal, read
-from mammogan.tracking.tracker import ModelPackage, RunSummary, Tracker
+from mammogan.tracking.tracker import DataSheet, ModelPackage, RunSummary, Tracker
 
-__all__ = ["TRACKERS", "Journal", "ModelPackage", "RunSummary", "Tracker", "read", "tracker"]
+__all__ = [
+    "TRACKERS",
+    "DataSheet",
+    "Journal",
+    "ModelPackage",
+    "RunSummary",
+    "Tracker",
+    "mlflow_access",
+    "read",
+    "tracker",
+]
 
 TRACKERS: dict[str, type[Tracker]] = {"mlflow": MlflowTracker, "jsonl": JsonLinesWriter}
 """The trackers by the names that ``tracking.trackers`` of a site's profile gives."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from importlib import metadata
-from typing import Any
 
 from mammogan.tracking.tracker import ModelPackage
 
 
-def log_model(model: ModelPackage, run_id: str, uri: str) -> Any:
-    """Log a model to a run, and register it; returns what MLflow says of it.
+def log_model(model: ModelPackage, run_id: str, uri: str) -> str:
+    """Log a model to a run; returns its URI.
 
     Its code travels with it: a package index has no MammoGAN, so a pin of it would install nowhere.
     """
@@ -20,15 +19,23 @@ def log_model(model: ModelPackage, run_id: str, uri: str) -> Any:
     inputs = Schema([ColSpec(kind, name) for name, kind in model.inputs.items()])
     mlflow.set_tracking_uri(uri)  # the only way to log a model
     with mlflow.start_run(run_id=run_id):
-        return mlflow.pyfunc.log_model(
+        logged = mlflow.pyfunc.log_model(
             name="generator",
             loader_module=model.loader,
             data_path=str(model.folder),
             code_paths=[str(path) for path in model.code] or None,
             pip_requirements=pins(model.packages),
             signature=ModelSignature(inputs=inputs) if model.inputs else None,
-            registered_model_name=model.registered or None,
         )
+    return str(logged.model_uri)
+
+
+def register(model_uri: str, name: str, uri: str) -> str:
+    """Register a logged model under a name; returns its version there."""
+    import mlflow
+
+    mlflow.set_tracking_uri(uri)
+    return str(mlflow.register_model(model_uri, name).version)
 
 
 def pins(packages: tuple[str, ...]) -> list[str]:

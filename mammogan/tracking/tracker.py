@@ -40,6 +40,15 @@ class ModelPackage:
     packages: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class DataSheet:
+    """The shard set that a run learns from, without any path: its name, identity and recipes."""
+
+    name: str
+    digest: str
+    recipes: tuple[str, ...] = ()
+
+
 @dataclass
 class RunSummary:
     """What trackers are given of one run, beside its journals.
@@ -54,6 +63,12 @@ class RunSummary:
         Sources of the journals that have ended, and whether the whole run has.
     model
         The chosen generator, once there is one.
+    experiment
+        Under which the tracker puts the run; empty leaves it to the tracker.
+    description, source, scheduled
+        What the run is in a few words, the command that began it, and whether a scheduler runs it.
+    dataset
+        What it learns from.
     """
 
     name: str
@@ -65,6 +80,11 @@ class RunSummary:
     scores: list[tuple[str, float, int]] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
     model: ModelPackage | None = None
+    experiment: str = ""
+    description: str = ""
+    source: str = ""
+    scheduled: bool = False
+    dataset: DataSheet | None = None
 
 
 class Tracker(Protocol):
@@ -76,6 +96,8 @@ class Tracker(Protocol):
         The run's folder, with its journals.
     uri
         The site's ``tracking.uri``; empty leaves the place to the tracker.
+
+    A tracker may have ``notices``: what whoever looks at the run should know of the newest `sync`.
     """
 
     def __init__(self, run: Path, uri: str) -> None: ...

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mammogan.memory import keep_pages
+from mammogan.train import device_choice
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -17,19 +18,24 @@ PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 def local_device() -> torch.device:
     """Give this rank's device: its own GPU where there is one, else the CPU.
 
-    A site may show a rank all GPUs of its node or only its own (gpus-per-task), which is then number 0.
+    MAMMOGAN_DEVICE decides if it is set, as in every step of a run. A site may show a rank all GPUs of its
+    node or only its own (gpus-per-task), which is then number 0.
+
+    Raises
+    ------
+    ClusterError
+        If MAMMOGAN_DEVICE is ``cuda`` and there is no GPU, or fewer than processes on the node.
     """
-    if not torch.cuda.is_available():
+    if device_choice.kind() == "cpu":
         return torch.device("cpu")
-    rank = int(os.environ.get("LOCAL_RANK", "0"))
-    device = torch.device("cuda", rank if rank < torch.cuda.device_count() else 0)
+    device = torch.device("cuda", device_choice.gpu_of_rank())
     torch.cuda.set_device(device)
     return device
 
 
 def collectives() -> str:
     """Name the backend of the process group."""
-    return "nccl" if torch.cuda.is_available() else "gloo"
+    return "nccl" if device_choice.kind() == "cuda" else "gloo"
 
 
 def training_precision(precision: str, device: torch.device) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import socket
 import sys
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +15,10 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from mammogan.train import accelerator
+from mammogan.errors import ClusterError
+from mammogan.train import accelerator, network_interface
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -78,12 +82,23 @@ def join() -> ProcessGroup:
     """Join the ranks that RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT name; without them, be alone.
 
     The group lives as long as the process: DeepSpeed keeps what it derives from it. Every rank must join.
+    Gloo goes by the interface that leads to MASTER_ADDR, unless GLOO_SOCKET_IFNAME names another.
+
+    Raises
+    ------
+    ClusterError
+        If this process shall use a GPU and has none, or another process has the same one.
     """
     if not dist.is_initialized():
         alone = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
         alone |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
         for name, value in alone.items():
             os.environ.setdefault(name, value)
+        device = accelerator.local_device()
+        if device.type == "cuda":
+            os.environ["LOCAL_RANK"] = str(device.index)  # DeepSpeed takes it for the number of the GPU
+        os.environ["DS_ACCELERATOR"] = device.type  # which else is cuda wherever there is a GPU
+        _choose_interface()
         deepspeed = _import_deepspeed()
         logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
         # DeepSpeed compiles this op at the first start; gloo serves a CPU and needs no compiler.
@@ -95,7 +110,44 @@ def join() -> ProcessGroup:
     group = ProcessGroup(dist.get_rank(), dist.get_world_size())
     if group.world_size > 1:
         _control()
+        _check_own_gpus()
     return group
+
+
+def _choose_interface() -> None:
+    name = "GLOO_SOCKET_IFNAME"
+    if os.environ["WORLD_SIZE"] == "1" or os.environ.get(name):
+        return
+    master, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    if found := network_interface.towards(master, port):
+        log.info("the way to MASTER_ADDR '%s' is the network interface '%s' (%s)", master, found, name)
+        os.environ[name] = found
+    else:
+        log.warning(
+            "no network interface leads to MASTER_ADDR '%s': Gloo takes that of this node's name; if the "
+            "ranks don't meet, set %s in [environment.variables] of the site",
+            master,
+            name,
+        )
+
+
+@cache
+def _check_own_gpus() -> None:
+    """See that no two ranks have the same GPU: NCCL would wait, or fail by a name that tells nobody why.
+
+    Each may see one GPU, as number 0: its own, or the node's only one.
+    """
+    if accelerator.local_device().type != "cuda":
+        return
+    identity = str(torch.cuda.get_device_properties(accelerator.local_device()).uuid)
+    identities: list[tuple[str, str]] = [("", "")] * dist.get_world_size()
+    dist.all_gather_object(identities, (socket.gethostname(), identity), group=_control())
+    host, mine = identities[dist.get_rank()]
+    if (sharing := identities.count((host, mine))) > 1:
+        raise ClusterError(
+            f"{sharing} processes on '{host}' have one GPU between them ({mine}): each needs its own. Set "
+            "tasks_per_node of their resource class to its gpus_per_node."
+        )
 
 
 @cache

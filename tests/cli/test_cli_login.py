@@ -16,6 +16,7 @@ from tests.patience import PATIENCE_S
 ABSENT = (
     *("numpy", "scipy", "pebble", "pydicom", "pylibjpeg", "imagecodecs", "cv2", "PIL", "torch", "deepspeed"),
     *("webdataset", "safetensors", "matplotlib", "jinja2", "mlflow", "imageio_ffmpeg", "pandas", "pynvml"),
+    "psutil",
 )
 WITHOUT = f"""
 import sys

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from mammogan.cli.status_view import duration, ending, standing
+from mammogan.cli.status_view import duration, ending, standing, tracking_lines
 from mammogan.cluster.job_usage import NOTHING, Usage
 from mammogan.cluster.run_state import NodeState
+from mammogan.run_records import TrackingState
 from mammogan.steps import Progress
 from mammogan.steps.job_graph import Node
 from tests.steps import scored
@@ -97,3 +99,16 @@ def test_the_end_of_a_run_is_told_only_when_all_that_is_left_runs():
 def test_durations():
     seconds = (40, 119, 720, 3600 * 3 + 1200, 3600 * 52)
     assert [duration(s) for s in seconds] == ["40 s", "2 min", "12 min", "3 h 20", "2 d 4 h"]
+
+
+def test_trackers_that_are_behind_and_what_they_found_are_shown():
+    state = TrackingState(
+        failures={"mlflow": "no [permission]."}, notices=("the tracker 'mlflow': restored",)
+    )
+    console = Console(width=200, record=True)
+    for line in tracking_lines(state, Path("/runs/r")):
+        console.print(line)
+    text = console.export_text()
+    assert "The tracker 'mlflow' is behind: no [permission]. `mammogan sync /runs/r` brings it up" in text
+    assert "The tracker 'mlflow': restored." in text
+    assert tracking_lines(None, Path()) == tracking_lines(TrackingState(), Path()) == []

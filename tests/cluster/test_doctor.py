@@ -344,6 +344,12 @@ def test_interfaces_are_matched_as_their_readers_do(variable, value, missing):
         ({"in.cuda": "0 13.0"}, ("container.image=/m.sif",), "container.nv", "container.nv is false"),
         ({"in.cuda": "0 13.0"}, (), "resources.gpu_one.device", "PyTorch sees no GPU; nvidia-smi lists 1"),
         ({}, (), "resources.gpu_one.device", "PyTorch sees no GPU"),
+        (
+            {"in.cuda": "0 13.0", "in.cuda_reason": "The NVIDIA driver on your system is too old."},
+            (),
+            "resources.gpu_one.device",
+            "PyTorch sees no GPU (The NVIDIA driver on your system is too old); nvidia-smi lists 1",
+        ),
     ],
 )
 def test_gpus_that_pytorch_does_not_see_are_found(given, overrides, key, found):
@@ -461,7 +467,7 @@ def test_jobs_that_sbatch_refuses_are_not_checked(commands, tmp_path):
 
 
 def test_every_check_has_one_name_and_says_what_it_is_for():
-    assert len(CHECKS) == 17
+    assert len(CHECKS) == 18
     assert set(ON_A_NODE) <= set(CHECKS)
     assert all(check.__doc__ for name, check in CHECKS.items() if name not in ON_A_NODE)
     assert all(check.__doc__ for check in ON_A_NODE.values())

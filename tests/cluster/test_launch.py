@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 import typer
 from typer.testing import CliRunner
 
@@ -17,7 +18,7 @@ from mammogan.config.method import load_method
 from mammogan.cost.calibrate import Calibration, Measured
 from mammogan.cost.flops import work
 from mammogan.data.store.manifest import PLAN, Plan, PlannedShard, render
-from mammogan.errors import ConfigError, RunFailedError
+from mammogan.errors import ClusterError, ConfigError, RunFailedError
 from mammogan.schedule import plan
 
 app = typer.Typer()
@@ -146,6 +147,7 @@ def test_failed_run_ends_with_the_end_of_its_log_and_what_to_do(run, stub, tmp_p
         (("--no-wait",), r"--no-wait needs a scheduler, and the site 'local' has none"),
         (("--site", "devcluster", "--set", "resources.gpu_nodes.nodes=3"), r"can't be split on 3 ranks"),
         (("--site", "nowhere"), r"no site 'nowhere'"),
+        (("--set", "tracking.uri=https://me:word@host"), r"tracking.uri .* holds a password.*Take it out"),
         (("--set", 'tracking.trackers=["mlfow"]'), r"there is no tracker 'mlfow'. Valid: mlflow, jsonl"),
     ],
 )
@@ -180,3 +182,19 @@ def test_half_a_run_is_explained(run):
         run("launch", "--data", "set", "--run", "r")
     with pytest.raises(ConfigError, match="'r' is not a run"):
         run("launch", "--run", "r")
+
+
+def test_a_machine_without_the_gpu_that_its_profile_claims_is_refused_before_anything_starts(run, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    claims = ("--set", "resources.gpu_nodes.device=cuda", "--set", "resources.gpu_nodes.gpus_per_node=1")
+    with pytest.raises(ClusterError, match=r"resources.gpu_nodes.device of the site 'local' is 'cuda'") as no:
+        run(*NEW, *claims)
+    assert no.value.exit_code == 2
+    assert not (tmp_path / "r" / "jobs.jsonl").exists()
+    assert run(*NEW, *claims, "--until", "finalise").exit_code == 0  # for which no GPU is needed
+
+
+def test_a_device_that_does_not_exist_is_refused(run):
+    with pytest.raises(ConfigError, match=r"--device 'gpu': there is no such device\. Valid: cpu, cuda\."):
+        run("step", "train-0", "--run", "r", "--device", "gpu")

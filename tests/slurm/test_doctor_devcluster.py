@@ -303,3 +303,12 @@ def test_a_slurm_that_does_not_answer_is_found(plant, monkeypatch):
     told = problems(path, "slurm", "partitions", "fits", "probes")
     line = 'slurm_conf = "/nonexistent/slurm.conf"'
     only(path, line, "[site] slurm_conf", "'/nonexistent/slurm.conf'", told)
+
+
+def test_the_ranks_of_two_nodes_meet_and_an_interface_that_is_not_there_is_named(plant):
+    (met,) = examine(Case(load(str(plant())), True, PATIENCE_S), ["ranks"])
+    assert met.level == "ok" and "an all-reduce by gloo moves" in met.found, met
+    path = plant('GLOO_SOCKET_IFNAME = "lo"', 'GLOO_SOCKET_IFNAME = "ib7"')
+    (missed,) = examine(Case(load(str(path)), True, PATIENCE_S), ["ranks"])
+    assert missed.key == "environment.variables.GLOO_SOCKET_IFNAME", missed
+    assert "Unable to find address for: ib7" in missed.found

@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import random
-import re
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,10 +17,9 @@ from mammogan.config.site import Tracking
 from mammogan.errors import RunFailedError
 from mammogan.provenance import IMAGE, provenance
 from mammogan.steps import tracking_sync
-from mammogan.tracking import Journal, ModelPackage, RunSummary, read
-from mammogan.tracking.mlflow_sync import MlflowTracker, default_uri
-
-PICTURE = np.full((10, 8), 0x8000, dtype=np.uint16)
+from mammogan.tracking import Journal, ModelPackage, read
+from mammogan.tracking.mlflow_sync import default_uri
+from tests.tracking.conftest import PICTURE, summary, sync
 
 
 def test_a_journal_is_read_as_it_was_written(tmp_path):
@@ -74,79 +72,6 @@ def test_a_full_disk_is_reported_as_such(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(RunFailedError, match=r"disk or quota is full: '.*train-0\.jsonl'"):
         Journal(tmp_path, "train-0").metrics({"a": 1.0}, 1)
-
-
-def sync(run, uri, given):
-    MlflowTracker(run, uri).sync(given)
-
-
-def summary(**more):
-    return RunSummary(
-        name="tour first",
-        params={"optimiser.learning_rate": "0.002"} | {f"table.key{i}": "1" for i in range(120)},
-        tags={"run_id": "0123456789ab"},
-        stages={"train-0": "stage 0: 5x4", "train-1": "stage 1: 10x8"},
-        **more,
-    )
-
-
-@pytest.fixture(scope="module")
-def mlflow():
-    import mlflow
-
-    before = mlflow.get_tracking_uri()
-    yield mlflow
-    mlflow.set_tracking_uri(before)
-
-
-@pytest.fixture(scope="module")
-def empty_database(mlflow, tmp_path_factory):
-    """An SQLite file with MLflow's tables, which take seconds to make."""
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
-
-
-@pytest.fixture
-def run(tmp_path, empty_database):
-    folder = tmp_path / "run"
-    folder.mkdir()
-    (tmp_path / "mlflow.db").write_bytes(empty_database.read_bytes())
-    journal = Journal(folder, "train-0")
-    for tick in (1, 2):
-        journal.metrics({"critic/penalty": 1 / tick, "kimg": tick}, tick * 1000)
-        journal.picture(PICTURE, "samples", tick * 1000)
-    (folder / "run.json").write_text("{}")
-    return folder
-
-
-class Server:
-    """What MLflow holds, asked through its own client."""
-
-    def __init__(self, mlflow, run):
-        self.client = mlflow.MlflowClient(default_uri(run))
-
-    def runs(self):
-        experiment = self.client.get_experiment_by_name("mammogan")
-        found = self.client.search_runs([experiment.experiment_id], order_by=["attributes.start_time"])
-        return {item.data.tags["mlflow.runName"]: item for item in found}
-
-    def points(self, name, metric):
-        history = self.client.get_metric_history(self.runs()[name].info.run_id, metric)
-        return [(point.step, point.value) for point in history]
-
-    def pictures(self, name):
-        """Steps of the pictures that MLflow's page shows."""
-        files = self.client.list_artifacts(self.runs()[name].info.run_id, "images")
-        steps = [
-            re.fullmatch(r"images/samples.step.(\d+).*\.png", re.sub("[+%]", ".", f.path)) for f in files
-        ]
-        return sorted(int(step[1]) for step in steps if step)
-
-
-@pytest.fixture
-def server(mlflow, run):
-    return Server(mlflow, run)
 
 
 @pytest.fixture

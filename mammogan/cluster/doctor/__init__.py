@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from mammogan.cluster.doctor import compute_node_checks, login_node_checks, scheduler_checks
+from mammogan.cluster.doctor import all_reduce, compute_node_checks, login_node_checks, scheduler_checks
 from mammogan.cluster.doctor.compute_node_checks import ON_A_NODE
 from mammogan.cluster.doctor.examined_site import Case
 from mammogan.cluster.doctor.finding import Finding
@@ -44,6 +44,7 @@ CHECKS: dict[str, Check] = {
     "tracking": login_node_checks.tracking,
     "probes": compute_node_checks.probes,
     **{name: _of_each_node(name) for name in ON_A_NODE},
+    "ranks": all_reduce.ranks,
 }
 """What is checked, in this order: what is known at once first, then what probe jobs see on the nodes."""
 

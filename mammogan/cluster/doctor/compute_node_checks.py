@@ -160,17 +160,19 @@ def gpus(case: Case, probe: Probe) -> Iterator[Finding]:
         yield ok(claim, f"PyTorch for CUDA {version} sees {count}", key)
         return
     driver = f"nvidia-smi lists {probe.answers.get('gpus', '0')}"
+    reason = probe.answers.get("in.cuda_reason", "").rstrip(".")
+    none = f"PyTorch sees no GPU{f' ({reason})' if reason else ''}"
     if version == "None":
         found, remedy = (
             f"PyTorch is built without CUDA; {driver}",
             "Build the image for GPUs (containers/README.md).",
         )
     elif case.site.container.image and case.site.container.without_driver:
-        key, found = "container.nv", f"PyTorch sees no GPU; {driver}; container.nv is false"
+        key, found = "container.nv", f"{none}; {driver}; container.nv is false"
         remedy = "Set it to true: the driver gets into the image."
     else:
         found, remedy = (
-            f"PyTorch sees no GPU; {driver}",
+            f"{none}; {driver}",
             "Set device to 'cpu', or take a partition with GPUs.",
         )
     yield problem(claim, found, key, remedy)

@@ -11,7 +11,9 @@ from pathlib import Path
 from mammogan.cluster.doctor import file_system_checks
 from mammogan.cluster.doctor.examined_site import Case
 from mammogan.cluster.doctor.finding import Finding, ok, problem, unchecked
-from mammogan.tracking import TRACKERS
+from mammogan.errors import ConfigError
+from mammogan.tracking import TRACKERS, mlflow_access
+from mammogan.tracking.mlflow_server import experiment_name
 
 BUILD = "Build it (containers/README.md), or correct the path."
 SIF_MAGIC, SIF_MAGIC_AT = b"SIF_MAGIC", 32
@@ -64,6 +66,12 @@ def permanent(case: Case) -> Iterator[Finding]:
 def tracking(case: Case) -> Iterator[Finding]:
     """Check that the trackers exist, and that MLflow's server answers here, or its file may be written."""
     uri, key = case.site.tracking.uri, "tracking.uri"
+    try:
+        mlflow_access.check_no_secrets(uri, case.site.environment.variables)
+    except ConfigError as error:
+        secret = str(error).split()[0]
+        found, _, remedy = str(error).partition(". ")
+        yield problem("the profile has no secrets", found, secret, remedy)
     trackers = case.site.tracking.trackers
     if unknown := [name for name in trackers if name not in TRACKERS]:
         remedy = f"Valid: {', '.join(TRACKERS)}."
@@ -80,6 +88,12 @@ def tracking(case: Case) -> Iterator[Finding]:
         try:
             with urllib.request.urlopen(uri.rstrip("/") + "/health", timeout=5) as answer:  # noqa: S310
                 yield ok(claim, f"answers {answer.status}", key)
+            name = experiment_name(case.site.tracking.experiment)
+            if why := mlflow_access.refusal(uri, name):
+                found, _, remedy = str(why).partition("). ")
+                yield problem(f"tracking to the experiment '{name}'", f"{found})", key, remedy)
+            else:
+                yield ok(f"tracking to the experiment '{name}'", "is permitted", "tracking.experiment")
         except (OSError, ValueError) as error:
             yield problem(claim, f"does not answer: {error}", key, _what_to_do(error))
     elif uri.startswith("sqlite:///"):

@@ -9,6 +9,7 @@ from pathlib import Path
 from mammogan.cluster.container import is_file
 from mammogan.config.resource import Resource
 from mammogan.config.site import Site
+from mammogan.tracking.mlflow_server import experiment_name
 
 TOKEN, READ, ANSWER = "token", "mammogan", "answer"
 LOCK = "lock"
@@ -111,7 +112,7 @@ exit 0
 # Runs in the image, where no more is sure to be than Python.
 PROGRAM = """
 import importlib.metadata, os, sys
-uri, cuda = sys.argv[1:3]
+uri, cuda, experiment = sys.argv[1:4]
 print("in.python", "%d.%d" % sys.version_info[:2], flush=True)
 for name in ("mammogan", "submitit", "torch"):
     try:
@@ -122,7 +123,11 @@ if uri.startswith("http"):
     import urllib.request
     try:
         urllib.request.urlopen(uri.rstrip("/") + "/health", timeout=5).read()
-        print("in.tracking yes", flush=True)
+        try:
+            from mammogan.tracking.mlflow_access import refusal
+        except ImportError:  # an older one
+            refusal = lambda *_: None
+        print("in.tracking", refusal(uri, experiment) or "yes", flush=True)
     except Exception as error:
         print("in.tracking", error, flush=True)
 elif uri.startswith("sqlite:///"):
@@ -131,6 +136,11 @@ elif uri.startswith("sqlite:///"):
 if cuda == "yes":
     import torch
     print("in.cuda", torch.cuda.device_count(), torch.version.cuda, flush=True)
+    if not torch.cuda.device_count():
+        try:
+            torch.cuda.init()
+        except Exception as error:
+            print("in.cuda_reason", " ".join(str(error).split()), flush=True)
 """
 
 
@@ -142,7 +152,8 @@ def script(site: Site, frame: tuple[str, str], folders: Sequence[Path], resource
     storage, container = site.storage, site.container
     head, python = frame
     exports = [f"export {name}={shlex.quote(value)}" for name, value in site.environment.variables.items()]
-    arguments = shlex.join([site.tracking.uri, "yes" if resource.device == "cuda" else "no"])
+    cuda = "yes" if resource.device == "cuda" else "no"
+    arguments = shlex.join([site.tracking.uri, cuda, experiment_name(site.tracking.experiment)])
     binds = (_fill(BIND, SOURCE=source, NUMBER=str(number)) for number, source in enumerate(sources(site)))
     runs_it = PYXIS if container.kind == "pyxis" else _fill(COMMAND, COMMAND=shlex.quote(container.command))
     parts = [

@@ -1,0 +1,81 @@
+"""What of a launch can't be is said before anything is submitted: resolutions, networks, trackers, batches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from mammogan.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mammogan.config.run_config import Run
+
+
+def check(run: Run) -> None:
+    """Refuse a run whose method, set and site don't fit each other.
+
+    Raises
+    ------
+    ConfigError
+        With the key and the value that is in the way.
+    """
+    for part in (_check_resolutions, _check_batches, _check_trackers, _check_networks):
+        part(run)
+
+
+def _check_resolutions(run: Run) -> None:
+    from mammogan import schedule
+
+    resolutions = run.recipes[0].packing.resolutions
+    for stage in schedule.plan(run.method):
+        if (stage.height_px, stage.width_px) not in resolutions:
+            there = ", ".join(f"{height}x{width}" for height, width in resolutions)
+            raise ConfigError(
+                f"Stage {stage.index} of the method '{run.method.method.name}' is "
+                f"'{stage.height_px}x{stage.width_px}', and the shard set '{run.shards}' has {there}. Change "
+                "ladder.base_px or ladder.stages, or plan shards with another packing.base_px or top_px."
+            )
+
+
+def _check_networks(run: Run) -> None:
+    """See that the method's pair of networks is there; without PyTorch, as on a login node, jobs see that."""
+    if run.method.network.kind == "pggan":
+        return
+    try:
+        from mammogan.nets.networks import pair_of
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        typer.echo(f"network.kind '{run.method.network.kind}' is checked by the first job: no PyTorch here.")
+        return
+    pair_of(run.method)
+
+
+def _check_trackers(plan: Run, folder: Path) -> None:
+    """Refuse a tracker that does not exist now, and not when the run's jobs look for it; and passwords."""
+    from mammogan import tracking
+    from mammogan.run_folder import RunFolder
+
+    try:
+        tracking.mlflow_access.check_no_secrets(plan.site.tracking.uri, plan.site.environment.variables)
+    except ConfigError as error:
+        if not RunFolder(folder).settings.exists():
+            raise
+        typer.echo(f"Warning: {error}", err=True)  # it stands in its files already
+    for name in plan.site.tracking.trackers:
+        tracking.tracker(name)
+
+
+def _check_batches(run: Run) -> None:
+    from mammogan import schedule
+
+    ranks, group = run.site.resources.gpu_nodes.ranks, run.method.network.stddev_group
+    for stage in schedule.plan(run.method):
+        try:
+            schedule.split_batch(stage.batch, stage.micro_batch, ranks, group)
+        except ValueError as error:
+            raise ConfigError(
+                f"Stage {stage.index} of the method '{run.method.method.name}' on [resources.gpu_nodes] of "
+                f"the site '{run.site.site.name}': {error}."
+            ) from None
