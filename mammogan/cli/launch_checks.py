@@ -1,7 +1,8 @@
-"""What of a launch can't be is said before anything is submitted: resolutions, networks, trackers, batches."""
+"""What of a launch can't be, said before anything is submitted: resolutions, batches, trackers, networks."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -12,16 +13,17 @@ if TYPE_CHECKING:
     from mammogan.config.run_config import Run
 
 
-def check(run: Run) -> None:
-    """Refuse a run whose method, set and site don't fit each other.
+def check(run: Run, folder: Path) -> None:
+    """Refuse a run, to be in `folder`, whose method, set and site don't fit each other.
 
     Raises
     ------
     ConfigError
         With the key and the value that is in the way.
     """
-    for part in (_check_resolutions, _check_batches, _check_trackers, _check_networks):
+    for part in (_check_resolutions, _check_batches, _check_networks):
         part(run)
+    _check_trackers(run, folder)
 
 
 def _check_resolutions(run: Run) -> None:

@@ -51,8 +51,7 @@ def launch(
     """
     plan = merged(run, method, data, site, tuple(settings or ()), calibration)
     wanted = _wanted(plan, until)
-    _check_trackers(plan, run)
-    launch_checks.check(plan)
+    launch_checks.check(plan, run)
     console = Console()
     print_images(plan, console)
     if dry_run:
