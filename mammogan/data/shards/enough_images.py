@@ -6,10 +6,10 @@ import json
 import shlex
 from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 from mammogan.config.label_fields import VIEWS
-from mammogan.data.screening.pixel_rules import PIXEL_RULES
-from mammogan.data.shards.reasons import meaning
+from mammogan.config.screening_settings import PixelFlag
 from mammogan.data.store.manifest import Manifest, Plan, Tally
 from mammogan.errors import DataError
 
@@ -103,8 +103,8 @@ def _reasons(tally: Tally) -> list[tuple[str, int]]:
 
 def _remedies(shardset: Path, plan: Plan, refused: Counter[str]) -> str:
     """Name the reasons, and the command by which rules of the pixels only mark the images."""
-    lines = [f"  {files:7}  {reason}: {meaning(reason)}" for reason, files in refused.most_common()]
-    rules = [reason for reason in refused if reason in PIXEL_RULES]
+    lines = [f"  {files:7}  {reason}{_meaning(reason)}" for reason, files in refused.most_common()]
+    rules = [reason for reason in refused if reason in get_args(PixelFlag)]
     if rules:
         flagged = json.dumps(sorted({*plan.recipes[0].screening.only_flag, *rules}))
         command = f"mammogan shards plan {_shown(shardset)}-2 --like {_shown(shardset)}"
@@ -114,3 +114,12 @@ def _remedies(shardset: Path, plan: Plan, refused: Counter[str]) -> str:
             f"  {command} --set {shlex.quote(f'screening.only_flag={flagged}')}",
         ]
     return "\n".join(lines)
+
+
+def _meaning(reason: str) -> str:
+    """Say what a reason means; nothing on a login node without the packages that read images."""
+    try:
+        from mammogan.data.shards.reasons import meaning
+    except ModuleNotFoundError:
+        return ""
+    return f": {meaning(reason)}"
