@@ -35,6 +35,12 @@ def print_images(run: Run, console: Console) -> None:
     train = _train_images(plan, made)
     _print_counts(plan, made, train, console)
     enough_images.check(shards, plan, made)
+    if not made and (empty := enough_images.empty_later(plan)):
+        console.print(
+            f"The plan has no images for {' and '.join(empty)}, by which checkpoints are scored: the run "
+            "will stop before it trains. Plan from more patients, or with other splits.",
+            highlight=False,
+        )
     if made and (missing := enough_images.missing_views(made)):
         names = " and no ".join(missing)
         console.print(f"There is no {names} among the training images: none is drawn.", highlight=False)

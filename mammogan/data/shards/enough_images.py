@@ -21,6 +21,8 @@ SPLITS = ("train", "validation")
 def check(shardset: Path, plan: Plan, made: Manifest | None) -> None:
     """Refuse a set, planned or `made`, in which a split is empty that training or scoring reads.
 
+    Of one that is only planned, the run says so when it is made: `empty_later` names it.
+
     Raises
     ------
     DataError
@@ -29,8 +31,8 @@ def check(shardset: Path, plan: Plan, made: Manifest | None) -> None:
     images = _by_split(plan, made)
     refused = _by_pixels(plan, made) if made else Counter()
     there = ", ".join(f"{name} {images[name]}" for name in SPLITS)
-    for split in SPLITS:
-        if images[split] or not any(getattr(recipe.splits, split) for recipe in plan.recipes):
+    for split in _empty(plan, images):
+        if not made and split != SPLITS[0]:
             continue
         if refused:
             raise DataError(
@@ -45,6 +47,11 @@ def check(shardset: Path, plan: Plan, made: Manifest | None) -> None:
             "that the recipe's source.patient tells them apart, or change the fractions:\n"
             f"  {command} --set splits.train=0.5 --set splits.validation=0.5"
         )
+
+
+def empty_later(plan: Plan) -> list[str]:
+    """Name the splits that a plan leaves empty and a run needs."""
+    return _empty(plan, _by_split(plan, None))
 
 
 def check_refused(shardset: Path, plan: Plan, manifest: Manifest) -> None:
@@ -81,6 +88,12 @@ def _by_split(plan: Plan, made: Manifest | None) -> Counter[str]:
     for shard in () if made else plan.shards:
         images[shard.split] += shard.samples
     return images
+
+
+def _empty(plan: Plan, images: Counter[str]) -> list[str]:
+    """List the empty ones of `SPLITS` that recipes want filled."""
+    wanted = (split for split in SPLITS if any(getattr(each.splits, split) for each in plan.recipes))
+    return [split for split in wanted if not images[split]]
 
 
 def _shown(shardset: Path) -> str:

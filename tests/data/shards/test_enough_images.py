@@ -62,10 +62,14 @@ def test_a_split_that_the_pixels_have_emptied_is_refused_with_the_rule_and_what_
 
 
 def test_a_split_that_was_empty_from_the_start_is_refused_with_the_fractions():
-    with pytest.raises(
-        DataError, match=r"no images for validation \(train 8, validation 0\).*\n.*splits.train=0.5"
-    ):
-        enough_images.check(Path("set"), planned(train=8), None)
+    words = r"no images for {} \(train {}, validation {}\).*\n.*splits.train=0.5"
+    with pytest.raises(DataError, match=words.format("train", 0, 2)):
+        enough_images.check(Path("set"), planned(validation=2), None)
+    plan = planned(train=8)
+    enough_images.check(Path("set"), plan, None)
+    assert enough_images.empty_later(plan) == ["validation"]
+    with pytest.raises(DataError, match=words.format("validation", 8, 0)):
+        enough_images.check(Path("set"), plan, made(plan, {}, train={"CC": 8}))
 
 
 def test_a_recipe_without_a_validation_split_needs_none():
