@@ -68,7 +68,8 @@ def _has_log(folder: Path, state: NodeState) -> bool:
 def _follow(watcher: Watcher, node: str, task: int | None, lines: int) -> None:
     """Print a log as it grows; without a task, that of the first one that runs or waits."""
     from mammogan.cli.log_follow import followed
-    from mammogan.cluster.run_state import LIVE, UNKNOWN, log_of
+    from mammogan.cluster.live_jobs import UNKNOWN
+    from mammogan.cluster.run_state import LIVE, log_of
 
     silence, last = "", next(state for state in watcher.read(ask=False) if state.node.name == node)
 

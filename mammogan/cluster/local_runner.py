@@ -13,7 +13,8 @@ from submitit.core.utils import environment_variables
 from submitit.local.local import LocalJob
 
 from mammogan.cluster import container_image, job, rank_environment, sbatch_parameters, submission_ledger
-from mammogan.cluster.run_state import LIVE, UNKNOWN, NodeState, Watcher
+from mammogan.cluster.live_jobs import UNKNOWN
+from mammogan.cluster.run_state import LIVE, NodeState, Watcher
 from mammogan.config.run_config import Launched
 from mammogan.run_folder import RunFolder
 from mammogan.steps.job_graph import Node
