@@ -172,12 +172,18 @@ class Watcher:
         Without a queue, Slurm was not asked.
         """
         live = None
-        if record.scheduler == "slurm" and not submission_ledger.failure(self.folder, record.node, task):
+        if record.scheduler == "slurm" and not self._failed_for_good(record, task):
             if queued is None:
                 live = self._finder.by_signs(record, task, self._live.get(record.task_id(task)))
             else:
                 live = self._finder.elsewhere(record, task)
         return (live.state, live.reason, live) if live else (*self._lost(record, task), None)
+
+    def _failed_for_good(self, record: Submission, task: int) -> bool:
+        """Tell whether a rank left word of its failure, and the batch script has not tried it again."""
+        why = submission_ledger.failure(self.folder, record.node, task)
+        job_id = record.task_id(task)
+        return bool(why and failed_attempts.explain(self.folder, record.node, task, job_id))
 
     def _lost(self, record: Submission, task: int) -> tuple[str, str]:
         """Say how a task that is neither done nor in the queue was lost: (state, reason)."""

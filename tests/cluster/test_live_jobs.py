@@ -11,7 +11,7 @@ from mammogan.cluster import run_state, slurm_commands, submission_ledger, submi
 from mammogan.cluster.run_state import Watcher
 from mammogan.cluster.slurm_commands import job_name
 from mammogan.errors import ClusterError
-from mammogan.run_records import Submission
+from mammogan.run_records import Failure, Submission
 from tests.cluster.fake_runs import Runs
 
 RUNNING = [
@@ -161,6 +161,21 @@ def test_where_others_jobs_are_hidden_the_runs_folder_tells_what_is_done_and_wha
     assert run.submit() == []
     run.span("103", "train-0", seen=time.time() - 3600)
     assert run.state().state == "unknown"
+
+
+def test_a_hidden_job_that_left_word_of_a_failure_may_be_tried_again_until_its_script_has_ended(run, slurm):
+    run.submitted()
+    run.by("anna")
+    slurm.change(private="jobs")
+    slurm.update(user="anna")
+    run.done("shards", "finalise")
+    failure = Failure(rank=0, code=1, message="out of luck")
+    submission_ledger.note_failure(run.folder, "train-0", 0, failure)
+    assert run.state().state == "unknown"
+    (run.folder / "attempts").mkdir()
+    line = f"job=103 at=0 rc=1 time=x node=n said={failure.line}\n"
+    (run.folder / "attempts" / "train-0-0.log").write_text(line)
+    assert (run.state().state, run.state().reason) == ("failed", "out of luck")
 
 
 def test_what_hides_others_jobs_hides_not_ones_own(run, slurm):

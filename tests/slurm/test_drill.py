@@ -171,10 +171,13 @@ def daemon_killed(name):
     """Kill one of the devcluster's daemons, and start it again at the end of the block."""
     root = Path(os.environ["SLURM_CONF"]).parent
     os.kill(int((root / "run" / f"{name}.pid").read_text()), signal.SIGKILL)
-    yield
-    command = ["slurmctld"] if name == "slurmctld" else ["slurmd", "-N", name]
-    path = os.environ["PATH"] + ":/usr/sbin:/sbin"
-    subprocess.run([*command, "-f", os.environ["SLURM_CONF"]], check=True, env=os.environ | {"PATH": path})
+    try:
+        yield
+    finally:
+        command = ["slurmctld"] if name == "slurmctld" else ["slurmd", "-N", name]
+        path = os.environ["PATH"] + ":/usr/sbin:/sbin"
+        environment = os.environ | {"PATH": path}
+        subprocess.run([*command, "-f", os.environ["SLURM_CONF"]], check=True, env=environment)
 
 
 @pytest.fixture(scope="module")
