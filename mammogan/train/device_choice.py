@@ -120,7 +120,7 @@ def no_gpu() -> str:
         return f"PyTorch {torch.__version__} is built without CUDA"
     reason = f"torch.cuda.device_count() is {torch.cuda.device_count()}"
     try:
-        torch.cuda.init()
+        torch.cuda.init()  # type: ignore[no-untyped-call]
     except (RuntimeError, AssertionError) as error:
         reason = one_line(error)
     if visible is not None and visible.strip() in HIDDEN:

@@ -26,7 +26,7 @@ def towards(master: str, port: int = 9) -> str:
     """
     import psutil
 
-    owners = {
+    owners: dict[str, str] = {
         address.address.partition("%")[0]: name
         for name, addresses in psutil.net_if_addrs().items()
         for address in addresses
