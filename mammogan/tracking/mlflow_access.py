@@ -59,7 +59,8 @@ def ask(uri: str, call: str, body: Mapping[str, str] | None = None, **values: st
         None if body is None else json.dumps(body).encode(),
         {"Content-Type": "application/json", **_header(parts)},
     )
-    with urllib.request.urlopen(request, timeout=5) as reply:  # noqa: S310
+    patience_s = float(os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT") or 10)
+    with urllib.request.urlopen(request, timeout=patience_s) as reply:  # noqa: S310
         found: dict[str, Any] = json.loads(reply.read() or b"{}")
     return found
 

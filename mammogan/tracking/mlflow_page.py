@@ -25,6 +25,7 @@ from mammogan.tracking.mlflow_sync import default_uri
 
 LOOPBACK = "127.0.0.1"
 START_S = 120.0
+END_S = 10.0
 
 
 @contextmanager
@@ -104,12 +105,7 @@ def _served(uri: str, port: int) -> Iterator[str]:
             _await(server, address, log)
             yield address
         finally:
-            with suppress(ProcessLookupError):
-                os.killpg(server.pid, signal.SIGTERM)
-            try:
-                server.wait(10)
-            except subprocess.TimeoutExpired:
-                os.killpg(server.pid, signal.SIGKILL)
+            _end(server)
 
 
 def _await(server: subprocess.Popen[bytes], address: str, log: TextIO) -> None:
@@ -123,3 +119,17 @@ def _await(server: subprocess.Popen[bytes], address: str, log: TextIO) -> None:
             return
         time.sleep(0.2)
     raise ClusterError(f"MLflow's server does not answer at {address} within {START_S:g} s.")
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """End a server with all its workers, which may need a moment more than itself."""
+    for name in (signal.SIGTERM, signal.SIGKILL):
+        end = time.monotonic() + END_S
+        try:
+            os.killpg(server.pid, name)
+            while time.monotonic() < end:
+                server.poll()  # else it stays in its group
+                os.killpg(server.pid, 0)
+                time.sleep(0.1)
+        except ProcessLookupError:
+            return
