@@ -49,6 +49,8 @@ def _one_hot(labels_N: Tensor, count: int) -> Tensor:
     try:
         return places_NL.scatter_(1, labels_N[:, None] + 1, 1)[:, 1:]  # the place of -1 is dropped
     except RuntimeError as error:
+        if "out of bounds" not in str(error):
+            raise
         raise RuntimeError(f"class values must be smaller than num_classes, '{count}': {error}") from None
 
 

@@ -55,8 +55,9 @@ def test_every_rung_is_timed_in_both_arithmetics_and_says_how_much_fits(checked)
     for p in paces:
         assert p.largest_batch == 32 and p.largest_stopped_by == "no more was tried"
         assert p.images_per_s == pytest.approx(1000 * p.batch / p.step_ms)
-        assert 1 <= len(p.kernels) <= 10
-        assert p.kernels_from == "operators on the host"
+        listed = p.precision == "bf16"
+        assert 1 <= len(p.kernels) <= 10 if listed else not p.kernels
+        assert p.kernels_from == ("operators on the host" if listed else "")
         assert [k.ms for k in p.kernels] == sorted((k.ms for k in p.kernels), reverse=True)
 
 

@@ -113,7 +113,7 @@ def _distance(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
     return float(torch.stack([(one[key].double() - other[key]).norm() for key in one]).norm())
 
 
-def resume(trial: Trial, name: str, *overrides: str) -> Iterator[Outcome]:
+def resume(trial: Trial, name: str, overrides: tuple[str, ...] = ()) -> Iterator[Outcome]:
     """Train twice in one go, and once from a checkpoint half way: weights and moments, bit for bit."""
     method = trial.narrow(name, "engine.deterministic=true", *overrides)
     stage = _short(method)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from mammogan.train.device_checks import agreement_checks, compile_checks, machine_check, pace_checks
 from mammogan.train.device_checks.check_outcomes import Outcome
@@ -47,51 +48,51 @@ def deepspeed(trial: Trial) -> Iterator[Outcome]:
 
 def cases(trial: Trial) -> list[Case]:
     """List all checks of the device."""
-    ladder = trial.method("mammogan").ladder.stages
+    papers, plus = METHODS
+    ladder = trial.method(papers).ladder.stages
     top, middle = ladder - 1, ladder // 2
-    found = [
-        Case("deepspeed", deepspeed, 30),
-        Case("machine", machine_check.machine),
-        *(
-            Case(
-                f"parity {name} {precision}",
-                partial(agreement_checks.parity, name=name, precision=precision),
-                6,
-            )
-            for name in METHODS
-            for precision in PRECISIONS
-        ),
-        *(Case(f"resume {name}", partial(_resume, name=name), 6) for name in METHODS),
-        Case(
-            "resume augmented", partial(_resume, name="mammogan", overrides=agreement_checks.ALL_CHANGES), 6
-        ),
-        *(Case(f"drawing {name}", partial(agreement_checks.drawing, name=name)) for name in METHODS),
-        Case("batches", partial(agreement_checks.batches, name="mammogan")),
-        Case("waiting", partial(agreement_checks.waiting, name="mammogan")),
-        Case("waiting plus", partial(agreement_checks.waiting, name="mammogan-plus")),
+    agree = [
+        _case(f"parity {name} {precision}", agreement_checks.parity, 6, name=name, precision=precision)
+        for name in METHODS
+        for precision in PRECISIONS
     ]
-    timed = [
-        (METHODS[0], precision, index) for index in _outside_in(ladder) for precision in ("bf16", "TF32")
-    ]
-    timed += [(METHODS[1], "bf16", index) for index in dict.fromkeys((top, middle, 0))]
-    found += [
-        Case(
-            f"rung {name} {index} {precision}", partial(_rung, name=name, precision=precision, index=index), 6
-        )
-        for name, precision, index in timed
-    ]
-    found += [
-        Case(f"price {index}", partial(_price, index=index), 10) for index in dict.fromkeys((top, middle))
-    ]
-    found += [
-        Case(f"layout {index}", partial(_layout, index=index), 6)
-        for index in dict.fromkeys((middle - 1, min(middle + 2, top)))
-    ]
-    found += [
-        Case(f"compile {how}", partial(compile_checks.compiled, name="mammogan", how=how), 40)
+    agree += [_case(f"resume {name}", agreement_checks.resume, 6, name=name) for name in METHODS]
+    changed = {"name": papers, "overrides": agreement_checks.ALL_CHANGES}
+    agree += [_case("resume augmented", agreement_checks.resume, 6, **changed)]
+    agree += [_case(f"drawing {name}", agreement_checks.drawing, name=name) for name in METHODS]
+    agree += [_case("batches", agreement_checks.batches, name=papers)]
+    agree += [_case(f"waiting {name}", agreement_checks.waiting, name=name) for name in METHODS]
+    compiling = [
+        _case(f"compile {how}", compile_checks.compiled, 40, name=papers, how=how)
         for how in ("default", "cuda-graphs")
     ]
-    return found
+    beside = [
+        _case(f"price {index}", pace_checks.price, 10, name=papers, index=index) for index in {top, middle}
+    ]
+    beside += [
+        _case(f"layout {index}", pace_checks.layout, 6, name=papers, index=index)
+        for index in sorted({middle - 1, min(middle + 2, top)})
+    ]
+    return [
+        _case("deepspeed", deepspeed, 30),
+        _case("machine", machine_check.machine),
+        *agree,
+        *(_rung(papers, "bf16", index) for index in _outside_in(ladder)),
+        *compiling,
+        *(_rung(papers, "TF32", index) for index in _outside_in(ladder)),
+        *beside,
+        *(_rung(plus, "bf16", index) for index in sorted({0, middle, top}, reverse=True)),
+    ]
+
+
+def _case(title: str, check: Callable[..., Iterator[Outcome]], needs_s: float = 4.0, /, **given: Any) -> Case:
+    return Case(title, partial(check, **given), needs_s)
+
+
+def _rung(name: str, precision: str, index: int) -> Case:
+    """Time a rung; kernels are listed in the arithmetic that trains, for listing them takes seconds."""
+    given = {"name": name, "precision": precision, "index": index, "kernels": precision == "bf16"}
+    return _case(f"rung {name} {index} {precision}", pace_checks.timed_stage, 6, **given)
 
 
 def _outside_in(rungs: int) -> list[int]:
@@ -102,19 +103,3 @@ def _outside_in(rungs: int) -> list[int]:
         order += [high] if low == high else [high, low]
         low, high = low + 1, high - 1
     return order
-
-
-def _resume(trial: Trial, name: str, overrides: tuple[str, ...] = ()) -> Iterator[Outcome]:
-    return agreement_checks.resume(trial, name, *overrides)
-
-
-def _rung(trial: Trial, name: str, precision: str, index: int) -> Iterator[Outcome]:
-    return pace_checks.timed_stage(trial, name, precision, index)
-
-
-def _price(trial: Trial, index: int) -> Iterator[Outcome]:
-    return pace_checks.price(trial, METHODS[0], index)
-
-
-def _layout(trial: Trial, index: int) -> Iterator[Outcome]:
-    return pace_checks.layout(trial, METHODS[0], index)
