@@ -8,6 +8,9 @@ N ?= 10000
 SEED ?= 1
 METHOD ?= small
 MINUTES ?= 1.5
+# A machine with a GPU brings its own torch, and may have no network to set up another.
+GPU_PYTHON ?= $(if $(wildcard .venv/bin/python),.venv/bin/python,python3)
+GPU_MINUTES ?= 3.8
 # A cluster's nodes are not this machine, so that no launch can measure how much fits into minutes there.
 DEMO_METHOD = $(if $(filter local,$(SITE)),quick --set schedule.minutes=$(MINUTES),tour)
 VENV := .venv
@@ -19,7 +22,7 @@ PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 FOREIGN_TOOLS = command -v dciodvfy >/dev/null && command -v dcm2pnm >/dev/null && command -v chromium >/dev/null || $(APT) || { apt-get update -q >/dev/null && $(APT); } || echo "no dicom3tools, dcmtk or chromium: tests that need them are skipped"
 APT = DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends dicom3tools dcmtk chromium fonts-dejavu-core >/dev/null 2>&1
 
-.PHONY: help demo demo-dicoms small ui test test-all lint golden rules fuzz torture killed pool alarms drill bench quality pictures image image-base image-test devcluster devcluster-down lock docs clean
+.PHONY: help demo demo-dicoms small ui test test-all lint golden rules fuzz torture killed pool alarms drill bench quality gpu gpu-wheels gpu-docs pictures image image-base image-test devcluster devcluster-down lock docs clean
 
 help: ## Show what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -99,6 +102,15 @@ quality: $(VENV)/dev ## Train ours and a peer for the same CPU time and judge th
 	@$(PIP_INSTALL) --no-deps -r containers/requirements-peers.lock
 	$(BIN)/python -m tests.bench.quality --guard
 	$(BIN)/python -m tests.bench.quality $(or $(QUALITY),--write)
+
+gpu: ## The first hour on a GPU in four minutes, offline: what holds, how fast, into build/gpu (DEVICE=cpu tries it; GPU_PYTHON= one with torch)
+	$(GPU_PYTHON) -m tests.gpu --minutes $(GPU_MINUTES) $(if $(DEVICE),--device $(DEVICE))
+
+gpu-wheels: $(VENV)/run ## Fetch what a machine with a GPU and no network may lack, into build/gpu-wheels
+	$(BIN)/python -m tests.gpu.wheels
+
+gpu-docs: ## Put what make gpu has measured into docs/cost.md
+	$(GPU_PYTHON) -m tests.gpu --write
 
 fuzz: $(VENV)/dev ## Build shards of 10,000 mutated DICOM files: N=10000 SEED=1 (10 minutes)
 	$(BIN)/python -m tests.data.fuzz $(N) $(SEED)

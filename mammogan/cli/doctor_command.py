@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,11 +33,24 @@ def doctor(
     ] = None,
     jobs: Annotated[bool, typer.Option(help="Submit a job a partition that looks at a node.")] = True,
     patience: Annotated[int, typer.Option(min=1, help="Seconds that those may wait in the queue.")] = 300,
+    gpu: Annotated[
+        bool, typer.Option("--gpu", help="Try and time training on this machine's GPU, in so many --minutes.")
+    ] = False,
+    device: Annotated[
+        str, typer.Option(help="With --gpu: cuda:0, or cpu to try the checks themselves with tiny networks.")
+    ] = "",
+    minutes: Annotated[float, typer.Option(min=0.1, help="With --gpu: begin no check after so many.")] = 3.8,
+    out: Annotated[Path, typer.Option(help="With --gpu: folder for what is found.")] = Path("gpu-checks"),
 ) -> None:
     """Check each claim of a site's profile where it can be checked, and say what to do.
 
     ✓ is so, ! runs but not as meant, ✗ would fail, – could not be looked into.
     """
+    if gpu:
+        from mammogan.cli.gpu_command import check_gpu
+
+        check_gpu(out, device, minutes)
+        return
     if site is None:
         from mammogan.cluster.doctor import installation_checks
 

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from mammogan.config.alarm_settings import Alarms
 from mammogan.config.augmentation_settings import Augmentation
+from mammogan.config.engine_settings import Engine
 from mammogan.config.loss_settings import Loss, Supervision
 from mammogan.config.scoring_settings import Assessment, Sampling, Scoring, Selection
 from mammogan.config.settings import (
@@ -193,45 +194,6 @@ class Ema(GrownSettings):
             return 1 - self.decay
         half_life = min(1000 * self.half_life_kimg, self.ramp * images)
         return 1 - float(0.5 ** (batch / half_life)) if half_life else 1.0
-
-
-class Engine(Settings):
-    """How the arithmetic is done; lists have one entry a stage, and the last entry serves all later stages.
-
-    ``fp16`` comes with a loss scale. ``cuda-graphs`` and `overlap_communication` are for GPUs and were not
-    measured.
-    """
-
-    precision: Literal["fp32", "bf16", "fp16", "auto"] = Field(
-        default="fp32",
-        description="Arithmetic of the convolutions; all else stays in fp32. auto trains in bf16 where "
-        "the device is quick in it (GPUs from Ampere on, CPUs with AMX), else in fp32, and draws in fp32.",
-    )
-    zero_stage: Literal[0, 1, 2] = Field(
-        default=0,
-        description="ZeRO: 1 divides Adam's state among ranks, 2 also gradients.",
-    )
-    micro_batch: Annotated[tuple[Positive, ...], Field(min_length=1)] = Field(
-        description="Most images that a rank processes at once; smaller needs less memory."
-    )
-    recompute: Annotated[tuple[bool, ...], Field(min_length=1)] = Field(
-        default=(False,),
-        description="Recompute activations in the backward pass: less memory, more work.",
-    )
-    compile: Literal["off", "default", "cuda-graphs"] = Field(
-        default="off", description="Use torch.compile for the generator; needs a C++ compiler in the job."
-    )
-    overlap_communication: bool = Field(
-        default=False, description="Reduce gradients during the backward pass; needs zero_stage 2."
-    )
-
-    @model_validator(mode="after")
-    def _overlaps(self) -> Self:
-        if self.overlap_communication and self.zero_stage != 2:
-            raise ValueError(
-                "overlap_communication needs zero_stage 2: only ZeRO 2 reduces while it goes back"
-            )
-        return self
 
 
 class Method(Settings):

@@ -87,11 +87,21 @@ class Selection(GrownSettings):
     )
 
 
-class Sampling(Settings):
-    """The pool that a finished run draws from its chosen checkpoint."""
+class Sampling(GrownSettings):
+    """The pool that a finished run draws from its chosen checkpoint, and how a GPU draws any image.
+
+    A GPU draws and scores by deterministic algorithms: the same bytes on one kind of GPU, by any tasks.
+    """
+
+    ADDED: ClassVar[frozenset[str]] = frozenset({"tf32"})
 
     images_per_view: Positive = Field(default=1000, description="Images of each view in the pool.")
     images_per_task: Positive = Field(default=500, description="Images that one array task draws.")
+    tf32: bool = Field(
+        default=False,
+        description="On a GPU draw and score with fp32 numbers multiplied as TF32: sooner, and further from "
+        "what a CPU draws.",
+    )
 
 
 class Assessment(Settings):

@@ -96,7 +96,7 @@ def calibrate(method: Method, budget_s: float, on_measured: Callable[[Measured],
     from mammogan.train import accelerator
 
     device, end = accelerator.local_device(), time.monotonic() + budget_s
-    accelerator.prepare(device)
+    accelerator.prepare(device, method.engine)
     # With a penalty at each step, so that a step is like the other; how rarely it is taken, `work` counts.
     method = method.model_copy(update={"loss": method.loss.model_copy(update={"penalty_every": 1})})
     found: list[Measured] = []

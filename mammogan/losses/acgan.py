@@ -20,10 +20,16 @@ def auxiliary(logits_NL: Tensor, labels_NF: Tensor, classes: Sequence[int]) -> T
     """
     by_field = torch.split(logits_NL, list(classes), dim=1)
     entropies = [
-        functional.cross_entropy(logits, labels_N, ignore_index=-1, reduction="sum")
+        _cross_entropy(logits, labels_N)
         for logits, labels_N in zip(by_field, labels_NF.unbind(dim=1), strict=True)
     ]
     return sum(entropies, start=logits_NL.new_zeros(())) / len(logits_NL)
+
+
+def _cross_entropy(logits_NL: Tensor, labels_N: Tensor) -> Tensor:
+    """Sum torch's cross-entropy up; of its own, torch promises no fixed order of adding on a GPU."""
+    own_NL = labels_N[:, None] == torch.arange(logits_NL.shape[1], device=labels_N.device)
+    return -torch.where(own_NL, functional.log_softmax(logits_NL, dim=1), 0.0).sum()
 
 
 def none(logits_NL: Tensor, labels_NF: Tensor, classes: Sequence[int]) -> Tensor:

@@ -22,14 +22,19 @@ EPSILON = 1e-8
 GAIN = math.sqrt(2)  # He et al. 2015, for layers that a leaky ReLU follows
 
 
-@cache
-def wide() -> int:
-    """Count the channels from which convolutions are faster with contiguous maps than with channels last.
+CONTIGUOUS_FROM: dict[str, float] = {"cuda": math.inf, "cpu": 256, "AVX2": 32}
+"""Channels from which convolutions are faster with contiguous maps than with channels last, by device.
 
-    Measured in fp32: a CPU with AVX-512 gains from channels last below 256 channels; one with AVX2 alone
-    loses half of its speed by it, down to 32.
-    """
-    return 32 if torch.backends.cpu.get_cpu_capability() == "AVX2" and not torch.cuda.is_available() else 256
+Measured in fp32: a CPU with AVX-512 gains from channels last below 256 channels; one with AVX2 alone loses
+half of its speed by it, down to 32. Not measured: tensor cores want channels last, and cuDNN turns contiguous
+maps round before and after each convolution (`make gpu` times both).
+"""
+
+
+@cache
+def wide() -> float:
+    """Count the channels from which this CPU's convolutions are faster with contiguous maps."""
+    return CONTIGUOUS_FROM.get(torch.backends.cpu.get_cpu_capability(), CONTIGUOUS_FROM["cpu"])
 
 
 SMALL_PX = 512
@@ -74,8 +79,9 @@ class EqualConv(nn.Module):
 
     def layout(self, x_NCHW: Tensor) -> torch.memory_format:
         """Choose the layout of the maps, which is the one that the weights have."""
-        many = max(self.weight.shape[:2]) >= wide()
-        halved = torch.is_autocast_enabled(x_NCHW.device.type) and x_NCHW[0, 0].numel() >= SMALL_PX
+        kind = x_NCHW.device.type
+        many = max(self.weight.shape[:2]) >= (wide() if kind == "cpu" else CONTIGUOUS_FROM.get(kind, wide()))
+        halved = torch.is_autocast_enabled(kind) and x_NCHW[0, 0].numel() >= SMALL_PX
         return torch.contiguous_format if many and not halved else torch.channels_last
 
 

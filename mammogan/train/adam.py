@@ -65,6 +65,8 @@ class SkipNonFiniteAdam(torch.optim.Adam):
 
 def take_step(engine: Any) -> tuple[Tensor, Tensor]:
     """Let a DeepSpeed engine reduce its gradients and update; give (their norm, skipped 0 or 1)."""
+    if reduction := getattr(engine, "gradient_reduction", None):
+        reduction.finish()
     engine.step()
     adam = optimiser_of(engine)
     if adam.partitioned:

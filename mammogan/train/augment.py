@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
 from torch.nn import functional
 
 from mammogan.config.augmentation_settings import HIGHEST_PROBABILITY, Augmentation
 from mammogan.config.label_fields import VIEWS
+from mammogan.train.accelerator import move
 
 PARAMETERS = (
     "flip", "rows", "columns", "log_scale", "angle_rad", "log_tone", "log_contrast", "top_held",
@@ -89,7 +92,7 @@ def _on(images_NCHW: Tensor, where_N: Tensor, change: Callable[[Tensor, Tensor],
     numbers = where_N.nonzero().flatten()
     if len(numbers) in (0, len(images_NCHW)):
         return change(images_NCHW, numbers) if len(numbers) else images_NCHW
-    there = numbers.to(images_NCHW.device)
+    there = move(numbers, images_NCHW.device)
     return images_NCHW.index_copy(0, there, change(images_NCHW.index_select(0, there), numbers))
 
 
@@ -103,14 +106,14 @@ def _shifted(images_NCHW: Tensor, down_px_N: Tensor, left_px_N: Tensor) -> Tenso
     device = images_NCHW.device
     parts = [
         functional.pad(
-            images_NCHW.index_select(0, torch.tensor(numbers, device=device)),
+            images_NCHW.index_select(0, move(torch.tensor(numbers), device)),
             (-left, left, down, -down),
             value=BLACK,
         )
         for (down, left), numbers in groups.items()
     ]
     order = torch.tensor([number for numbers in groups.values() for number in numbers]).argsort()
-    return torch.cat(parts).index_select(0, order.to(device))
+    return torch.cat(parts).index_select(0, move(order, device))
 
 
 def _turns(log_scale_N: Tensor, angle_N: Tensor, held_N: Tensor, height: int, width: int) -> Tensor:
@@ -132,8 +135,61 @@ def _turns(log_scale_N: Tensor, angle_N: Tensor, held_N: Tensor, height: int, wi
 
 def _turned(images_NCHW: Tensor, turns_N23: Tensor) -> Tensor:
     """Resample bilinearly, black from outside: which blurs a little, the same for reals and fakes."""
-    grid_NHW2 = functional.affine_grid(turns_N23.to(images_NCHW), list(images_NCHW.shape), align_corners=True)
-    return functional.grid_sample(images_NCHW - BLACK, grid_NHW2, align_corners=True) + BLACK
+    grid_NHW2 = _grid(move(turns_N23.to(images_NCHW.dtype), images_NCHW.device), *images_NCHW.shape[2:])
+    # Torch's own adds up gradients in no fixed order on a GPU.
+    in_order = images_NCHW.is_cuda and torch.are_deterministic_algorithms_enabled()
+    above_NCHW = images_NCHW - BLACK
+    return (_in_order(above_NCHW, grid_NHW2) if in_order else _sampled(above_NCHW, grid_NHW2)) + BLACK
+
+
+def _grid(turns_N23: Tensor, height: int, width: int) -> Tensor:
+    """Give old places for new ones, (N, H, W, 2), as affine_grid does: but TF32 would be off by a pixel."""
+    x_W, y_H = (
+        torch.linspace(-1, 1, n, device=turns_N23.device, dtype=turns_N23.dtype) for n in (width, height)
+    )
+    along_N2HW, across_N2HW, shift_N2HW = turns_N23[..., None, None].unbind(2)
+    return (along_N2HW * x_W + across_N2HW * y_H[:, None] + shift_N2HW).permute(0, 2, 3, 1)
+
+
+def _sampled(images_NCHW: Tensor, grid_NHW2: Tensor) -> Tensor:
+    return functional.grid_sample(images_NCHW, grid_NHW2, align_corners=True)
+
+
+def _in_order(images_NCHW: Tensor, grid_NHW2: Tensor) -> Tensor:
+    return _SampledInOrder.apply(images_NCHW, grid_NHW2)  # type: ignore[no-untyped-call, no-any-return]
+
+
+class _SampledInOrder(Function):
+    """Bilinear sampling, black from outside, whose way back adds up in a fixed order: sorted by pixel."""
+
+    @staticmethod
+    def forward(ctx: Any, images_NCHW: Tensor, grid_NHW2: Tensor) -> Tensor:
+        ctx.save_for_backward(grid_NHW2)
+        ctx.shape = images_NCHW.shape
+        return _sampled(images_NCHW, grid_NHW2)
+
+    @staticmethod
+    def backward(ctx: Any, gradient_NCHW: Tensor) -> Any:
+        (grid_NHW2,) = ctx.saved_tensors
+        count, channels, height, width = ctx.shape
+        column_NHW, row_NHW = (
+            (at_NHW + 1) * ((n - 1) / 2)
+            for at_NHW, n in zip(grid_NHW2.unbind(3), (width, height), strict=True)
+        )
+        images_N11 = torch.arange(count, device=grid_NHW2.device).view(-1, 1, 1)
+        back_NHWC = gradient_NCHW.new_zeros(count, height, width, channels)
+        for right, below in ((0, 0), (1, 0), (0, 1), (1, 1)):
+            x_NHW, y_NHW = column_NHW.floor() + right, row_NHW.floor() + below
+            inside_NHW = (x_NHW >= 0) & (x_NHW < width) & (y_NHW >= 0) & (y_NHW < height)
+            share_NHW = (1 - (column_NHW - x_NHW).abs()) * (1 - (row_NHW - y_NHW).abs()) * inside_NHW
+            at = (
+                images_N11.expand_as(x_NHW),
+                y_NHW.clamp(0, height - 1).long(),
+                x_NHW.clamp(0, width - 1).long(),
+            )
+            values_NHWC = gradient_NCHW.permute(0, 2, 3, 1) * share_NHW[..., None]
+            back_NHWC.index_put_(at, values_NHWC, accumulate=True)
+        return back_NHWC.permute(0, 3, 1, 2), None
 
 
 def _toned(images_NCHW: Tensor, tone_N: Tensor, contrast_N: Tensor) -> Tensor:
@@ -143,7 +199,8 @@ def _toned(images_NCHW: Tensor, tone_N: Tensor, contrast_N: Tensor) -> Tensor:
     no value for fakes that are darker. This has slopes between 1/k and k, goes straight on beyond black and
     white, and is undone by 1/k.
     """
-    k_N111, contrast_N111 = (x.to(images_NCHW).view(-1, 1, 1, 1) for x in (tone_N, contrast_N))
+    device, dtype = images_NCHW.device, images_NCHW.dtype
+    k_N111, contrast_N111 = (move(x.to(dtype), device).view(-1, 1, 1, 1) for x in (tone_N, contrast_N))
     grey_NCHW = (images_NCHW + 1) * (contrast_N111 / 2)
     within_NCHW = grey_NCHW.clamp(0, 1)
     beyond_NCHW = grey_NCHW - within_NCHW

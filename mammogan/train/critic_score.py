@@ -13,7 +13,7 @@ import torch
 
 from mammogan.config.label_fields import UNKNOWN
 from mammogan.config.method import Method
-from mammogan.train.accelerator import compute_in
+from mammogan.train.accelerator import compute_in, drawing
 from mammogan.train.build_networks import build_critic
 from mammogan.train.checkpoint import Checkpoint, verified
 from mammogan.train.dataloader import to_float
@@ -59,6 +59,10 @@ class Judge:
             groups = [np.concatenate([image_HW[None], self.companions_GHW]) for image_HW in chunk]
             images_NCHW = to_float(np.concatenate(groups), self.device, self.method.network.black_margin)
             labels_NL = self.label_L.expand(len(images_NCHW), -1)
-            with torch.no_grad(), compute_in(self.method.engine.precision, self.device):
+            with (
+                torch.no_grad(),
+                drawing(self.device, tf32=self.method.sampling.tf32),
+                compute_in(self.method.engine.precision, self.device),
+            ):
                 scores_N, _ = self.critic(images_NCHW, 1.0, labels_NL)
             yield from scores_N.view(len(chunk), -1)[:, 0].tolist()

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,15 +21,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mammogan.config.method import Method
-from mammogan.data.shards.shard_reader import ImageReader
 from mammogan.data.shards.shuffle_order import positions
 from mammogan.nets.double_backward import downsample
 from mammogan.nets.networks import pair_of
 from mammogan.schedule import Stage
 from mammogan.train import augment
-from mammogan.train.accelerator import move
+from mammogan.train.accelerator import Arriving, Uploads, decoding_threads, move
 from mammogan.train.distributed import ProcessGroup
 from mammogan.train.label_encoding import numbers_of, views_of
+
+if TYPE_CHECKING:  # so that a step runs without what decodes images
+    from mammogan.data.shards.shard_reader import ImageReader
 
 
 @dataclass(frozen=True)
@@ -59,10 +62,14 @@ class Batch:
 
 @dataclass(frozen=True)
 class _Read:
-    """What is ready on the host: this rank's pixels as the shards hold them, and the whole batch's rest."""
+    """What was read: this rank's pixels as the shards hold them, and labels and noise, on their way.
 
-    images_NHW: NDArray[np.uint16]
-    parts: tuple[Tensor, ...]
+    `labels_NF` and `others_NF` are those of the whole batch, on the host.
+    """
+
+    share: Arriving
+    labels_NF: Tensor
+    others_NF: Tensor
 
 
 class BatchLoader:
@@ -93,6 +100,9 @@ class BatchLoader:
             group.rank * size // group.world_size, (group.rank + 1) * size // group.world_size
         )
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="feed")
+        self._threads = decoding_threads(method.engine.decode_threads, device)
+        self._decoders = ThreadPoolExecutor(max_workers=self._threads, thread_name_prefix="decode")
+        self._uploads = Uploads(device, beside=method.engine.copy_stream)
         self._ahead: tuple[int, Future[_Read]] | None = None
         self.waited_s = 0.0
 
@@ -107,17 +117,16 @@ class BatchLoader:
         self._ahead = None
         if following < self.stage.images:
             self._ahead = following, self._reader.submit(self._read, following)
-        real_NCHW = to_float(read.images_NHW, self.device, self.black_margin)
-        real_NCHW = faded(real_NCHW, self.stage.fade(images), self.upsample)
-        parts = [move(part[self._share], self.device) for part in read.parts]
+        pixels_NHW, *parts = read.share.receive()
+        real_NCHW = faded(_floats(pixels_NHW, self.black_margin), self.stage.fade(images), self.upsample)
         return Batch(*(real_NCHW, *parts, self._changes(images, read)[self._share]))
 
     def _changes(self, images: int, read: _Read) -> Tensor:
         if self.augmentation.kind == "none":
             return torch.empty(self.stage.batch, 3, 0)
         noise = random_numbers(self.seed, "augment", self.stage.index, images, *self.salt)
-        labels_NF, _, _, _, others_NF, *_ = read.parts
-        views = (views_of(each, self.supervision) for each in (labels_NF, labels_NF, others_NF))
+        labels_NF = read.labels_NF
+        views = (views_of(each, self.supervision) for each in (labels_NF, labels_NF, read.others_NF))
         rows = [
             augment.draw(self.augmentation, self.probability, self.stage.batch, noise, view_N)
             for view_N in views
@@ -145,11 +154,29 @@ class BatchLoader:
                 for net in ("critic", "generator")
             ),
         )
-        return _Read(self.reader.read(shown[self._share]), parts)
+        self._uploads.begin()
+        mine = [self._decoded(shown[self._share])]
+        for number, part in enumerate(part[self._share] for part in parts):
+            mine.append(self._uploads.buffer(str(number), tuple(part.shape), part.dtype).copy_(part))
+        return _Read(self._uploads.send(mine), parts[0], parts[4])
+
+    def _decoded(self, shown: NDArray[np.int64]) -> Tensor:
+        """Read the images at `shown` into a buffer, (N, H, W) uint16, by several threads."""
+        shape = len(shown), self.stage.height_px, self.stage.width_px
+        images_NHW = self._uploads.buffer("images", shape, torch.uint16)
+        into_NHW = images_NHW.numpy()
+
+        def decode(places_N: NDArray[np.int64]) -> None:
+            into_NHW[places_N] = self.reader.read(shown[places_N])
+
+        places = np.array_split(np.arange(len(shown)), min(self._threads, len(shown)))
+        list(self._decoders.map(decode, places))  # with the error of any of them
+        return images_NHW
 
     def close(self) -> None:
-        """End the reading thread."""
-        self._reader.shutdown(wait=True, cancel_futures=True)
+        """End the reading threads."""
+        for threads in (self._reader, self._decoders):
+            threads.shutdown(wait=True, cancel_futures=True)
 
 
 def random_numbers(seed: int, *purpose: str | int) -> torch.Generator:
@@ -170,8 +197,11 @@ def _number(seed: int, *purpose: str | int) -> int:
 
 def to_float(images_NHW: np.ndarray, device: torch.device, black_margin: float = 0.0) -> Tensor:
     """Map uint16 (N, H, W) to float32 (N, 1, H, W) in [-1, 1]; what is exactly 0 to -1 - `black_margin`."""
-    # Integers travel: half the bytes of floats.
-    pixels = move(torch.from_numpy(images_NHW), device).to(torch.float32)
+    return _floats(move(torch.from_numpy(images_NHW), device), black_margin)
+
+
+def _floats(pixels_NHW: Tensor, black_margin: float) -> Tensor:
+    pixels = pixels_NHW.to(torch.float32)  # there: integers travel, half the bytes of floats
     black = (pixels == 0) if black_margin else None
     pixels.div_(32767.5).sub_(1)
     return (pixels if black is None else pixels.masked_fill_(black, -1 - black_margin)).unsqueeze(1)

@@ -16,7 +16,7 @@ from torch import Tensor
 from mammogan.config.label_fields import CLASSES, UNKNOWN, VIEWS
 from mammogan.config.method import Method
 from mammogan.nets import Generator
-from mammogan.train.accelerator import compute_in
+from mammogan.train.accelerator import compute_in, drawing
 from mammogan.train.dataloader import noise_numbers, random_numbers, to_uint16
 from mammogan.train.label_encoding import LabelTable, one_hot
 
@@ -133,7 +133,11 @@ class Model:
         device = next(self.generator.parameters()).device
         labels_NL = one_hot(labels_NF, self.method.supervision.classes).to(device)
         noise_N = None if noise_N is None else noise_N.to(device)
-        with torch.no_grad(), compute_in(self.method.engine.precision, device):
+        with (
+            torch.no_grad(),
+            drawing(device, tf32=self.method.sampling.tf32),
+            compute_in(self.method.engine.precision, device),
+        ):
             if truncation == 1:
                 images_NCHW: Tensor = self.generator(latents_NZ.to(device), labels_NL, self.fade, noise_N)
                 return images_NCHW.float()

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mammogan.train.accelerator import drawing
 from mammogan.train.dataloader import to_float, to_uint16
 from mammogan.train.draw_images import Model
 from mammogan.train.label_encoding import one_hot
@@ -98,7 +99,7 @@ def invert(
     latents_SZ = model.latents(search.seed, numbers).to(device).requires_grad_()
     adam = torch.optim.Adam([latents_SZ], lr=search.rate, betas=BETAS)
     rows: list[Tensor] = []
-    with torch.enable_grad(), torch.backends.cudnn.flags(deterministic=True, benchmark=False):
+    with torch.enable_grad(), drawing(device):
         for step in range(search.steps):
             for group in adam.param_groups:  # half a cosine, from the rate to 0
                 group["lr"] = search.rate * (1 + math.cos(math.pi * step / search.steps)) / 2

@@ -9,7 +9,7 @@ Shape suffixes: N images, C channels, H x W pixels, Z latent, F label fields, L 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -25,7 +25,7 @@ from mammogan.train import accelerator, adam, augment
 from mammogan.train.build_networks import Networks
 from mammogan.train.dataloader import Batch
 from mammogan.train.distributed import ProcessGroup
-from mammogan.train.engines import start_engine
+from mammogan.train.engines import begin_last_pass, start_engine
 from mammogan.train.label_encoding import one_hot
 from mammogan.train.term_sums import TermSums
 
@@ -124,6 +124,8 @@ class GanStep:
         Generator, its average, critic.
     group : ProcessGroup
         The processes that share each batch.
+    engine : callable
+        What starts both engines, instead of DeepSpeed (`mammogan.train.engines`).
 
     Attributes
     ----------
@@ -137,7 +139,13 @@ class GanStep:
     """
 
     def __init__(
-        self, method: Method, stage: Stage, networks: Networks, group: ProcessGroup, device: torch.device
+        self,
+        method: Method,
+        stage: Stage,
+        networks: Networks,
+        group: ProcessGroup,
+        device: torch.device,
+        engine: Callable[..., Any] | None = None,
     ) -> None:
         self.method, self.stage, self.device = method, stage, device
         self.precision = accelerator.training_precision(method.engine.precision, device)
@@ -150,7 +158,11 @@ class GanStep:
         self.micro, self.accumulation = _split_batch(method, stage, group)
         self.critic_loss = CriticLoss(self.critic, method)
         start = partial(
-            start_engine, method=method, stage=stage, micro_batch=self.micro, world_size=group.world_size
+            engine or start_engine,
+            method=method,
+            stage=stage,
+            micro_batch=self.micro,
+            world_size=group.world_size,
         )
         self.critic_engine, self.generator_engine = start(self.critic_loss), start(self.generator)
         accelerator.compile_generator(self.generator, method.engine.compile)
@@ -172,19 +184,24 @@ class GanStep:
     def _update_critic(self, batch: Batch, fade: float, number: int) -> list[Tensor]:
         loss, fakes = self.method.loss, []
         share = loss.shared_fakes and self.accumulation == 1
-        for part in batch.split(self.micro):
+        for turn, part in enumerate(batch.split(self.micro), 1):
             with torch.set_grad_enabled(share):
                 fake_NCHW = self._draw(part.critic_latents_NZ, part.labels_NF, part.critic_noise_N, fade)
             fakes += [fake_NCHW] if share else []
             real_NCHW = augmented(part.real_NCHW, part.changes_NRP[:, 0])
             seen_NCHW = augmented(fake_NCHW.detach(), part.changes_NRP[:, 1])
+            passes: dict[str, tuple[object, ...]] = {
+                "real": (real_NCHW, part.labels_NF, fade),
+                "fake": (seen_NCHW, part.labels_NF, fade),
+            }
             if self.critic_loss.paired:
-                self._backward("pairs", real_NCHW, seen_NCHW, part.labels_NF, fade)
-            else:
-                self._backward("real", real_NCHW, part.labels_NF, fade)
-                self._backward("fake", seen_NCHW, part.labels_NF, fade)
+                passes = {"pairs": (real_NCHW, seen_NCHW, part.labels_NF, fade)}
             if number % loss.penalty_every == 0:
-                self._backward("penalty", real_NCHW, seen_NCHW, part.labels_NF, part.mix_N, fade)
+                passes["penalty"] = (real_NCHW, seen_NCHW, part.labels_NF, part.mix_N, fade)
+            for name, inputs in passes.items():
+                if turn == self.accumulation and name == next(reversed(passes)):
+                    begin_last_pass(self.critic_engine)
+                self._backward(name, *inputs)
         self._take_step("critic", self.critic_engine)
         return fakes
 
@@ -211,6 +228,8 @@ class GanStep:
             terms = self._play(part, scores_N, fade)
             terms = {**terms, "label": self.critic_loss.labels(logits_NL, labels_NF)}
             scale = adam.optimiser_of(self.generator_engine).scale / self.accumulation
+            if number + 1 == self.accumulation:
+                begin_last_pass(self.generator_engine)
             self.generator_engine.backward(total(terms) * scale)
             names = [f"generator/{name}" for name in terms]
             values = torch.stack(list(terms.values())).detach()
@@ -243,7 +262,7 @@ class GanStep:
             accelerator.uncompiled(fading),
         ):
             fake_NCHW: Tensor = self.generator_engine(latents_NZ, labels_NL, fade, noise_N)
-        return fake_NCHW.float()
+        return accelerator.kept(fake_NCHW.float(), self.method.engine.compile)
 
 
 def finite(terms: Tensor) -> Tensor:

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from mammogan.config.label_fields import UNKNOWN
 from mammogan.config.loss_settings import Supervision
-from mammogan.data.shards.shard_reader import ImageReader
+
+if TYPE_CHECKING:
+    from mammogan.data.shards.shard_reader import ImageReader
 
 
 def numbers_of(reader: ImageReader, supervision: Supervision) -> NDArray[np.int64]:
@@ -36,12 +38,20 @@ def one_hot(labels_NF: Tensor, classes: Sequence[int]) -> Tensor:
     if not classes:
         return labels_NF.new_empty(len(labels_NF), 0).float()
     return torch.cat(
-        [
-            functional.one_hot(labels_N + 1, count + 1)[:, 1:]  # the place of -1 is dropped
-            for labels_N, count in zip(labels_NF.unbind(dim=1), classes, strict=True)
-        ],
+        [_one_hot(labels_N, count) for labels_N, count in zip(labels_NF.unbind(dim=1), classes, strict=True)],
         dim=1,
     ).float()
+
+
+def _one_hot(labels_N: Tensor, count: int) -> Tensor:
+    """Encode one field, (N, L); torch's own asks for the least and the largest label first."""
+    places_NL = labels_N.new_zeros(len(labels_N), count + 1)
+    try:
+        return places_NL.scatter_(1, labels_N[:, None] + 1, 1)[:, 1:]  # the place of -1 is dropped
+    except RuntimeError as error:
+        if "out of bounds" not in str(error):
+            raise
+        raise RuntimeError(f"class values must be smaller than num_classes, '{count}': {error}") from None
 
 
 @dataclass(frozen=True)

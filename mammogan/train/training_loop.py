@@ -48,7 +48,7 @@ def train_stage(folder: Path, run: Run, index: int, on_progress: OnProgress) -> 
         If the scheduler asked for a stop; the state was saved.
     """
     device = accelerator.local_device()
-    accelerator.prepare(device)
+    accelerator.prepare(device, run.method.engine)
     stage, group = schedule.plan(run.method)[index], join()
     while True:
         try:

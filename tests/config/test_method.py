@@ -63,7 +63,6 @@ def test_an_unknown_method_is_answered_with_the_nearest():
             "engine.precision=fp8",
             r"key 'engine.precision' is 'fp8': input should be 'fp32', 'bf16'",
         ),
-        ("engine.overlap_communication=true", r"engine: overlap_communication needs zero_stage 2"),
         ('supervision.fields=["view", "view"]', r"supervision: fields names one label twice: view, view"),
         ("ema.decay=1", r"key 'ema.decay' is '1': input should be less than 1"),
         ("ladder.stages=13", r"key 'ladder.stages' is '13': input should be less than or equal to 12"),
@@ -73,6 +72,23 @@ def test_an_unknown_method_is_answered_with_the_nearest():
 def test_a_wrong_value_is_named(override, message):
     with pytest.raises(ConfigError, match=message):
         load_method("tour", (override,))
+
+
+@pytest.mark.parametrize("zero", [0, 1, 2])
+def test_gradients_are_reduced_during_the_backward_pass_but_by_zero_1(zero):
+    overrides = ("engine.overlap_communication=true", f"engine.zero_stage={zero}")
+    if zero != 1:
+        assert load_method("mammogan", overrides).engine.overlap_communication
+        return
+    with pytest.raises(ConfigError, match=r"engine: overlap_communication needs zero_stage 0 or 2"):
+        load_method("mammogan", overrides)
+
+
+def test_what_concerns_gpus_changes_no_identity_at_its_default():
+    engine = load_method("tour").model_dump(mode="json")["engine"]
+    assert not {"deterministic", "tf32", "copy_stream", "decode_threads"} & set(engine)
+    changed = load_method("tour", ("engine.tf32=false", "sampling.tf32=true")).model_dump(mode="json")
+    assert (changed["engine"]["tf32"], changed["sampling"]["tf32"]) == (False, True)
 
 
 def test_moments_that_zero_divides_are_not_kept_from_stage_to_stage():

@@ -1,5 +1,7 @@
 """Layers whose gradients are differentiated once more: exactly torch's, without work for nothing."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch.nn import functional
@@ -169,6 +171,12 @@ def test_layouts_are_chosen_by_width_and_chip_and_keep_the_result(monkeypatch, c
         torch.testing.assert_close(conv(x), conv(other))
         expected = functional.conv2d(x.double(), conv.weight.double() * conv.scale, padding=1).float()
         torch.testing.assert_close(conv(x), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_gpu_has_channels_last_whatever_the_width():
+    conv, x = layers.EqualConv(512, 512, 3), torch.randn(1, 512, 4, 4)
+    assert conv.layout(x) == torch.contiguous_format
+    assert conv.layout(SimpleNamespace(device=torch.device("cuda"))) == torch.channels_last
 
 
 def test_large_maps_have_channels_last_in_16_bits(monkeypatch):

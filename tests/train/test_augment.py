@@ -9,6 +9,7 @@ import torch
 from mammogan.config.augmentation_settings import HIGHEST_PROBABILITY, Augmentation
 from mammogan.config.settings import validate
 from mammogan.errors import ConfigError
+from mammogan.train import augment
 from mammogan.train.augment import PARAMETERS, adjusted, apply, draw, overfit
 from tests.bench.augment import STRONG, extremes, phantoms, row
 
@@ -394,3 +395,24 @@ def test_augmentation_that_changes_nothing_is_refused():
         validate(Augmentation, {"kind": "adaptive", **off}, "some.toml")
     assert validate(Augmentation, off, "some.toml").kind == "none"
     assert validate(Augmentation, {"kind": "fixed", **off, "flip_cc": True}, "some.toml").flip_cc
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 10, 8), (2, 2, 7, 12)])
+def test_sampling_in_order_is_torchs_own_forward_and_backward_and_reaches_over_edges(shape):
+    """On a GPU torch's adds up gradients in no fixed order; this is taken there."""
+    torch.manual_seed(0)
+    count, _, height, width = shape
+    turns = augment._turns(
+        torch.linspace(-0.3, 0.2, count), torch.linspace(0.4, -0.2, count), torch.ones(count), height, width
+    ).float()
+    grid = augment._grid(turns, height, width)
+    torch.testing.assert_close(
+        grid, torch.nn.functional.affine_grid(turns, list(shape), align_corners=True), rtol=0, atol=1e-6
+    )
+    assert (grid.abs() > 1).any()
+    images, upstream = torch.randn(shape, requires_grad=True), torch.randn(shape)
+    one, other = augment._in_order(images, grid), augment._sampled(images, grid)
+    assert torch.equal(one, other)
+    torch.testing.assert_close(
+        *(torch.autograd.grad(result, images, upstream)[0] for result in (one, other)), rtol=1e-5, atol=1e-6
+    )
