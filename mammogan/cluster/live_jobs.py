@@ -178,3 +178,11 @@ def _exists(user: str) -> bool:
         return bool(user) and bool(user.isdigit() or pwd.getpwnam(user))
     except KeyError:
         return False
+
+
+def alive(pid: str, folder: Path) -> bool:
+    """Tell whether the process is one that submitit started for jobs logging into `folder`."""
+    try:
+        return os.fsencode(folder) in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False

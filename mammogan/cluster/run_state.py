@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mammogan import steps
 from mammogan.cluster import failed_attempts, failure_cause, slurm_commands, submission_ledger
-from mammogan.cluster.live_jobs import UNKNOWN, JobFinder, LiveJob
+from mammogan.cluster.live_jobs import UNKNOWN, JobFinder, LiveJob, alive
 from mammogan.cluster.slurm_commands import SlurmSilentError
 from mammogan.config.run_config import load
 from mammogan.errors import ClusterError
@@ -200,16 +200,8 @@ class Watcher:
             return "cancelled", outcome
         if record.scheduler == "local":
             return "cancelled", f"process {job_id} was ended: cancelled, or killed by the system"
-        cause = failure_cause.find(self.folder, record.node, job_id)
-        return "failed", cause or outcome or f"job {job_id} is gone and left no output"
-
-
-def alive(pid: str, folder: Path) -> bool:
-    """Tell whether the process is one that submitit started for jobs logging into `folder`."""
-    try:
-        return os.fsencode(folder) in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
+        gone = f"job {job_id} is gone and left no output"
+        return "failed", failure_cause.find(self.folder, record.node, job_id) or outcome or gone
 
 
 def log_of(folder: Path, state: NodeState, task: int | None = None) -> Path:
