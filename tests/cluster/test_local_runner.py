@@ -127,6 +127,6 @@ def test_cancel_ends_a_background_launcher_and_its_processes(stub, tmp_path):
     job_id = states[0].jobs[0]
     assert run_state.cancel(tmp_path) == 1
     launcher.wait(timeout=PATIENCE_S)
-    assert not run_state.alive(job_id, RunFolder(tmp_path).logs("shards"))
+    assert not live_jobs.alive(job_id, RunFolder(tmp_path).logs("shards"))
     assert watcher.read()[0].state == "cancelled"
     assert run_state.cancel(tmp_path) == 0
