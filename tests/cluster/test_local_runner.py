@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from mammogan.cluster import local_runner, submission_ledger
+from mammogan.cluster import live_jobs, local_runner, submission_ledger
 from mammogan.cluster.run_state import Watcher, log_of
 from mammogan.errors import ClusterError
 from mammogan.run_folder import RunFolder
