@@ -73,7 +73,14 @@ def start(
 
     Tasks `left_out`, as (node, task), are not started.
     """
-    from mammogan.cluster import local_runner, run_state, slurm_environment, submission_ledger, submit
+    from mammogan.cluster import (
+        gpu_slots,
+        local_runner,
+        run_state,
+        slurm_environment,
+        submission_ledger,
+        submit,
+    )
     from mammogan.config.run_config import claim
 
     slurm = launched.site.site.scheduler == "slurm"
@@ -86,6 +93,8 @@ def start(
     folder = run.resolve()
     with submission_ledger.only_launcher(folder):
         if not slurm:
+            if notice := gpu_slots.idle_notice(launched):
+                console.print(notice, highlight=False, markup=False)
             local_runner.preflight(folder, wanted)
             with local_runner.interruptible():
                 updates = local_runner.run_graph(folder, wanted, left_out=left_out)

@@ -73,7 +73,8 @@ def quickstart(
     if left < 0.5:
         typer.echo(f"--minutes '{minutes:g}' leave no time to train: half a minute is taken all the same.")
     given = [word for setting in settings for word in ("--set", setting)]
-    _run("launch", "--method", "quick", "--data", place.shards, "--run", place.run, "--wait", *given)
+    site = ("--site", "workstation") if _has_gpu() else ()
+    _run("launch", "--method", "quick", "--data", place.shards, "--run", place.run, *site, "--wait", *given)
     _run("sample", place.run, place.images, "--images", str(IMAGES // len(views)), "--format", "png")
     _end(place, minutes, time.monotonic() - began)
 
@@ -217,6 +218,13 @@ def _contents(place: Place) -> tuple[int, tuple[str, ...]]:
     counts = ShardSet(place.shards).manifest.counts
     train = [count for count in counts if count.split == "train"]
     return sum(count.images for count in train), tuple(sorted({count.view for count in train}))
+
+
+def _has_gpu() -> bool:
+    from mammogan.cluster import gpu_slots
+    from mammogan.train.device_choice import no_gpu
+
+    return bool(gpu_slots.of_this_machine()) and not no_gpu()
 
 
 def _run(*words: object) -> None:

@@ -16,15 +16,19 @@ from submitit.local.local import LocalJob
 
 from mammogan.cluster import (
     container,
+    gpu_slots,
     job,
     rank_environment,
     sbatch_parameters,
     submission_ledger,
     tracking_credentials,
 )
+from mammogan.cluster.gpu_slots import GpuSlots
 from mammogan.cluster.live_jobs import UNKNOWN
 from mammogan.cluster.run_state import LIVE, NodeState, Watcher
+from mammogan.config.resource import Resources
 from mammogan.config.run_config import Launched, load
+from mammogan.errors import ClusterError
 from mammogan.run_folder import RunFolder
 from mammogan.steps.job_graph import Node
 from mammogan.train import device_choice
@@ -46,13 +50,17 @@ def run_graph(
     watcher = Watcher(folder)
     names = {node.name for node in wanted}
     jobs: Jobs = {}
+    gpus = GpuSlots(_machine_gpus(watcher.run))
     try:
         while True:
             running = {task for task, process in jobs.items() if not process.done()}
+            gpus.keep(running)
             states = watcher.read()
-            starting = list(_startable(watcher.run, states, names, {*jobs, *left_out}, running))
+            tried = {*jobs, *left_out}
+            starting = list(_startable(watcher.run, states, names, tried, running, len(gpus.free)))
             for node, task in starting:
-                jobs[node.name, task] = _start(watcher.run, folder, node, task)
+                lent = gpus.take((node.name, task), _gpus(watcher.run, node))
+                jobs[node.name, task] = _start(watcher.run, folder, node, task, lent)
             yield states
             if not starting and not running:
                 return
@@ -77,10 +85,16 @@ def preflight(folder: Path, wanted: Sequence[Node]) -> None:
         resource = run.site.resources.of(node.resource)
         if resource.device != "cuda":
             continue
+        there = gpu_slots.of_this_machine()
+        if 0 < len(there) < resource.gpus_per_node:
+            raise ClusterError(
+                f"resources.{node.resource}.gpus_per_node of the site '{run.site.site.name}' is "
+                f"'{resource.gpus_per_node}', and this machine has {len(there)}: ask for no more."
+            )
         code = "from mammogan.train.device_choice import no_gpu; print('GPU:', no_gpu())"
         command = f"{sbatch_parameters.python(run, folder, node)} -c {shlex.quote(code)}"
         script = "\n".join([*run.site.environment.setup, command])
-        visible = ",".join(map(str, range(resource.gpus_per_node)))  # as submitit's jobs have it
+        visible = ",".join(there[: resource.gpus_per_node] or map(str, range(resource.gpus_per_node)))
         environ = os.environ | run.site.environment.variables | {"CUDA_VISIBLE_DEVICES": visible}
         done = subprocess.run(
             ["bash", "-c", script], env=environ, capture_output=True, text=True, check=False
@@ -107,9 +121,14 @@ def interruptible() -> Iterator[None]:
 
 
 def _startable(
-    run: Launched, states: Sequence[NodeState], names: set[str], tried: set[Task], running: set[Task]
+    run: Launched,
+    states: Sequence[NodeState],
+    names: set[str],
+    tried: set[Task],
+    running: set[Task],
+    free_gpus: int,
 ) -> Iterator[tuple[Node, int]]:
-    """Choose the tasks that can start now: what they need is done, and the cores they ask for are free."""
+    """Choose the tasks that can start now: what they need is done, their cores and GPUs are free."""
     by_name = {state.node.name: state for state in states}
     machine = len(os.sched_getaffinity(0))
     cost = {state.node.name: _cores(run, state.node, machine) for state in states}
@@ -122,8 +141,8 @@ def _startable(
         places -= sum(name == node.name for name, _ in running)
         for task in range(node.tasks):
             waits = state.tasks[task] not in (*LIVE, UNKNOWN, "done") and (node.name, task) not in tried
-            if waits and places > 0 and free >= cost[node.name]:
-                places, free = places - 1, free - cost[node.name]
+            if waits and places > 0 and free >= cost[node.name] and free_gpus >= _gpus(run, node):
+                places, free, free_gpus = places - 1, free - cost[node.name], free_gpus - _gpus(run, node)
                 yield node, task
 
 
@@ -132,7 +151,19 @@ def _cores(run: Launched, node: Node, machine: int) -> int:
     return min(machine, (resource.cpus_per_task or machine) * resource.tasks_per_node)
 
 
-def _start(run: Launched, folder: Path, node: Node, task: int) -> LocalJob[None]:
+def _machine_gpus(run: Launched) -> tuple[str, ...]:
+    """List the GPUs to lend; where no program lists them, as many as a class asks for."""
+    classes = [run.site.resources.of(name) for name in Resources.model_fields]
+    most = max(each.gpus_per_node if each.device == "cuda" else 0 for each in classes)
+    return (gpu_slots.of_this_machine() or tuple(map(str, range(most)))) if most else ()
+
+
+def _gpus(run: Launched, node: Node) -> int:
+    resource = run.site.resources.of(node.resource)
+    return resource.gpus_per_node if resource.device == "cuda" else 0
+
+
+def _start(run: Launched, folder: Path, node: Node, task: int, gpus: tuple[str, ...]) -> LocalJob[None]:
     submission_ledger.forget(folder, node.name, task)
     resource, machine = run.site.resources.of(node.resource), len(os.sched_getaffinity(0))
     variables = {
@@ -145,7 +176,7 @@ def _start(run: Launched, folder: Path, node: Node, task: int) -> LocalJob[None]
         **run.site.environment.variables,
     }
     with environment_variables(**variables):
-        process: LocalJob[None] = sbatch_parameters.local(run, folder, node).submit(
+        process: LocalJob[None] = sbatch_parameters.local(run, folder, node, gpus).submit(
             job.main, str(folder), node.name, task
         )
     submission_ledger.append(folder, node.name, process.job_id, (task,), "local")

@@ -96,15 +96,20 @@ def frame(run: Launched, folder: Path, node: Node) -> tuple[str, str]:
     return head, command.partition(" -u -m submitit.core._submit ")[0]
 
 
-def local(run: Launched, folder: Path, node: Node) -> LocalExecutor:
-    """Executor that runs one task of the node, all its ranks, as processes of this machine."""
+def local(run: Launched, folder: Path, node: Node, gpus: Sequence[str] = ()) -> LocalExecutor:
+    """Executor that runs one task of the node, all its ranks, as processes here that see `gpus`."""
     resource = run.site.resources.of(node.resource)
     executor = LocalExecutor(RunFolder(folder).logs(node.name), python=python(run, folder, node))
+    numbers = [int(name) for name in gpus if name.isdigit()]
+    lines = [*run.site.environment.setup, *resource.setup]
+    if len(numbers) < len(gpus):  # named by UUID, as parts of a GPU are, which submitit takes no list of
+        lines.append(f"export CUDA_VISIBLE_DEVICES={shlex.quote(','.join(gpus))}")
     executor.update_parameters(
         tasks_per_node=resource.tasks_per_node,
-        gpus_per_node=resource.gpus_per_node,
+        gpus_per_node=len(gpus),
+        visible_gpus=tuple(numbers),
         timeout_min=60 * 24 * 365,  # nobody else waits for this machine
         stderr_to_stdout=True,
-        **({"setup": lines} if (lines := [*run.site.environment.setup, *resource.setup]) else {}),
+        **({"setup": lines} if lines else {}),
     )
     return executor
