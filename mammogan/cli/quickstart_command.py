@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -72,9 +73,13 @@ def quickstart(
         settings.append("augmentation.kind=adaptive")
     if left < 0.5:
         typer.echo(f"--minutes '{minutes:g}' leave no time to train: half a minute is taken all the same.")
+    if (cores := _free_cores()) < (all_cores := os.cpu_count() or 1):
+        typer.echo(f"Other work keeps this machine busy: {cores} of {all_cores} cores train.")
+        settings.append(f"resources.gpu_nodes.cpus_per_task={cores}")
     given = [word for setting in settings for word in ("--set", setting)]
     site = ("--site", "workstation") if _has_gpu() else ()
-    _run("launch", "--method", "quick", "--data", place.shards, "--run", place.run, *site, "--wait", *given)
+    run = ("--data", place.shards, "--run", place.run)
+    _run("launch", "--method", "quick", *run, *site, "--wait", *given)
     _run("sample", place.run, place.images, "--images", str(IMAGES // len(views)), "--format", "png")
     _end(place, minutes, time.monotonic() - began)
 
@@ -218,6 +223,12 @@ def _contents(place: Place) -> tuple[int, tuple[str, ...]]:
     counts = ShardSet(place.shards).manifest.counts
     train = [count for count in counts if count.split == "train"]
     return sum(count.images for count in train), tuple(sorted({count.view for count in train}))
+
+
+def _free_cores() -> int:
+    """Count the cores that others leave: threads that wait for each other on busy ones are slow."""
+    cores, (load, _, _) = os.cpu_count() or 1, os.getloadavg()
+    return cores if load < 0.5 else max(1, cores - round(load))
 
 
 def _has_gpu() -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mammogan import schedule
 from mammogan.config.method import Method
 from mammogan.config.settings import entry
@@ -16,26 +18,25 @@ FEWEST_STEPS, TICKS = 10, 12
 def fill_time(method: Method, ranks: int, pace: Pace) -> Method:
     """Return `method` with the schedule that takes ``schedule.minutes`` on so many ranks of that pace.
 
-    Each stage gets its part of the minutes (``schedule.shares``) and fades in over its part of the images
-    (``schedule.fade_shares``). Starting, ticks and checkpoints come on top.
+    Each stage gets its part of the minutes (``schedule.shares``), but ten steps at least, and fades in over
+    its part of the images (``schedule.fade_shares``). Starting, ticks and checkpoints come on top.
 
     Raises
     ------
     ConfigError
-        If a stage would not get through ten steps.
+        If ten steps of each stage alone take more than half of the minutes.
     """
     fade_kimg, stable_kimg, ticks_kimg = [], [], []
-    wanted = method.schedule
-    for stage in schedule.plan(method):
-        part = entry(wanted.shares, stage.index)
-        step_s, _ = pace.step_s(stage, work(method, stage), stage.batch // ranks, ranks)
-        steps = int(60 * wanted.minutes * part / sum(wanted.shares) / step_s)
-        if steps < FEWEST_STEPS:
-            raise ConfigError(
-                f"schedule.minutes '{wanted.minutes:g}' is too short: stage {stage.index}, "
-                f"{stage.height_px}x{stage.width_px}, would take {steps} steps of {step_s:.2g} s, and "
-                f"{FEWEST_STEPS} are the fewest. Give more minutes, or a method with fewer stages."
-            )
+    wanted, stages = method.schedule, schedule.plan(method)
+    paces_s = [pace.step_s(each, work(method, each), each.batch // ranks, ranks)[0] for each in stages]
+    fewest_min = FEWEST_STEPS * sum(paces_s) / 60
+    if fewest_min > wanted.minutes / 2:
+        raise ConfigError(
+            f"schedule.minutes '{wanted.minutes:g}' is too short: {FEWEST_STEPS} steps of each stage, the "
+            f"fewest, take {fewest_min:.2g} minutes here. Give {2 * fewest_min:.2g} at least, or a method "
+            "with fewer stages."
+        )
+    for stage, steps in zip(stages, _steps(method, paces_s), strict=True):
         fading = entry(wanted.fade_shares, stage.index) if stage.index else 0.0
         faded = round(fading * steps)
         fade_kimg.append(faded * stage.batch / 1000)
@@ -44,6 +45,24 @@ def fill_time(method: Method, ranks: int, pace: Pace) -> Method:
     filled = {"fade_kimg": fade_kimg, "stable_kimg": stable_kimg, "tick_kimg": ticks_kimg}
     changed = wanted.model_copy(update={name: tuple(values) for name, values in filled.items()})
     return method.model_copy(update={"schedule": changed})
+
+
+def _steps(method: Method, paces_s: Sequence[float]) -> list[int]:
+    """Share the minutes among the stages; one that would get through fewer steps takes from the others."""
+    shares = [entry(method.schedule.shares, stage) for stage in range(len(paces_s))]
+    steps = [0] * len(paces_s)
+    left_s, open_stages = 60 * method.schedule.minutes, set(range(len(paces_s)))
+    while True:
+        total = sum(shares[stage] for stage in open_stages)
+        for stage in open_stages:
+            steps[stage] = int(left_s * shares[stage] / total / paces_s[stage])
+        short = {stage for stage in open_stages if steps[stage] < FEWEST_STEPS}
+        if not short:
+            return steps
+        for stage in short:
+            steps[stage] = FEWEST_STEPS
+            left_s -= FEWEST_STEPS * paces_s[stage]
+        open_stages -= short
 
 
 def same_but_for_time(one: Method, other: Method) -> bool:

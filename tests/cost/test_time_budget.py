@@ -48,9 +48,20 @@ def test_a_stage_fades_over_its_share_of_its_images():
     assert parts == pytest.approx(QUICK.schedule.fade_shares, abs=0.01)
 
 
-def test_minutes_that_are_too_few_are_refused_with_the_stage():
-    with pytest.raises(ConfigError, match=r"schedule.minutes '10' is too short: stage 0, 5x4, would"):
-        fill_time(QUICK, 1, Steady(0.5))
+def test_minutes_that_are_too_few_are_refused_with_how_many_it_takes():
+    words = (
+        r"schedule.minutes '10' is too short: 10 steps of each stage, the fewest, take 5.* Give 1\d at least"
+    )
+    with pytest.raises(ConfigError, match=words):
+        fill_time(QUICK, 1, Steady(0.45))
+
+
+def test_a_stage_that_would_get_fewer_than_ten_steps_takes_them_from_the_others():
+    pace = Steady(1)
+    found = fill_time(QUICK, 1, pace)
+    steps = [stage.steps for stage in schedule.plan(found)]
+    assert min(steps) == 10 and steps[0] == 10 and steps[-1] > 10
+    assert sum(seconds(found, pace)) == pytest.approx(600, rel=0.03)
 
 
 def test_filled_on_other_devices_it_is_the_same_method_and_with_other_minutes_it_is_not():
