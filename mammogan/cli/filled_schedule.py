@@ -56,10 +56,11 @@ def _pace(method: Method, site: Site, calibration: Path | None) -> Pace:
 
 def _measured(method: Method, site: Site) -> Calibration:
     """Measure in a process of its own, which gets the threads and variables that training will have."""
+    from mammogan import machine as this_machine
     from mammogan.train.device_choice import VARIABLE
 
     resource = site.resources.gpu_nodes
-    machine = len(os.sched_getaffinity(0))
+    machine = this_machine.cores()
     threads = resource.cpus_per_task or max(1, machine // resource.tasks_per_node)
     variables = {"OMP_NUM_THREADS": str(threads), VARIABLE: resource.device, **site.environment.variables}
     # Spawned, for torch reads its variables once, and a process group would stay behind.

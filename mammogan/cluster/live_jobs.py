@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mammogan import machine
 from mammogan.cluster import job_accounts, job_spans, slurm_commands, submission_ledger
 from mammogan.cluster.job_accounts import Kept
 from mammogan.cluster.slurm_commands import ENDED, WAITING, Queued, job_name
@@ -182,7 +183,4 @@ def _exists(user: str) -> bool:
 
 def alive(pid: str, folder: Path) -> bool:
     """Tell whether the process is one that submitit started for jobs logging into `folder`."""
-    try:
-        return os.fsencode(folder) in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
+    return str(folder) in machine.command_line(pid)

@@ -14,6 +14,7 @@ from pathlib import Path
 from submitit.core.utils import environment_variables
 from submitit.local.local import LocalJob
 
+from mammogan import machine as this_machine
 from mammogan.cluster import (
     container,
     gpu_slots,
@@ -130,7 +131,7 @@ def _startable(
 ) -> Iterator[tuple[Node, int]]:
     """Choose the tasks that can start now: what they need is done, their cores and GPUs are free."""
     by_name = {state.node.name: state for state in states}
-    machine = len(os.sched_getaffinity(0))
+    machine = this_machine.cores()
     cost = {state.node.name: _cores(run, state.node, machine) for state in states}
     free = machine - sum(cost[name] for name, _ in running)
     for state in states:
@@ -165,7 +166,7 @@ def _gpus(run: Launched, node: Node) -> int:
 
 def _start(run: Launched, folder: Path, node: Node, task: int, gpus: tuple[str, ...]) -> LocalJob[None]:
     submission_ledger.forget(folder, node.name, task)
-    resource, machine = run.site.resources.of(node.resource), len(os.sched_getaffinity(0))
+    resource, machine = run.site.resources.of(node.resource), this_machine.cores()
     variables = {
         "MAMMOGAN_CPUS": resource.cpus_per_task or max(1, machine // resource.tasks_per_node),
         "MAMMOGAN_MASTER_ADDR": "127.0.0.1",

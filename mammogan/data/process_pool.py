@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
+from mammogan import machine
 from mammogan.memory import keep_pages
 
 Task = TypeVar("Task")
@@ -54,7 +55,7 @@ def ordered(
     if workers == 0:
         yield from map(function, tasks)
         return
-    count = workers or len(os.sched_getaffinity(0))
+    count = workers or machine.cores()
     todo, broken = iter(tasks), 0
     pool, waiting = _started(function, list(islice(todo, 3 * count)), count, time_limit_s)
     try:

@@ -1,0 +1,26 @@
+"""What this machine is, asked in the way that each system has: cores, and what a process is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+
+def cores() -> int:
+    """Count the cores that this process may use; where nobody limits it, all."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def command_line(pid: str) -> str:
+    """Return how a process was started; empty if there is none of that number."""
+    path = Path(f"/proc/{pid}/cmdline")
+    if Path("/proc/self").exists():
+        try:
+            return os.fsdecode(path.read_bytes().replace(b"\0", b" "))
+        except OSError:
+            return ""
+    done = subprocess.run(["ps", "-o", "command=", "-p", pid], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
