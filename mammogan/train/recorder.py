@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,9 @@ from mammogan.train.distributed import ProcessGroup
 from mammogan.train.draw_images import Model, preview
 from mammogan.train.gan_step import GanStep
 from mammogan.train.label_encoding import LabelTable
+from mammogan.train.tick_line import tick_line
 
+log = logging.getLogger(__name__)
 OnProgress = Callable[[int, int, str], None]
 """Called with (images, images of the stage, a note)."""
 
@@ -78,6 +81,7 @@ class Recorder:
         self.journal.metrics(values, step=step)
         model = Model(self.gan_step.average, self.method, table, values["fade"])
         self.journal.picture(preview(model), "samples", step)
+        log.info("%s", tick_line(self.stage, images, values))
         note = "".join(f", alarm '{alarm.name}'" for alarm in alarms)
         self.on_progress(images, self.stage.images, f"{values['perf/images_per_s']:.0f} images/s{note}")
 
