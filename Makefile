@@ -142,7 +142,7 @@ image-test: $(VENV)/dev ## Try IMAGE: what is in it, and the main job inside it 
 
 drill: $(VENV)/dev ## Kill ranks, jobs, daemons, launchers and servers, do what sites do, and run 1,000 tasks, on a real Slurm (45 minutes)
 	@slurm/devcluster/install
-	$(BIN)/pytest tests/slurm/test_drill.py tests/slurm/test_sites.py tests/slurm/test_many.py -o log_cli=true --log-cli-level=INFO
+	$(BIN)/pytest tests/slurm/test_drill.py tests/slurm/test_drill_demands.py tests/slurm/test_sites.py tests/slurm/test_many.py -o log_cli=true --log-cli-level=INFO
 
 devcluster: ## Start a real Slurm of four nodes on this machine
 	@slurm/devcluster/install
