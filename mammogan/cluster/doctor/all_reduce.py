@@ -96,6 +96,7 @@ def _in_a_job(case: Case, folder: Path) -> str:
     script.write_text(text, encoding="utf-8")
     RunFolder(folder).logs(node.name).mkdir(parents=True)
     try:
+        slurm_commands.preflight(script)  # sbatch takes what never starts, too
         job = slurm_commands.ask("sbatch", "--parsable", f"--time={limit_min}", str(script))
     except ClusterError as error:
         return f"sbatch refuses its job: {words(error)}"
