@@ -73,6 +73,7 @@ elif [ $rc -ne 0 ]; then
     rm -f "$failure"
     again=yes
   fi
+  [[ $said == *'"code": @MENDABLE@,'* ]] && rc=@MENDABLE@  # srun tells of those that it ended for it
 fi
 [ $again = yes ] && scontrol requeue "$job"
 exit $rc"""

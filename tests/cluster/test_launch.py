@@ -198,3 +198,17 @@ def test_a_machine_without_the_gpu_that_its_profile_claims_is_refused_before_any
 def test_a_device_that_does_not_exist_is_refused(run):
     with pytest.raises(ConfigError, match=r"--device 'gpu': there is no such device\. Valid: cpu, cuda\."):
         run("step", "train-0", "--run", "r", "--device", "gpu")
+
+
+def test_a_run_that_holds_a_password_already_goes_on_with_a_warning(run, stub, tmp_path):
+    assert run(*NEW, "--until", "finalise").exit_code == 0
+    path = tmp_path / "r" / "run.json"
+    tree = json.loads(path.read_text())
+    tree["site"]["environment"]["variables"]["MLFLOW_TRACKING_TOKEN"] = "abc"
+    path.write_text(json.dumps(tree))
+    gone_on = run("launch", "--run", "r", "--until", "finalise")
+    assert gone_on.exit_code == 0
+    assert (
+        "Warning: environment.variables.MLFLOW_TRACKING_TOKEN of the site's profile is a secret"
+        in gone_on.output
+    )

@@ -96,6 +96,7 @@ def _in_a_job(case: Case, folder: Path) -> str:
     script.write_text(text, encoding="utf-8")
     RunFolder(folder).logs(node.name).mkdir(parents=True)
     try:
+        slurm_commands.preflight(script, site.environment.variables)  # sbatch takes what never starts, too
         asked = ("sbatch", "--parsable", f"--time={limit_min}", str(script))
         job = slurm_commands.ask(*asked, named=site.environment.variables)
     except ClusterError as error:
