@@ -4,14 +4,16 @@ import json
 import stat
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from mammogan.cli import app, gpu_command
 from mammogan.cost import device_tables
 from mammogan.errors import ConfigError
-from mammogan.train.device_checks import supervise
+from mammogan.train.device_checks import check_cases, device_trial, pace_checks, supervise
 from mammogan.train.device_checks.check_outcomes import Kernel, Machine, Outcome, Pace, append, ended, read
 
 
@@ -165,6 +167,64 @@ def test_a_check_that_kills_its_process_or_hangs_is_told_of_and_the_next_one_run
     supervise.supervise(tmp_path / "r.jsonl", "cuda:0", 1, heard.append, stalled_s=1)
     found = [(o.check, o.status, o.found) for o in ended(heard)]
     assert found == [("first", "ok", "fine"), ("second", "failed", why), ("third", "ok", "fine")]
+
+
+def test_a_process_whose_gpu_answers_no_more_hands_over_without_a_failure_of_its_own(tmp_path, monkeypatch):
+    program = tmp_path / "python"
+    program.write_text(DYING.format(death="ok second; exit 70"))
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setattr(sys, "executable", str(program))
+    heard = []
+    supervise.supervise(tmp_path / "r.jsonl", "cuda:0", 1, heard.append)
+    assert [(o.check, o.status) for o in ended(heard)] == [("first", "ok"), ("second", "ok"), ("third", "ok")]
+
+
+def test_a_device_that_answers_no_more_ends_its_process_behind_the_failure(tmp_path, monkeypatch):
+    def broken(trial):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(check_cases, "cases", lambda trial: [check_cases.Case("one", broken)])
+    monkeypatch.setattr(device_trial.Trial, "usable", lambda trial: False)
+    with pytest.raises(SystemExit) as stopped:
+        supervise.check(tmp_path / "r.jsonl", "cpu", 60)
+    assert stopped.value.code == supervise.UNUSABLE
+    (outcome,) = ended(read(tmp_path / "r.jsonl"))
+    assert (outcome.status, outcome.check) == ("failed", "one")
+    assert outcome.found == "RuntimeError: CUDA error: an illegal memory access was encountered"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    ],
+)
+def test_the_largest_batch_is_found_by_doubling_until_memory_ends(monkeypatch, error):
+    trial, tried = device_trial.Trial(torch.device("cpu"), time.monotonic() + 100), []
+
+    def step(gan_step, batch):
+        tried.append(batch)
+        if batch > 16:
+            raise error
+        return lambda: None
+
+    monkeypatch.setattr(pace_checks, "_step", step)
+    engine = SimpleNamespace(optimizer=SimpleNamespace(zero_grad=lambda: None))
+    gan_step = SimpleNamespace(critic_engine=engine, generator_engine=engine)
+    assert pace_checks._largest(trial, gan_step, 4) == (16, "memory ends before 32", 0.0)
+    assert tried == [8, 16, 32]
+
+
+def test_an_error_that_is_not_of_memory_is_not_taken_for_a_limit(monkeypatch):
+    trial = device_trial.Trial(torch.device("cpu"), time.monotonic() + 100)
+
+    def step(gan_step, batch):
+        raise RuntimeError("expected scalar type Float but found Half")
+
+    monkeypatch.setattr(pace_checks, "_step", step)
+    with pytest.raises(RuntimeError, match="expected scalar type"):
+        pace_checks._largest(trial, None, 4)
 
 
 def test_checks_that_cannot_even_begin_say_so_and_end(tmp_path, monkeypatch):
