@@ -4,6 +4,7 @@ import json
 import stat
 import sys
 import time
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -247,6 +248,19 @@ def test_no_check_is_begun_once_time_is_up_and_each_says_what_it_would_take(tmp_
     assert [o.found for o in outcomes] == 2 * ["no time was left: it takes 40 s; give more minutes"]
 
 
+def test_a_device_that_is_not_there_is_refused_with_those_that_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(ConfigError, match=r"--device 'cuda:0': PyTorch .* sees 0 GPUs here. Allowed: cpu\.$"):
+        gpu_command.check_gpu(tmp_path, "cuda:0", 1)
+    assert gpu_command._found("") == "cpu"
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [gpu_command._found(name) for name in ("", "cuda", "cuda:1", "cpu")] == [
+        *("cuda:0", "cuda:0", "cuda:1", "cpu")
+    ]
+    with pytest.raises(ConfigError, match=r"--device 'gpu': .* Allowed: cpu, cuda:0, cuda:1\.$"):
+        gpu_command.check_gpu(tmp_path, "gpu", 1)
+
+
 def test_a_failing_check_is_one_line_and_the_exit_code_says_so(tmp_path, monkeypatch):
     def failing(out, device, minutes, on_outcome):
         bad = Outcome(check="parity", subject="mammogan bf16", status="failed", found="weights are off")
@@ -254,6 +268,7 @@ def test_a_failing_check_is_one_line_and_the_exit_code_says_so(tmp_path, monkeyp
         return [bad]
 
     monkeypatch.setattr("mammogan.train.device_checks.supervise.supervise", failing)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     result = CliRunner().invoke(app, ["doctor", "--gpu", "--device", "cuda:0", "--out", str(tmp_path)])
     assert "✗ parity mammogan bf16: weights are off" in result.output
     assert result.exit_code != 0
@@ -266,3 +281,16 @@ def test_a_line_that_was_cut_short_is_left_out(tmp_path):
     with path.open("a") as file:
         file.write('{"check":"rung","subj')
     assert len(read(path)) == count
+
+
+def test_the_networks_of_a_check_are_let_go_so_that_the_next_one_has_the_memory():
+    trial = device_trial.Trial(torch.device("cpu"), time.monotonic() + 100)
+    method = trial.method("mammogan")
+    gan_step = trial.gan_step(method, device_trial.alone(method, 0, 8))
+    gan_step.step(device_trial.noise_batch(method, gan_step.stage, 8, trial.device), 1.0, 0)
+    nets = (gan_step.generator, gan_step.critic, gan_step.average)
+    left = [weakref.ref(parameter) for net in nets for parameter in net.parameters()]
+    device_trial.end(gan_step)
+    del gan_step, nets
+    trial.free()
+    assert left and not [one for one in left if one() is not None]
