@@ -25,7 +25,7 @@ def check_gpu(out: Path, device: str, minutes: float) -> None:
     from mammogan.train.device_checks.check_outcomes import Outcome, ended
     from mammogan.train.device_checks.supervise import supervise
 
-    device = device or _found()
+    device = _found(device)
     if device == "cpu":
         typer.echo(
             "A CPU stands in for the GPU, with tiny networks: this tries the checks, and measures nothing."
@@ -52,10 +52,27 @@ def check_gpu(out: Path, device: str, minutes: float) -> None:
         raise ClusterError(f"{counts['failed']} checks of '{device}' failed: they are marked ✗ above.")
 
 
-def _found() -> str:
+def _found(device: str) -> str:
+    """Return the device that is meant: without a name the first GPU, or the CPU where there is none.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such device.
+    """
     import torch
 
-    return "cuda:0" if torch.cuda.is_available() else "cpu"
+    count = torch.cuda.device_count()
+    known = ("cpu", *(f"cuda:{number}" for number in range(count)))
+    if not device:
+        return known[min(1, count)]
+    device = "cuda:0" if device == "cuda" else device
+    if device not in known:
+        raise ConfigError(
+            f"--device '{device}': PyTorch {torch.__version__} (for CUDA {torch.version.cuda}) sees "
+            f"{count} GPUs here. Allowed: {', '.join(known)}."
+        )
+    return device
 
 
 def write_page(results: Path, page: Path) -> None:

@@ -34,7 +34,7 @@ maps round before and after each convolution (`make gpu` times both).
 @cache
 def wide() -> float:
     """Count the channels from which this CPU's convolutions are faster with contiguous maps."""
-    return CONTIGUOUS_FROM.get(torch.backends.cpu.get_cpu_capability(), CONTIGUOUS_FROM["cpu"])
+    return CONTIGUOUS_FROM["AVX2" if torch.backends.cpu.get_cpu_capability() == "AVX2" else "cpu"]
 
 
 SMALL_PX = 512
@@ -63,6 +63,7 @@ class EqualConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.scale = gain / math.sqrt(inputs * size * size)
         self.double_backward, self.upsample_first = double_backward, upsample_first
+        self.wide = {**CONTIGUOUS_FROM, "cpu": wide()}  # asked now: a compiler would stop at it
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Convolve (N, inputs, H, W) to (N, outputs, H, W), or 2H x 2W with `upsample_first`."""
@@ -80,7 +81,7 @@ class EqualConv(nn.Module):
     def layout(self, x_NCHW: Tensor) -> torch.memory_format:
         """Choose the layout of the maps, which is the one that the weights have."""
         kind = x_NCHW.device.type
-        many = max(self.weight.shape[:2]) >= (wide() if kind == "cpu" else CONTIGUOUS_FROM.get(kind, wide()))
+        many = max(self.weight.shape[:2]) >= self.wide.get(kind, self.wide["cpu"])
         halved = torch.is_autocast_enabled(kind) and x_NCHW[0, 0].numel() >= SMALL_PX
         return torch.contiguous_format if many and not halved else torch.channels_last
 
@@ -157,8 +158,11 @@ def upsample_bilinear(x_NCHW: Tensor) -> Tensor:
     """Double height and width bilinearly, as torch's own with ``align_corners=False`` does.
 
     A transposed convolution a channel, with edges repeated: torch's interpolation and its padding add up
-    gradients in no fixed order on a GPU.
+    gradients in no fixed order on a GPU. There it is blended from shifted copies, since cuDNN need not have a
+    deterministic convolution of 16 bits for as many groups as channels.
     """
+    if x_NCHW.is_cuda:
+        return _doubled(_doubled(x_NCHW, 2), 3)
     rows = torch.cat([x_NCHW[:, :, :1], x_NCHW, x_NCHW[:, :, -1:]], dim=2)
     edged = torch.cat([rows[..., :1], rows, rows[..., -1:]], dim=3)
     places = torch.arange(4, dtype=x_NCHW.dtype, device=x_NCHW.device)
@@ -166,6 +170,15 @@ def upsample_bilinear(x_NCHW: Tensor) -> Tensor:
     channels = x_NCHW.shape[1]
     kernel = torch.outer(taps, taps).expand(channels, 1, 4, 4)
     return functional.conv_transpose2d(edged, kernel, stride=2, padding=3, groups=channels)
+
+
+def _doubled(x: Tensor, dim: int) -> Tensor:
+    """Double one side bilinearly: each number gives two, with a quarter of the one before and of the next."""
+    count = x.shape[dim]
+    before = torch.cat([x.narrow(dim, 0, 1), x.narrow(dim, 0, count - 1)], dim)
+    after = torch.cat([x.narrow(dim, 1, count - 1), x.narrow(dim, count - 1, 1)], dim)
+    pairs = torch.stack([torch.lerp(x, before, 0.25), torch.lerp(x, after, 0.25)], dim + 1)
+    return pairs.flatten(dim, dim + 1)
 
 
 def minibatch_stddev(x_NCHW: Tensor, group: int, *, detach: bool = False) -> Tensor:

@@ -48,8 +48,11 @@ BESIDE = {
     "pydicom": "pydicom",
 }
 """Not imported by the checks; for whoever tries more there."""
-TOGETHER = (("pydantic", "pydantic_core"), ("typer", "click"))
-"""One wants a certain version of the other: if one is missing, both are carried."""
+TOGETHER = (
+    ("pydantic", "pydantic_core", "typing_extensions", "typing_inspection", "annotated_types"),
+    ("typer", "click"),
+)
+"""One wants a certain version of the others: if one is missing, all are carried."""
 
 
 def versions() -> dict[str, str]:

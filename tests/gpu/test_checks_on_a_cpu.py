@@ -4,14 +4,17 @@ import json
 import stat
 import sys
 import time
+import weakref
+from types import SimpleNamespace
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from mammogan.cli import app, gpu_command
 from mammogan.cost import device_tables
 from mammogan.errors import ConfigError
-from mammogan.train.device_checks import supervise
+from mammogan.train.device_checks import check_cases, device_trial, pace_checks, supervise
 from mammogan.train.device_checks.check_outcomes import Kernel, Machine, Outcome, Pace, append, ended, read
 
 
@@ -167,6 +170,64 @@ def test_a_check_that_kills_its_process_or_hangs_is_told_of_and_the_next_one_run
     assert found == [("first", "ok", "fine"), ("second", "failed", why), ("third", "ok", "fine")]
 
 
+def test_a_process_whose_gpu_answers_no_more_hands_over_without_a_failure_of_its_own(tmp_path, monkeypatch):
+    program = tmp_path / "python"
+    program.write_text(DYING.format(death="ok second; exit 70"))
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setattr(sys, "executable", str(program))
+    heard = []
+    supervise.supervise(tmp_path / "r.jsonl", "cuda:0", 1, heard.append)
+    assert [(o.check, o.status) for o in ended(heard)] == [("first", "ok"), ("second", "ok"), ("third", "ok")]
+
+
+def test_a_device_that_answers_no_more_ends_its_process_behind_the_failure(tmp_path, monkeypatch):
+    def broken(trial):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(check_cases, "cases", lambda trial: [check_cases.Case("one", broken)])
+    monkeypatch.setattr(device_trial.Trial, "usable", lambda trial: False)
+    with pytest.raises(SystemExit) as stopped:
+        supervise.check(tmp_path / "r.jsonl", "cpu", 60)
+    assert stopped.value.code == supervise.UNUSABLE
+    (outcome,) = ended(read(tmp_path / "r.jsonl"))
+    assert (outcome.status, outcome.check) == ("failed", "one")
+    assert outcome.found == "RuntimeError: CUDA error: an illegal memory access was encountered"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    ],
+)
+def test_the_largest_batch_is_found_by_doubling_until_memory_ends(monkeypatch, error):
+    trial, tried = device_trial.Trial(torch.device("cpu"), time.monotonic() + 100), []
+
+    def step(gan_step, batch):
+        tried.append(batch)
+        if batch > 16:
+            raise error
+        return lambda: None
+
+    monkeypatch.setattr(pace_checks, "_step", step)
+    engine = SimpleNamespace(optimizer=SimpleNamespace(zero_grad=lambda: None))
+    gan_step = SimpleNamespace(critic_engine=engine, generator_engine=engine)
+    assert pace_checks._largest(trial, gan_step, 4) == (16, "memory ends before 32", 0.0)
+    assert tried == [8, 16, 32]
+
+
+def test_an_error_that_is_not_of_memory_is_not_taken_for_a_limit(monkeypatch):
+    trial = device_trial.Trial(torch.device("cpu"), time.monotonic() + 100)
+
+    def step(gan_step, batch):
+        raise RuntimeError("expected scalar type Float but found Half")
+
+    monkeypatch.setattr(pace_checks, "_step", step)
+    with pytest.raises(RuntimeError, match="expected scalar type"):
+        pace_checks._largest(trial, None, 4)
+
+
 def test_checks_that_cannot_even_begin_say_so_and_end(tmp_path, monkeypatch):
     program = tmp_path / "python"
     program.write_text("#!/bin/sh\nexit 3\n")
@@ -187,6 +248,19 @@ def test_no_check_is_begun_once_time_is_up_and_each_says_what_it_would_take(tmp_
     assert [o.found for o in outcomes] == 2 * ["no time was left: it takes 40 s; give more minutes"]
 
 
+def test_a_device_that_is_not_there_is_refused_with_those_that_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(ConfigError, match=r"--device 'cuda:0': PyTorch .* sees 0 GPUs here. Allowed: cpu\.$"):
+        gpu_command.check_gpu(tmp_path, "cuda:0", 1)
+    assert gpu_command._found("") == "cpu"
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [gpu_command._found(name) for name in ("", "cuda", "cuda:1", "cpu")] == [
+        *("cuda:0", "cuda:0", "cuda:1", "cpu")
+    ]
+    with pytest.raises(ConfigError, match=r"--device 'gpu': .* Allowed: cpu, cuda:0, cuda:1\.$"):
+        gpu_command.check_gpu(tmp_path, "gpu", 1)
+
+
 def test_a_failing_check_is_one_line_and_the_exit_code_says_so(tmp_path, monkeypatch):
     def failing(out, device, minutes, on_outcome):
         bad = Outcome(check="parity", subject="mammogan bf16", status="failed", found="weights are off")
@@ -194,6 +268,7 @@ def test_a_failing_check_is_one_line_and_the_exit_code_says_so(tmp_path, monkeyp
         return [bad]
 
     monkeypatch.setattr("mammogan.train.device_checks.supervise.supervise", failing)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     result = CliRunner().invoke(app, ["doctor", "--gpu", "--device", "cuda:0", "--out", str(tmp_path)])
     assert "✗ parity mammogan bf16: weights are off" in result.output
     assert result.exit_code != 0
@@ -206,3 +281,16 @@ def test_a_line_that_was_cut_short_is_left_out(tmp_path):
     with path.open("a") as file:
         file.write('{"check":"rung","subj')
     assert len(read(path)) == count
+
+
+def test_the_networks_of_a_check_are_let_go_so_that_the_next_one_has_the_memory():
+    trial = device_trial.Trial(torch.device("cpu"), time.monotonic() + 100)
+    method = trial.method("mammogan")
+    gan_step = trial.gan_step(method, device_trial.alone(method, 0, 8))
+    gan_step.step(device_trial.noise_batch(method, gan_step.stage, 8, trial.device), 1.0, 0)
+    nets = (gan_step.generator, gan_step.critic, gan_step.average)
+    left = [weakref.ref(parameter) for net in nets for parameter in net.parameters()]
+    device_trial.end(gan_step)
+    del gan_step, nets
+    trial.free()
+    assert left and not [one for one in left if one() is not None]

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from mammogan.config.method import load_method
 from mammogan.errors import ConfigError
+from mammogan.nets import layers
 from mammogan.nets.bilinear_noise import BilinearNoiseGenerator
 from mammogan.nets.critic import Critic
 from mammogan.nets.layers import upsample_bilinear
@@ -162,3 +163,14 @@ def test_an_early_mean_convolves_at_the_small_size():
     by_hand = layer(second, functional.avg_pool2d(layer(first, x), 2))
     torch.testing.assert_close(early._block(early.blocks[0], x), by_hand)
     assert not torch.allclose(late._block(late.blocks[0], x), by_hand)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5, 4), (1, 1, 1, 1), (1, 2, 3, 8)])
+def test_doubling_by_shifted_copies_as_on_a_gpu_is_doubling_by_convolution(shape):
+    x = torch.randn(shape, requires_grad=True)
+    both = layers._doubled(layers._doubled(x, 2), 3), upsample_bilinear(x)
+    torch.testing.assert_close(*both)
+    weights = torch.randn_like(both[0])
+    torch.testing.assert_close(*(torch.autograd.grad((one * weights).sum(), x)[0] for one in both))
+    last = layers._doubled(x.detach().contiguous(memory_format=torch.channels_last), 2)
+    torch.testing.assert_close(last, layers._doubled(x.detach(), 2), rtol=0, atol=0)

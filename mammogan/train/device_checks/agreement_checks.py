@@ -63,8 +63,11 @@ class Tolerance:
     weights: float
 
 
-TOLERANCES = {"fp32": Tolerance(1e-3, 0.02), "TF32": Tolerance(0.02, 0.2), "bf16": Tolerance(0.1, 0.6)}
-"""By the device's arithmetic, which keeps 24, 11 or 8 bits of a factor."""
+TOLERANCES = {"fp32": Tolerance(1e-3, 0.02), "TF32": Tolerance(0.01, 0.1), "bf16": Tolerance(0.03, 0.3)}
+"""By the device's arithmetic, which keeps 24, 11 or 8 bits of a factor.
+
+A CPU's bf16 was off by 0.003 and 0.07 at 80x64.
+"""
 
 
 def parity(trial: Trial, name: str, precision: str) -> Iterator[Outcome]:

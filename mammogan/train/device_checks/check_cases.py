@@ -67,7 +67,7 @@ def cases(trial: Trial) -> list[Case]:
         for how in ("default", "cuda-graphs")
     ]
     beside = [
-        _case(f"price {index}", pace_checks.price, 10, name=papers, index=index) for index in {top, middle}
+        _case(f"price {index}", pace_checks.price, 25, name=papers, index=index) for index in {top, middle}
     ]
     beside += [
         _case(f"layout {index}", pace_checks.layout, 6, name=papers, index=index)

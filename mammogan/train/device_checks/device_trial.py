@@ -117,6 +117,14 @@ class Trial:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(self.device)
 
+    def usable(self) -> bool:
+        """Whether the device still answers this process."""
+        try:
+            self.wait()
+        except RuntimeError:
+            return False
+        return True
+
     def wait(self) -> None:
         """Wait until the device has done all that it was given."""
         if self.device.type == "cuda":

@@ -142,7 +142,11 @@ def _kernels(trial: Trial, step: Callable[[], None]) -> tuple[tuple[Kernel, ...]
         averages: Any = profiled.key_averages()
     except RuntimeError as error:  # no CUPTI, or another profiler has it
         return (), f"the profiler does not run: {str(error).splitlines()[0]}"
-    events = [event for event in averages if str(event.device_type).endswith("CUDA")]
+    events = [
+        event
+        for event in averages
+        if str(event.device_type).endswith("CUDA") and not getattr(event, "is_user_annotation", False)
+    ]
     took: Callable[[Any], float] = lambda event: float(event.self_device_time_total)  # noqa: E731
     source = "kernels of the GPU"
     if not events:

@@ -15,6 +15,8 @@ from mammogan.train.device_checks.check_outcomes import Outcome, append, read
 STALLED_S = 90.0
 """A check that says nothing for so long is ended, and the next one begun in another process."""
 
+UNUSABLE = 70
+"""Exit code of a process whose device answers no more, as after a wrong memory access: another goes on."""
 OnOutcome = Callable[[Outcome], None]
 
 
@@ -53,16 +55,16 @@ def supervise(
                 child.kill()
             time.sleep(0.1)
         if child.returncode == 0:
-            return read(out)
-        begun = outcomes[-1] if outcomes else None
-        name = begun.check if begun is not None and begun.status == "begun" else ""
+            return outcomes
         why = f"its process ended with code {child.returncode}"
         if child.returncode == -9:
             why = f"it came to no end within {stalled_s:.0f} s, or memory ran out, and was killed"
-        append(out, Outcome(check=name or "start", subject="", status="failed", found=why))
-        if not name or len(read(out)) == before:
+        if len(outcomes) == before:
+            append(out, Outcome(check="start", subject="", status="failed", found=why))
             on_outcome(read(out)[-1])
             return read(out)
+        if outcomes[-1].status == "begun":
+            append(out, Outcome(check=outcomes[-1].check, subject="", status="failed", found=why))
 
 
 def check(out: Path, device: str, seconds: float, only: str = "") -> None:
@@ -90,6 +92,8 @@ def check(out: Path, device: str, seconds: float, only: str = "") -> None:
             words = str(error).strip().splitlines() or [""]
             found = f"{type(error).__name__}: {words[0][:300]}"
             append(out, Outcome(check=case.name, subject="", status="failed", found=found))
+            if not trial.usable():
+                sys.exit(UNUSABLE)
             trial.free()
 
 
