@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 ANSWER_S, PAUSE_S = 30.0, 5.0
 """How long a question about jobs may take, and how long one waits before it is asked again."""
+BACK_S = 60.0
+"""How long nodes may need to register again with a controller that was started anew."""
 IDS_AT_ONCE = 400
 ENDED = frozenset({
     "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "LAUNCH_FAILED", "NODE_FAIL",
@@ -89,6 +91,7 @@ def use(site: Site) -> None:
 
 
 _patience_s: ContextVar[float] = ContextVar("patience_s", default=0.0)
+_back: ContextVar[float] = ContextVar("back", default=float("-inf"))
 
 
 @contextmanager
@@ -126,7 +129,13 @@ def ask(*command: str, answer_s: float = 120.0) -> str:
         else:
             if waits:
                 log.warning("Slurm answers again.")
+                _back.set(time.monotonic())
             return answer
+
+
+def is_just_back() -> bool:
+    """Tell whether Slurm was waited for until a moment ago: its nodes may not be back yet."""
+    return time.monotonic() - _back.get() < BACK_S
 
 
 def is_silence(words: str) -> bool:

@@ -89,15 +89,23 @@ def preflight(run: Launched, folder: Path, wanted: Sequence[Node]) -> None:
         with tempfile.NamedTemporaryFile("w", suffix=".sbatch") as file:
             file.write(sbatch_parameters.batch(run, folder, node, 1))
             file.flush()
-            try:
-                slurm_commands.preflight(Path(file.name))
-            except SlurmSilentError:
-                raise
-            except ClusterError as error:
+            _preflight(run, node, Path(file.name))
+
+
+def _preflight(run: Launched, node: Node, script: Path) -> None:
+    while True:
+        try:
+            slurm_commands.preflight(script)
+            return
+        except SlurmSilentError:
+            raise
+        except ClusterError as error:
+            if not slurm_commands.is_just_back():
                 raise ClusterError(
                     f"Slurm could never run a job of [resources.{node.resource}] of the site "
                     f"'{run.site.site.name}': {error}"
                 ) from None
+        time.sleep(slurm_commands.PAUSE_S)
 
 
 def _cancel_unknown(watcher: Watcher, patience_s: float = 120.0) -> None:

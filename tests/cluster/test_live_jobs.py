@@ -329,6 +329,27 @@ def test_a_launch_outlasts_a_short_silence_and_says_so(run, slurm, caplog):
     assert "Slurm does not answer since " in caplog.text and "Slurm answers again" in caplog.text
 
 
+def test_nodes_that_come_back_after_the_controller_are_waited_for(run, slurm, monkeypatch):
+    monkeypatch.undo()
+    answers = iter(["silent", "no nodes", "no nodes", ""])
+
+    def preflight(script):
+        if (answer := next(answers)) == "silent":
+            slurm_commands._back.set(time.monotonic())
+        elif answer:
+            raise ClusterError(answer)
+
+    monkeypatch.setattr(slurm_commands, "PAUSE_S", 0.01)
+    monkeypatch.setattr(slurm_commands, "preflight", preflight)
+    submit.preflight(run.run, run.folder, run.nodes[:1])
+    submit.preflight(run.run, run.folder, run.nodes[:1])
+    assert next(answers, None) is None
+    slurm_commands._back.set(time.monotonic() - slurm_commands.BACK_S)
+    answers = iter(["no nodes"])
+    with pytest.raises(ClusterError, match=r"never run a job of \[resources.cpu_array\] of .*: no nodes"):
+        submit.preflight(run.run, run.folder, run.nodes[:1])
+
+
 def test_a_launch_ends_when_slurm_stays_away_and_what_was_submitted_stays(run, slurm, monkeypatch):
     run.submitted()
     monkeypatch.setattr(submit, "PATIENCE_S", 0.1)
