@@ -187,7 +187,7 @@ def _exchange(site: Site) -> Iterator[tuple[Path, ...]]:
     Each holds a token, which tells whether the node reads what was written here, and a lock that is held.
     """
     folders: list[Path] = []
-    held = ExitStack()
+    locks = ExitStack()
     try:
         for root in (
             Path(site.storage.permanent) if site.storage.permanent else None,
@@ -200,12 +200,12 @@ def _exchange(site: Site) -> Iterator[tuple[Path, ...]]:
                 folders.append(Path(tempfile.mkdtemp(prefix=".mammogan-doctor-", dir=root)))
                 (folders[-1] / TOKEN).write_text(READ)
                 if not missing_locks(folders[-1]):
-                    held.enter_context(locked(folders[-1] / LOCK))
+                    locks.enter_context(locked(folders[-1] / LOCK))
             except OSError:
                 continue
         yield tuple(folders)
     finally:
-        held.close()
+        locks.close()
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
 
