@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from mammogan.cluster.job_words import ENDED
 from mammogan.config.site import Site
 from mammogan.errors import ClusterError
 
@@ -22,16 +23,9 @@ log = logging.getLogger(__name__)
 
 ANSWER_S, PAUSE_S = 30.0, 5.0
 """How long a question about jobs may take, and how long one waits before it is asked again."""
-BACK_S = 60.0
-"""How long nodes may need to register again with a controller that was started anew."""
+LATE_S, BACK_S = 10.0, 60.0
+"""What answer was late, and how long nodes may need to register with a controller that was started anew."""
 IDS_AT_ONCE = 400
-ENDED = frozenset({
-    "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "LAUNCH_FAILED", "NODE_FAIL",
-    "OUT_OF_MEMORY", "PREEMPTED", "RECONFIG_FAIL", "REVOKED", "TIMEOUT",
-})  # fmt: skip
-"""States of jobs that are over; in any other one, known or new, a job may write still, or begin."""
-WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"})
-"""States of jobs that have not begun, or will begin anew."""
 SILENCE = re.compile(
     "unable to contact slurm|socket timed out|connection (refused|timed out|reset)|connect failure"
     "|zero bytes were transmitted|standby mode|no route to host|network is unreachable"
@@ -116,6 +110,7 @@ def ask(*command: str, answer_s: float = 120.0) -> str:
     """
     began, since, waits = time.monotonic(), datetime.now(), False
     while True:
+        asked = time.monotonic()
         try:
             answer = _answer(command, answer_s)
         except SlurmSilentError as error:
@@ -126,11 +121,20 @@ def ask(*command: str, answer_s: float = 120.0) -> str:
                 log.warning("Slurm does not answer since %s; waiting for it (%s)", at, error.words)
             waits = True
             time.sleep(PAUSE_S)
+        except ClusterError:
+            _note_return(waits, asked)
+            raise
         else:
-            if waits:
-                log.warning("Slurm answers again.")
-                _back.set(time.monotonic())
+            _note_return(waits, asked)
             return answer
+
+
+def _note_return(waited: bool, asked: float) -> None:
+    """Remember that Slurm is back: it was `waited` for, or its commands have waited for it themselves."""
+    if waited:
+        log.warning("Slurm answers again.")
+    if waited or time.monotonic() - asked > LATE_S:
+        _back.set(time.monotonic())
 
 
 def is_just_back() -> bool:
@@ -271,7 +275,8 @@ def cancel(job_ids: Iterable[str]) -> None:
 
 def config() -> dict[str, str]:
     """Read Slurm's configuration, as ``ClusterName`` and ``PrivateData``."""
-    pairs = (line.partition("=") for line in ask("scontrol", "show", "config").splitlines())
+    lines = ask("scontrol", "show", "config", answer_s=ANSWER_S).splitlines()
+    pairs = (line.partition("=") for line in lines)
     return {name.strip(): value.strip() for name, _, value in pairs if value}
 
 

@@ -56,10 +56,10 @@ def submit(
 def _submit(folder: Path, wanted: Sequence[Node], left_out: Collection[tuple[str, int]]) -> list[Submission]:
     watcher = Watcher(folder)
     slurm_commands.use(watcher.run.site)
+    cluster, largest = slurm_commands.cluster(), slurm_commands.max_array_size()
     preflight(watcher.run, folder, wanted)
     _cancel_unknown(watcher)
     states = {state.node.name: state for state in watcher.read(certain=True)}
-    cluster, largest = slurm_commands.cluster(), slurm_commands.max_array_size()
     submitted: dict[str, list[Submission]] = {}
     for node, tasks, replaced in plan(watcher, wanted, states, left_out):
         slurm_commands.cancel(replaced)
