@@ -280,11 +280,6 @@ def config() -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs if value}
 
 
-def cluster() -> str:
-    """Name this Slurm's cluster."""
-    return config().get("ClusterName", "")
-
-
 def max_array_size() -> int:
     """Most tasks that one array may have."""
     size = config().get("MaxArraySize", "")

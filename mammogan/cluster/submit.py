@@ -56,7 +56,8 @@ def submit(
 def _submit(folder: Path, wanted: Sequence[Node], left_out: Collection[tuple[str, int]]) -> list[Submission]:
     watcher = Watcher(folder)
     slurm_commands.use(watcher.run.site)
-    cluster, largest = slurm_commands.cluster(), slurm_commands.max_array_size()
+    cluster = slurm_commands.config().get("ClusterName", "")
+    largest = slurm_commands.max_array_size()
     preflight(watcher.run, folder, wanted)
     _cancel_unknown(watcher)
     states = {state.node.name: state for state in watcher.read(certain=True)}
@@ -171,7 +172,7 @@ def _sbatch(
                 _cancel_unknown(watcher)
                 raise ClusterError(f"Slurm refused '{node.name}': {error}") from None
             log.warning("Slurm gave no answer for '%s'; what it took all the same is looked for", node.name)
-            slurm_commands.cluster()  # which waits until it answers
+            slurm_commands.config()  # which waits until it answers
             time.sleep(SETTLE_S)
             _cancel_unknown(watcher)
             if tried == TRIES:

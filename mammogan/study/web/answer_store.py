@@ -227,7 +227,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _opened(path: Path) -> sqlite3.Connection:
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     options: dict[str, Any] = {"timeout": 30, "isolation_level": None, "check_same_thread": False}
-    connection = sqlite3.connect(sqlite_uri(path), uri=True, **options)
+    connection: sqlite3.Connection = sqlite3.connect(sqlite_uri(path), uri=True, **options)
     connection.row_factory = sqlite3.Row
     for pragma in ("journal_mode=DELETE", "synchronous=FULL", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}").fetchall()
