@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import time
+from types import SimpleNamespace
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from mammogan.cli import log_follow
 from mammogan.cli.retry_command import retry
 from mammogan.cli.run_commands import cancel, logs
 from mammogan.cli.status_command import status
@@ -51,7 +53,7 @@ def test_status_shows_what_the_folder_says_and_since_when_slurm_is_away(run, slu
 def test_a_watch_says_that_slurm_is_away_and_that_it_is_back(run, slurm, monkeypatch):
     run.submitted()
     slurm.update("101", state="RUNNING")
-    monkeypatch.setattr(run_state.time, "sleep", lambda s: next(story, None))
+    monkeypatch.setattr(run_state, "time", SimpleNamespace(sleep=lambda s: next(story, None)))
 
     def tell():
         slurm.change(silent=True)
@@ -102,7 +104,7 @@ def test_a_log_is_followed_while_slurm_is_away(run, slurm, monkeypatch):
             slurm.change(silent=0)
             slurm.update(state="CANCELLED")
 
-    monkeypatch.setattr("mammogan.cli.log_follow.time.sleep", sleep)
+    monkeypatch.setattr(log_follow, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
     monkeypatch.setattr("mammogan.cli.log_follow.followed.__defaults__", (0.05,))
     result = mammogan("logs", run.folder, "shards", "--follow")
     assert "one\ntwo\n" in result.stdout
