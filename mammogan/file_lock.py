@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
+from urllib.parse import quote
 
 from mammogan.errors import MammoganError
 from mammogan.lock_owner import Owner
@@ -166,6 +167,14 @@ def missing_locks(folder: Path) -> str:
     finally:
         os.close(descriptor)
         probe.unlink(missing_ok=True)
+
+
+def sqlite_uri(path: Path) -> str:
+    """Return the URI that opens a file of SQLite which no other process opens meanwhile.
+
+    SQLite finds every file locked, or its disk broken, where there are no locks, unless it is not to look.
+    """
+    return f"file:{quote(str(path))}" + ("?nolock=1" if missing_locks(path.parent) else "")
 
 
 def _kernel_locks(descriptor: int, path: Path) -> str:

@@ -21,6 +21,7 @@ from tests.patience import PATIENCE_S
 
 HOLD = """
 import sys, time
+from pathlib import Path
 from mammogan.file_lock import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)

@@ -101,10 +101,11 @@ def tracking_lines(trackers: TrackingState | None, folder: Path) -> list[Rendera
 def ending(states: Sequence[NodeState], progress: Mapping[str, Progress]) -> tuple[str, str]:
     """Tell when a run will end as (time left, why it can't be told); both are empty once it is over.
 
-    Stages differ in work and queues in length, so it is told only when all that is left runs.
+    Stages differ in work and queues in length, so it is told only when all that is left runs. Nothing is said
+    where nobody knows what runs.
     """
     left = [state for state in states if state.state not in OVER]
-    if not left:
+    if not left or any(state.state == "unknown" for state in left):
         return "", ""
     idle = [state.node.name for state in left if state.state != "running"]
     if idle:

@@ -16,8 +16,8 @@ from pathlib import Path
 from mammogan import machine
 from mammogan.cluster import job_accounts, job_spans, slurm_commands, submission_ledger
 from mammogan.cluster.job_accounts import Kept
-from mammogan.cluster.slurm_commands import ENDED, WAITING, Queued, job_name
-from mammogan.cluster.wait_reasons import explained
+from mammogan.cluster.job_words import ENDED, WAITING, explained
+from mammogan.cluster.slurm_commands import Queued, job_name
 from mammogan.run_folder import RunFolder
 from mammogan.run_records import Span, Submission
 
@@ -169,9 +169,12 @@ def _base(job: Queued) -> str:
 
 
 def _of_another_run(job: Queued) -> bool:
-    """Tell whether comment or batch script, RUN/logs/NODE/..., lead to some run's folder."""
+    """Tell whether comment or batch script, RUN/logs/NODE/..., lead to some run's folder, or none of ours."""
     places = [Path(job.comment), *Path(job.command).parents[2:3]]
-    return any(place.is_absolute() and RunFolder(place).settings.exists() for place in places)
+    try:
+        return any(place.is_absolute() and RunFolder(place).settings.exists() for place in places)
+    except PermissionError:
+        return True
 
 
 def _exists(user: str) -> bool:

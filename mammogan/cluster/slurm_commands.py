@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 from mammogan.cluster import slurm_environment
+from mammogan.cluster.job_words import ENDED
 from mammogan.config.site import Site
 from mammogan.errors import ClusterError
 
@@ -23,14 +24,9 @@ log = logging.getLogger(__name__)
 
 ANSWER_S, PAUSE_S = 30.0, 5.0
 """How long a question about jobs may take, and how long one waits before it is asked again."""
+LATE_S, BACK_S = 10.0, 60.0
+"""What answer was late, and how long nodes may need to register with a controller that was started anew."""
 IDS_AT_ONCE = 400
-ENDED = frozenset({
-    "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "LAUNCH_FAILED", "NODE_FAIL",
-    "OUT_OF_MEMORY", "PREEMPTED", "RECONFIG_FAIL", "REVOKED", "TIMEOUT",
-})  # fmt: skip
-"""States of jobs that are over; in any other one, known or new, a job may write still, or begin."""
-WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"})
-"""States of jobs that have not begun, or will begin anew."""
 SILENCE = re.compile(
     "unable to contact slurm|socket timed out|connection (refused|timed out|reset)|connect failure"
     "|zero bytes were transmitted|standby mode|no route to host|network is unreachable"
@@ -90,6 +86,7 @@ def use(site: Site) -> None:
 
 
 _patience_s: ContextVar[float] = ContextVar("patience_s", default=0.0)
+_back: ContextVar[float] = ContextVar("back", default=float("-inf"))
 
 
 @contextmanager
@@ -114,6 +111,7 @@ def ask(*command: str, answer_s: float = 120.0, named: Mapping[str, str] | None 
     """
     began, since, waits = time.monotonic(), datetime.now(), False
     while True:
+        asked = time.monotonic()
         try:
             answer = _answer(command, answer_s, named)
         except SlurmSilentError as error:
@@ -124,10 +122,25 @@ def ask(*command: str, answer_s: float = 120.0, named: Mapping[str, str] | None 
                 log.warning("Slurm does not answer since %s; waiting for it (%s)", at, error.words)
             waits = True
             time.sleep(PAUSE_S)
+        except ClusterError:
+            _note_return(waits, asked)
+            raise
         else:
-            if waits:
-                log.warning("Slurm answers again.")
+            _note_return(waits, asked)
             return answer
+
+
+def _note_return(waited: bool, asked: float) -> None:
+    """Remember that Slurm is back: it was `waited` for, or its commands have waited for it themselves."""
+    if waited:
+        log.warning("Slurm answers again.")
+    if waited or time.monotonic() - asked > LATE_S:
+        _back.set(time.monotonic())
+
+
+def is_just_back() -> bool:
+    """Tell whether Slurm was waited for until a moment ago: its nodes may not be back yet."""
+    return time.monotonic() - _back.get() < BACK_S
 
 
 def is_silence(words: str) -> bool:
@@ -259,13 +272,9 @@ def cancel(job_ids: Iterable[str]) -> None:
 
 def config() -> dict[str, str]:
     """Read Slurm's configuration, as ``ClusterName`` and ``PrivateData``."""
-    pairs = (line.partition("=") for line in ask("scontrol", "show", "config").splitlines())
+    lines = ask("scontrol", "show", "config", answer_s=ANSWER_S).splitlines()
+    pairs = (line.partition("=") for line in lines)
     return {name.strip(): value.strip() for name, _, value in pairs if value}
-
-
-def cluster() -> str:
-    """Name this Slurm's cluster."""
-    return config().get("ClusterName", "")
 
 
 def max_array_size() -> int:

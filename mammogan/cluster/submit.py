@@ -63,10 +63,11 @@ def submit(
 def _submit(folder: Path, wanted: Sequence[Node], left_out: Collection[tuple[str, int]]) -> list[Submission]:
     watcher = Watcher(folder)
     slurm_commands.use(watcher.run.site)
+    cluster = slurm_commands.config().get("ClusterName", "")
+    largest = slurm_commands.max_array_size()
     preflight(watcher.run, folder, wanted)
     _cancel_unknown(watcher)
     states = {state.node.name: state for state in watcher.read(certain=True)}
-    cluster, largest = slurm_commands.cluster(), slurm_commands.max_array_size()
     submitted: dict[str, list[Submission]] = {}
     for node, tasks, replaced in plan(watcher, wanted, states, left_out):
         slurm_commands.cancel(replaced)
@@ -96,15 +97,23 @@ def preflight(run: Launched, folder: Path, wanted: Sequence[Node]) -> None:
         with tempfile.NamedTemporaryFile("w", suffix=".sbatch") as file:
             file.write(sbatch_parameters.batch(run, folder, node, 1))
             file.flush()
-            try:
-                slurm_commands.preflight(Path(file.name), run.site.environment.variables)
-            except SlurmSilentError:
-                raise
-            except ClusterError as error:
+            _preflight(run, node, Path(file.name))
+
+
+def _preflight(run: Launched, node: Node, script: Path) -> None:
+    while True:
+        try:
+            slurm_commands.preflight(script, run.site.environment.variables)
+            return
+        except SlurmSilentError:
+            raise
+        except ClusterError as error:
+            if not slurm_commands.is_just_back():
                 raise ClusterError(
                     f"Slurm could never run a job of [resources.{node.resource}] of the site "
                     f"'{run.site.site.name}': {error}"
                 ) from None
+        time.sleep(slurm_commands.PAUSE_S)
 
 
 def _cancel_unknown(watcher: Watcher, patience_s: float = 120.0) -> None:
@@ -171,7 +180,7 @@ def _sbatch(
                 _cancel_unknown(watcher)
                 raise ClusterError(f"Slurm refused '{node.name}': {error}") from None
             log.warning("Slurm gave no answer for '%s'; what it took all the same is looked for", node.name)
-            slurm_commands.cluster()  # which waits until it answers
+            slurm_commands.config()  # which waits until it answers
             time.sleep(SETTLE_S)
             _cancel_unknown(watcher)
             if tried == TRIES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -94,6 +95,8 @@ def test_the_end_of_a_run_is_told_only_when_all_that_is_left_runs():
     assert ending(STATES[:3], PROGRESS) == ("3 h 26", "")
     assert "pace is not known" in ending(STATES[:3], {})[1]
     assert ending(STATES[:1], PROGRESS) == ("", "")
+    unknown = replace(STATES[2], state="unknown", tasks=("unknown",))
+    assert ending((*STATES[:2], unknown), PROGRESS) == ("", "")
 
 
 def test_durations():

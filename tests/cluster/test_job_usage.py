@@ -8,8 +8,8 @@ import pytest
 
 from mammogan.cluster import job_accounts, job_spans, slurm_commands, submission_ledger
 from mammogan.cluster.job_usage import usage
+from mammogan.cluster.job_words import explained
 from mammogan.cluster.run_state import Watcher
-from mammogan.cluster.wait_reasons import explained
 
 
 @pytest.fixture

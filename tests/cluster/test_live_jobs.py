@@ -30,7 +30,7 @@ QUEUED = ["PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"]
 ALL = ["shards", "finalise", "train-0", "score-0"]
 
 
-@pytest.mark.parametrize("comment", ["", "(null)", "project=42", "/somewhere/else"])
+@pytest.mark.parametrize("comment", ["", "project=42"])
 def test_a_site_that_rewrites_comments_gets_no_second_job(run, slurm, comment):
     slurm.change(comment=comment)
     assert run.submit() == ALL
@@ -198,34 +198,33 @@ def test_a_job_of_another_cluster_is_never_taken_for_over(run, slurm):
 # Accounting
 
 
-def accounts(slurm, run, state, **more):
+def accounts(slurm, run, *states):
+    """Keep accounts: the states of the jobs 101 to 103, and of the array 104; the last holds for the rest."""
     slurm.add("sacct")
-    lines = [f"{100 + number}|{state}|{slurm.user}|{job_name(run.run.run_id, name)}" for number, name in
-             enumerate(ALL[:3], 1)]  # fmt: skip
-    lines.append(f"104_[0-1]|{state}|{slurm.user}|{job_name(run.run.run_id, 'score-0')}")
-    slurm.change(accounts=lines, **more)
+    ids = ("101", "102", "103", "104_[0-1]")
+    every = [*states, *states[-1:] * 3][:4]
+    lines = [
+        f"{job_id}|{state}|{slurm.user}|{job_name(run.run.run_id, node)}"
+        for job_id, state, node in zip(ids, every, ALL, strict=True)
+    ]
+    slurm.change(accounts=lines)
 
 
-@pytest.mark.parametrize(
-    ("state", "seen"), [("RUNNING", "running"), ("SUSPENDED", "running"), ("PENDING", "queued")]
-)
-def test_what_accounting_has_at_work_is_live_where_squeue_has_nothing(run, slurm, state, seen):
+def test_what_accounting_has_at_work_is_live_where_squeue_has_nothing(run, slurm):
     run.submitted()
     slurm.forget()
-    accounts(slurm, run, state)
+    accounts(slurm, run, "RUNNING", "SUSPENDED", "REQUEUED", "PENDING")
     assert run.submit() == []
-    assert (run.state().state, run.state().reason) == (
-        seen,
-        f"{state} by accounting, and squeue does not show it",
-    )
-    assert run.state("score-0").tasks == (seen, seen)
+    seen = {state.node.name: state for state in Watcher(run.folder).read()}
+    assert [seen[name].state for name in ALL] == ["running", "running", "queued", "queued"]
+    assert seen["finalise"].reason == "SUSPENDED by accounting, and squeue does not show it"
+    assert seen["score-0"].tasks == ("queued", "queued")
 
 
-@pytest.mark.parametrize("state", ["FAILED", "CANCELLED by 1000", "TIMEOUT", "NODE_FAIL"])
-def test_what_accounting_knows_to_be_over_is_submitted_anew(run, slurm, state):
+def test_what_accounting_knows_to_be_over_is_submitted_anew(run, slurm):
     run.submitted()
     slurm.forget()
-    accounts(slurm, run, state)
+    accounts(slurm, run, "FAILED", "CANCELLED by 1000", "TIMEOUT", "NODE_FAIL")
     assert run.submit() == ALL
 
 
@@ -254,9 +253,7 @@ def forget_last(run):
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
 
 
-@pytest.mark.parametrize(
-    "site", [{}, {"comment": ""}, {"comment": "", "command": "(null)"}, {"command": "/x/y"}]
-)
+@pytest.mark.parametrize("site", [{"comment": ""}, {"comment": "", "command": "(null)"}, {"command": "/x/y"}])
 def test_a_job_that_its_launcher_did_not_come_to_write_down_is_replaced(run, slurm, site):
     slurm.change(**site)
     run.submit()
@@ -330,6 +327,27 @@ def test_a_launch_outlasts_a_short_silence_and_says_so(run, slurm, caplog):
     slurm.change(silent=3)
     assert run.submit() == ALL
     assert "Slurm does not answer since " in caplog.text and "Slurm answers again" in caplog.text
+
+
+def test_nodes_that_come_back_after_the_controller_are_waited_for(run, slurm, monkeypatch):
+    monkeypatch.undo()
+    answers = iter(["silent", "no nodes", "no nodes", ""])
+
+    def preflight(script):
+        if (answer := next(answers)) == "silent":
+            slurm_commands._back.set(time.monotonic())
+        elif answer:
+            raise ClusterError(answer)
+
+    monkeypatch.setattr(slurm_commands, "PAUSE_S", 0.01)
+    monkeypatch.setattr(slurm_commands, "preflight", preflight)
+    submit.preflight(run.run, run.folder, run.nodes[:1])
+    submit.preflight(run.run, run.folder, run.nodes[:1])
+    assert next(answers, None) is None
+    slurm_commands._back.set(time.monotonic() - slurm_commands.BACK_S)
+    answers = iter(["no nodes"])
+    with pytest.raises(ClusterError, match=r"never run a job of \[resources.cpu_array\] of .*: no nodes"):
+        submit.preflight(run.run, run.folder, run.nodes[:1])
 
 
 def test_a_launch_ends_when_slurm_stays_away_and_what_was_submitted_stays(run, slurm, monkeypatch):

@@ -10,6 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from mammogan.cli import log_follow
 from mammogan.cli.retry_command import retry
 from mammogan.cli.run_commands import cancel, logs
 from mammogan.cli.status_command import status
@@ -104,7 +105,7 @@ def test_a_log_is_followed_while_slurm_is_away(run, slurm, monkeypatch):
             slurm.change(silent=0)
             slurm.update(state="CANCELLED")
 
-    monkeypatch.setattr("mammogan.cli.log_follow.time.sleep", sleep)
+    monkeypatch.setattr(log_follow, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
     monkeypatch.setattr("mammogan.cli.log_follow.followed.__defaults__", (0.05,))
     result = mammogan("logs", run.folder, "shards", "--follow")
     assert "one\ntwo\n" in result.stdout

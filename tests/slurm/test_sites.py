@@ -177,7 +177,12 @@ def shared(undisturbed, shards):  # noqa: F811
     before = os.umask(0)
     folder = Path(tempfile.mkdtemp(prefix="mammogan-drill-", dir="/tmp"))
     folder.chmod(0o777)
-    made = Drill(folder / "run", shards)
+    shutil.copytree(shards, folder / "shards")
+    private = shards.with_name(f"{shards.name}.private")
+    if private.exists():
+        shutil.copytree(private, folder / "shards.private")
+    opened(folder)
+    made = Drill(folder / "run", folder / "shards")
     made.folder.mkdir(mode=0o777)
     for name in ("stages/0", "done/train-0", "done/shards", "done/finalise"):
         if (undisturbed.folder / name).exists():

@@ -31,6 +31,7 @@ from mammogan.data.store.manifest import (
 from mammogan.data.store.private_folder import Line
 from mammogan.data.store.shard_writer import copy_without, load_index, read_image
 from mammogan.errors import DataError
+from mammogan.file_lock import sqlite_uri
 from mammogan.files import sha256, write
 
 DUPLICATE, ASTRAY = "duplicate-pixels", "same-woman"
@@ -106,7 +107,7 @@ def _take_out(shardset: Path, plan: Plan) -> int:
     base = private_folder.folder(shardset) / "pixels.sqlite"
     base.unlink(missing_ok=True)
     try:
-        with closing(sqlite3.connect(base, isolation_level=None)) as table:
+        with closing(sqlite3.connect(sqlite_uri(base), isolation_level=None, uri=True)) as table:
             base.chmod(0o600)
             table.executescript(TABLES)
             table.execute("BEGIN")

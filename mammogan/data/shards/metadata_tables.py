@@ -24,6 +24,7 @@ from mammogan.data.dicom import vocabulary
 from mammogan.data.dicom.fields import searched
 from mammogan.data.shards import image_lists
 from mammogan.errors import DataError
+from mammogan.file_lock import sqlite_uri
 
 Row = dict[str, str]
 Key = tuple[str, ...]
@@ -65,7 +66,7 @@ def index_tables(source: Source, folder: Path, index: Path) -> None:
     temporary.unlink(missing_ok=True)
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     try:
-        base = sqlite3.connect(temporary, isolation_level=None)
+        base = sqlite3.connect(sqlite_uri(temporary), isolation_level=None, uri=True)
         try:
             base.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN;" + SCHEMA)
             for number, rows in enumerate(open_tables(source, folder)):

@@ -18,6 +18,7 @@ from mammogan.data.shards.patient_splits import assign_splits
 from mammogan.data.store import manifest, private_folder
 from mammogan.data.store.manifest import Plan, PlannedShard, Tally
 from mammogan.errors import DataError
+from mammogan.file_lock import sqlite_uri
 from mammogan.files import replacing_folder, write
 
 Progress = Callable[[int, int], None]
@@ -96,7 +97,7 @@ def arrange(shardset: Path, workers: int | None = None) -> Plan:
     base = of.secret / "arranging.sqlite"
     base.unlink(missing_ok=True)
     try:
-        with closing(sqlite3.connect(base, isolation_level=None)) as table:
+        with closing(sqlite3.connect(sqlite_uri(base), isolation_level=None, uri=True)) as table:
             base.chmod(0o600)
             joined = catalogue_table.fill(table, shardset, key, workers)
             tallies = catalogue_table.tallies(table, of.recipes)

@@ -21,10 +21,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from mammogan.errors import ConfigError, DataError
-from mammogan.file_lock import LockedError, locked, missing_locks
+from mammogan.file_lock import LockedError, locked, sqlite_uri
 from mammogan.study.web.event_journal import ERASED, Event, Journal, render, whole_lines
 
 JOURNAL, DATABASE, LOCK = "journal.jsonl", "answers.db", ".served"
@@ -227,9 +226,8 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _opened(path: Path) -> sqlite3.Connection:
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    # Nobody else opens it, so that SQLite needs no locks of its own where there are none.
-    place = f"file:{quote(str(path))}" + ("?nolock=1" if missing_locks(path.parent) else "")
-    connection = sqlite3.connect(place, timeout=30, isolation_level=None, check_same_thread=False, uri=True)
+    options: dict[str, Any] = {"timeout": 30, "isolation_level": None, "check_same_thread": False}
+    connection: sqlite3.Connection = sqlite3.connect(sqlite_uri(path), uri=True, **options)
     connection.row_factory = sqlite3.Row
     for pragma in ("journal_mode=DELETE", "synchronous=FULL", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}").fetchall()

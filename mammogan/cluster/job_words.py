@@ -1,7 +1,14 @@
-"""Why jobs wait: squeue's reasons in plain words."""
+"""What Slurm's words for jobs mean: their states, and why they wait."""
 
 from __future__ import annotations
 
+ENDED = frozenset({
+    "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "LAUNCH_FAILED", "NODE_FAIL",
+    "OUT_OF_MEMORY", "PREEMPTED", "RECONFIG_FAIL", "REVOKED", "TIMEOUT",
+})  # fmt: skip
+"""States of jobs that are over; in any other one, known or new, a job may write still, or begin."""
+WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"})
+"""States of jobs that have not begun, or will begin anew."""
 WAITS = {
     "AssocGrpGRES": "the account's GPUs are all in use",
     "AssocMaxJobsLimit": "the account runs as many jobs as it may",
