@@ -33,8 +33,8 @@ FILE = "[mlflow]\nmlflow_tracking_username = ada\nmlflow_tracking_password: {}\n
 @pytest.fixture(autouse=True)
 def nobody(monkeypatch, tmp_path):
     """Start without credentials, and with a home folder of one's own."""
-    for name in (USERNAME, PASSWORD, TOKEN):
-        monkeypatch.delenv(name, raising=False)
+    for name in [name for name in os.environ if name.startswith("MLFLOW_TRACKING_")]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "home" / ".mlflow").mkdir(parents=True)
     return tmp_path / "home" / ".mlflow" / "credentials"

@@ -144,6 +144,7 @@ def test_deepspeed_is_given_the_number_of_the_gpu_and_not_of_the_process(gpus, e
 
     environ.setattr(distributed, "_import_deepspeed", lambda: DeepSpeed)
     environ.setattr(distributed.atexit, "register", lambda _: None)
+    environ.setattr(distributed.dist, "is_initialized", lambda: False)
     environ.setattr(distributed.dist, "get_rank", lambda: 0)
     environ.setattr(distributed.dist, "get_world_size", lambda: 1)
     distributed.join()
