@@ -40,6 +40,7 @@ class Place:
     sheet = property(lambda self: self.out / "guess.png")
     shards = property(lambda self: self.out / "shards")
     run = property(lambda self: self.out / "run")
+    links = property(lambda self: self.out / "links")
     images = property(lambda self: self.out / "images")
 
 
@@ -63,7 +64,8 @@ def quickstart(
     _check(folder, out, view, side, csv)
     out.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = _surveyed(folder)
-    sources = [*_dicom_source(found, folder), *_picture_source(found, place, view, side, csv, yes)]
+    dicoms, pictures = _by_kind(found, place)
+    sources = [*_dicom_source(found, dicoms), *_picture_source(found, pictures, place, view, side, csv, yes)]
     _built(place, sources)
     images, views = _contents(place)
     left = minutes - (time.monotonic() - began) / 60 - OVERHEAD_MIN
@@ -121,6 +123,19 @@ def _surveyed(folder: Path) -> Survey:
     return found
 
 
+def _by_kind(found: Survey, place: Place) -> tuple[Path, Path]:
+    """Give the folders of DICOMs and of pictures; where both lie in one, two of ours with links to them."""
+    if not (found.dicoms and found.images):
+        return found.folder, found.folder
+    for name, paths in (("dicoms", found.dicoms), ("pictures", [image.path for image in found.images])):
+        for path in paths:
+            link = place.links / name / path
+            link.parent.mkdir(parents=True, exist_ok=True)
+            if not link.is_symlink():
+                link.symlink_to((found.folder / path).resolve())
+    return place.links / "dicoms", place.links / "pictures"
+
+
 def _dicom_source(found: Survey, folder: Path) -> list[str]:
     from mammogan.data.autodetect.recipe_file import best_for_dicoms
 
@@ -132,7 +147,13 @@ def _dicom_source(found: Survey, folder: Path) -> list[str]:
 
 
 def _picture_source(
-    found: Survey, place: Place, view: str | None, side: str | None, csv: Path | None, yes: bool
+    found: Survey,
+    folder: Path,
+    place: Place,
+    view: str | None,
+    side: str | None,
+    csv: Path | None,
+    yes: bool,
 ) -> list[str]:
     from mammogan.data.autodetect import guess, recipe_file
     from mammogan.data.autodetect.survey import grey_bits
@@ -157,7 +178,7 @@ def _picture_source(
     typer.echo(
         f"What was guessed: {place.table} and {place.sheet}; how the pictures are read: {place.recipe}"
     )
-    return [f"{place.recipe}={found.folder}"]
+    return [f"{place.recipe}={folder}"]
 
 
 def _guessed(found: Survey, view: str, side: str, csv: Path | None) -> list[Guess]:

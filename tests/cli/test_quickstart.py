@@ -92,6 +92,23 @@ def test_pictures_that_nobody_can_tell_stop_it_and_each_way_out_works(pictures, 
     assert [each.view for each in guess.load(out / "files.csv")] == ["MLO", "MLO"]
 
 
+def test_a_folder_of_dicoms_and_pictures_is_planned_as_two_sources(pictures, commands, tmp_path):
+    root = pictures("P1_L_CC.png", "P2_R_MLO.png")
+    (root / "sub").mkdir()
+    (root / "sub" / "x.dcm").write_bytes(bytes(128) + b"DICM")
+    result, text = invoke(root, "--out", tmp_path / "out")
+    assert result.exit_code == 0, text
+    links = tmp_path / "out" / "links"
+    froms = [commands[0][i + 1] for i, word in enumerate(commands[0]) if word == "--from"]
+    assert froms == [
+        f"folder={links / 'dicoms'}",
+        f"{tmp_path / 'out' / 'pictures.toml'}={links / 'pictures'}",
+    ]
+    assert (links / "dicoms" / "sub" / "x.dcm").resolve() == (root / "sub" / "x.dcm").resolve()
+    assert sorted(path.name for path in (links / "pictures").iterdir()) == ["P1_L_CC.png", "P2_R_MLO.png"]
+    assert invoke(root, "--out", tmp_path / "out")[0].exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
