@@ -175,7 +175,8 @@ def test_host_settings_hand_in_certificates_and_settings_of_pip(build, behind_a_
     done = build(note, HOST_SETTINGS="yes", IMAGE="m.sif", **behind_a_proxy)
     assert done.returncode == 0, done.stderr
     image = (tmp_path / "m.sif").read_text()
-    [wheels] = re.findall(rf"--bind {tmp_path}/wheels:(/src/containers/host/folder\.\w+) ", image)
+    # Read-only: what lies in /src is removed at the end of the build.
+    [wheels] = re.findall(rf"--bind {tmp_path}/wheels:(/src/containers/host/folder\.\w+):ro ", image)
     assert f"find-links = {wheels}\n" in image
     assert "index-url = https://me:secret@mirror.example.org/simple\n" in image
     assert "constraint = /src/containers/host/only.txt\n" in image

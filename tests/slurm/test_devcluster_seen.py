@@ -60,7 +60,7 @@ def test_a_requeued_job_is_counted_and_its_log_is_followed_to_its_end(launcher):
     following.start()
     subprocess.run(["scancel", "--batch", "--signal=USR2", job_id], check=True)
     run.until(lambda states: "BeginTime" in states["train-0"].reason)  # told soon after it is queued
-    assert slurm_commands.restarts()[job_id] == 1
+    assert slurm_commands.restarts([job_id])[job_id] == 1
     assert "(BeginTime); Slurm expects it to start" in " ".join(told_of(run).split())
     time.sleep(3)  # slurmd refuses a job in the very second in which it has ended the same one
     subprocess.run(["scontrol", "update", f"jobid={job_id}", "StartTime=now"], check=True)
