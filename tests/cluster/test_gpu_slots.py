@@ -58,7 +58,12 @@ def seen(stub, folder, node, task=0, rank=0):
     return json.loads(stub.output(folder, node, task, rank).read_text())
 
 
-@pytest.mark.parametrize("named", [None, "5,3", "GPU-ab,GPU-cd"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "named", [None, pytest.param("5,3", marks=SLOW), pytest.param("GPU-ab,GPU-cd", marks=SLOW)]
+)
 def test_two_tasks_of_an_array_at_once_never_have_the_same_gpu(stub, tmp_path, smi, monkeypatch, named):
     smi(2)
     if named:

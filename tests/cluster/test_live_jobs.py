@@ -333,7 +333,7 @@ def test_nodes_that_come_back_after_the_controller_are_waited_for(run, slurm, mo
     monkeypatch.undo()
     answers = iter(["silent", "no nodes", "no nodes", ""])
 
-    def preflight(script):
+    def preflight(script, named):
         if (answer := next(answers)) == "silent":
             slurm_commands._back.set(time.monotonic())
         elif answer:

@@ -20,6 +20,7 @@ from tests.slurm.test_drill import (
     undisturbed,  # noqa: F401
 )
 
+pytestmark = pytest.mark.slow
 CLASSES = ("login", "cpu_array", "gpu_one", "gpu_nodes")
 MEMORY = tuple(f"resources.{name}.mem-per-cpu=500M" for name in CLASSES)
 TYPED = ('resources.gpu_nodes.gres="gpu:a100:1"', 'resources.gpu_nodes.constraint="nvlink"')
@@ -47,7 +48,6 @@ def words(drill, *settings):  # noqa: F811
     )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", DEMANDS)
 def test_what_a_site_demands_changes_nothing_else(drill, undisturbed, monkeypatch, name):  # noqa: F811
     settings, environment = DEMANDS[name]
@@ -80,7 +80,6 @@ def test_a_launch_from_inside_a_job_hands_nothing_of_it_on(drill, undisturbed, t
     drill.assert_like(undisturbed)
 
 
-@pytest.mark.slow
 def test_what_srun_says_of_a_job_that_never_started_is_its_cause(drill):  # noqa: F811
     settings = 'resources.gpu_nodes.srun=["--mem-per-cpu=1", "--mem=1"]'
     drill.ready()

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset as Dicom
+from pydicom.uid import SecondaryCaptureImageStorage
 
 from mammogan.config.pixel_settings import Pixels
 from mammogan.data.breast_mask import Image, Mask, background, find_breast
@@ -105,7 +106,7 @@ def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple
     )
     odd = {
         "chest-wall-strip": wide_strip,
-        "enlarged": scale > 1,
+        "enlarged": scale > 1 and dicom.get("SOPClassUID") == SecondaryCaptureImageStorage,
         "odd-window": odd_window(dicom, pixels.voi_index),
         "orientation-unreadable": lying.unreadable,
         "trailing-bytes": has_trailing_bytes(dicom),

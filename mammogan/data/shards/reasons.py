@@ -31,7 +31,7 @@ OTHERS = {
     "too-large": "larger than any mammogram",
     "broken-window": "its window or table of greys makes no sense",
     "chest-wall-strip": "a wide empty strip at the chest wall; pixels.chest_wall_trim above 0 cuts it off",
-    "enlarged": "smaller than the picture, and enlarged",
+    "enlarged": "a picture or scan that is smaller than asked for, and enlarged",
     "odd-window": "its window was passed over, or is not as the standard wants it",
     "unreadable-number": "a number in its header can't be read",
     "no-preamble": "a file without the preamble of DICOM",
