@@ -21,7 +21,7 @@ LINK_BYTES_S = 20e9
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU (SXM) by its data sheet: dense operations a second by precision, and bytes a second."""
+    """A GPU by its maker's data sheet: dense operations a second by precision, and bytes a second."""
 
     name: str
     flops_s: dict[str, float]
@@ -32,7 +32,14 @@ GPUS = (
     Gpu("V100", {"fp32": 15.7e12}, 0.9e12),  # on which PGGAN's authors tell how long it took them
     Gpu("A100 80 GB", {"TF32": 156e12, "bf16": 312e12}, 2.04e12),  # TF32 is what cuDNN makes of fp32
     Gpu("H100", {"TF32": 494e12, "bf16": 989e12}, 3.35e12),
+    Gpu("H200", {"TF32": 494e12, "bf16": 989e12}, 4.8e12),
+    Gpu("B200", {"TF32": 1.1e15, "bf16": 2.2e15}, 8e12),
+    Gpu("L40S", {"TF32": 183e12, "bf16": 362e12}, 0.864e12),
+    Gpu("RTX 4090", {"TF32": 82.6e12, "bf16": 165e12}, 1.008e12),
+    Gpu("RTX A6000", {"TF32": 77.4e12, "bf16": 155e12}, 0.768e12),
+    Gpu("MI300X", {"TF32": 654e12, "bf16": 1307e12}, 5.3e12),
 )
+"""SXM where there are several forms; sheets that give operations with sparsity are halved."""
 
 
 @dataclass(frozen=True)
