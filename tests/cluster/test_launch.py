@@ -103,6 +103,7 @@ def test_on_slurm_minutes_are_those_of_a_data_sheet_which_is_said(run):
     assert "Assumed, not measured: 'A100 80 GB'." in text and "--calibration" in text
 
 
+@pytest.mark.slow  # half a minute of measuring
 def test_without_scheduler_this_machine_is_measured(run):
     text = run(*NEW, "--set", "schedule.minutes=1", "--dry-run").output
     assert "Measuring how fast" in text and "kimg on: " in text
