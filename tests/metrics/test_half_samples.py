@@ -68,6 +68,7 @@ def draws():
     return [score_error.draw(number, 48, ("sound", "blurred")) for number in range(40)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sound", "blurred"])
 def test_the_error_is_the_true_deviation_over_fresh_fakes_and_reals_and_that_of_seeds_is_not(draws, kind):
     of = score_error.compared([one[kind] for one in draws])

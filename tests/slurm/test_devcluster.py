@@ -115,6 +115,7 @@ def test_relaunch_while_an_array_still_runs_renews_what_waits_for_its_failed_tas
     assert seen(run, "score-0", 1)["ended"] <= seen(run, "select")["started"]
 
 
+@pytest.mark.slow
 def test_array_larger_than_slurm_allows_is_cut_in_pieces(launcher, monkeypatch):
     run = launcher(checkpoints=5)
     monkeypatch.setattr(slurm_commands, "max_array_size", lambda: 2)

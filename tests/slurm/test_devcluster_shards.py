@@ -82,6 +82,7 @@ def test_arrays_on_slurm_make_the_bytes_that_one_process_makes(devcluster, tmp_p
     assert "Nothing to submit" in again.stdout
 
 
+@pytest.mark.slow
 def test_a_build_that_is_cancelled_half_way_goes_on_with_another_number_of_tasks(
     devcluster, tmp_path, archive, expected
 ):

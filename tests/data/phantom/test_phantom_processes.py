@@ -7,10 +7,13 @@ import sys
 from hashlib import sha256
 from pathlib import Path
 
+import pytest
+
 THREADS = (1, 2, 4)
 COMMAND = "import sys, cv2; cv2.setNumThreads(int(sys.argv.pop(1))); from mammogan.cli import main; main()"
 
 
+@pytest.mark.slow
 def test_fresh_processes_write_the_same_bytes_with_one_two_and_four_threads(tmp_path: Path) -> None:
     # At full size: a root rounded otherwise shows in one or two of millions of pixels, so in no small frame.
     digests = {threads: written(tmp_path / str(threads), threads) for threads in THREADS}
