@@ -226,7 +226,7 @@ class Server:
         if not model.registered or self.synced.get("registered") == [model.registered, *digests]:
             return
         try:
-            version = register(self.synced["model uri"], model.registered, self.uri)
+            version = register(self.synced["model uri"], model.registered, self.address)
             self.client.set_registered_model_alias(model.registered, CHOSEN, version)
         except MlflowException as error:
             status = mlflow_access.status_of(error)

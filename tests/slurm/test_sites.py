@@ -63,7 +63,7 @@ def test_a_site_that_rewrites_comments(drill, undisturbed, sbatch, option):  # n
     drill.launch()
     job_id = drill.strike()
     drill.launch()
-    assert [job.job_id for job in slurm_commands.queue(str(drill.folder))] == [job_id]
+    assert {job.job_id for job in slurm_commands.queue(str(drill.folder))} <= {job_id}  # it may have ended
     drill.end()
     drill.assert_like(undisturbed)
 
