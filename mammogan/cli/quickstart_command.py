@@ -8,40 +8,25 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mammogan import machine
+from mammogan.cli.quickstart_sources import TOP_PX, Place, by_kind, dicom_source, picture_source
 from mammogan.errors import ConfigError, DataError, MammoganError
+from mammogan.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from mammogan.data.autodetect.guess import Guess
     from mammogan.data.autodetect.survey import Survey
 
-TOP_PX = (80, 64)
-"""Resolution of the method quick's last stage."""
 FEW_IMAGES = 2000
 """Below so many training images the critic begins to know them by heart: augmentation is switched on."""
 OVERHEAD_MIN = 1.5
 """What scoring, drawing and the report take beside training, on two cores."""
+LEAST_MIN = 0.5
 IMAGES = 100
-
-
-@dataclass(frozen=True)
-class Place:
-    """The files of a quickstart, below its folder."""
-
-    out: Path
-
-    table = property(lambda self: self.out / "files.csv")
-    recipe = property(lambda self: self.out / "pictures.toml")
-    sheet = property(lambda self: self.out / "guess.png")
-    shards = property(lambda self: self.out / "shards")
-    run = property(lambda self: self.out / "run")
-    links = property(lambda self: self.out / "links")
-    images = property(lambda self: self.out / "images")
 
 
 def quickstart(
@@ -64,26 +49,34 @@ def quickstart(
     _check(folder, out, view, side, csv)
     out.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = _surveyed(folder)
-    dicoms, pictures = _by_kind(found, place)
-    sources = [*_dicom_source(found, dicoms), *_picture_source(found, pictures, place, view, side, csv, yes)]
+    dicoms, pictures = by_kind(found, place)
+    sources = [*dicom_source(found, dicoms), *picture_source(found, pictures, place, view, side, csv, yes)]
     _built(place, sources)
     images, views = _contents(place)
-    left = minutes - (time.monotonic() - began) / 60 - OVERHEAD_MIN
-    settings = [f"schedule.minutes={max(0.5, round(left, 1))}"]
+    if RunFolder(place.run).settings.exists():  # with the time and the cores that it was begun with
+        _run("launch", "--run", place.run, "--wait")
+    else:
+        left_min = minutes - (time.monotonic() - began) / 60 - OVERHEAD_MIN
+        _launched(place, images, left_min)
+    _run("sample", place.run, place.images, "--images", str(IMAGES // len(views)), "--format", "png")
+    _end(place, minutes, time.monotonic() - began)
+
+
+def _launched(place: Place, images: int, left_min: float) -> None:
+    """Launch a new run that trains for what is left of the time."""
+    settings = [f"schedule.minutes={max(LEAST_MIN, round(left_min, 1))}"]
+    if left_min < LEAST_MIN:
+        typer.echo("--minutes leaves no time to train: half a minute is taken all the same.")
     if images < FEW_IMAGES:
         typer.echo(f"{images} training images are few: augmentation is switched on (docs/augmentation.md).")
         settings.append("augmentation.kind=adaptive")
-    if left < 0.5:
-        typer.echo(f"--minutes '{minutes:g}' leave no time to train: half a minute is taken all the same.")
-    if (cores := _free_cores()) < (all_cores := os.cpu_count() or 1):
+    if (cores := _free_cores()) < (all_cores := machine.cores()):
         typer.echo(f"Other work keeps this machine busy: {cores} of {all_cores} cores train.")
         settings.append(f"resources.gpu_nodes.cpus_per_task={cores}")
     given = [word for setting in settings for word in ("--set", setting)]
     site = ("--site", "workstation") if _has_gpu() else ()
     run = ("--data", place.shards, "--run", place.run)
     _run("launch", "--method", "quick", *run, *site, "--wait", *given)
-    _run("sample", place.run, place.images, "--images", str(IMAGES // len(views)), "--format", "png")
-    _end(place, minutes, time.monotonic() - began)
 
 
 def _check(folder: Path, out: Path, view: str | None, side: str | None, csv: Path | None) -> None:
@@ -123,116 +116,26 @@ def _surveyed(folder: Path) -> Survey:
     return found
 
 
-def _by_kind(found: Survey, place: Place) -> tuple[Path, Path]:
-    """Give the folders of DICOMs and of pictures; where both lie in one, two of ours with links to them."""
-    if not (found.dicoms and found.images):
-        return found.folder, found.folder
-    for name, paths in (("dicoms", found.dicoms), ("pictures", [image.path for image in found.images])):
-        for path in paths:
-            link = place.links / name / path
-            link.parent.mkdir(parents=True, exist_ok=True)
-            if not link.is_symlink():
-                link.symlink_to((found.folder / path).resolve())
-    return place.links / "dicoms", place.links / "pictures"
-
-
-def _dicom_source(found: Survey, folder: Path) -> list[str]:
-    from mammogan.data.autodetect.recipe_file import best_for_dicoms
-
-    if not found.dicoms:
-        return []
-    name, accepted, sample = best_for_dicoms(found)
-    typer.echo(f"The recipe '{name}' reads the DICOM files: it accepts {accepted} of {sample} headers.")
-    return [f"{name}={folder}"]
-
-
-def _picture_source(
-    found: Survey,
-    folder: Path,
-    place: Place,
-    view: str | None,
-    side: str | None,
-    csv: Path | None,
-    yes: bool,
-) -> list[str]:
-    from mammogan.data.autodetect import guess, recipe_file
-    from mammogan.data.autodetect.survey import grey_bits
-
-    if not found.images:
-        return []
-    if place.table.exists() and not (view or side or csv):
-        guesses = guess.load(place.table)
-        typer.echo(f"View, side and patient stand in {place.table}")
-    else:
-        guesses = _guessed(found, view or "", side or "", csv)
-        guess.save(guesses, place.table)
-    _print_guesses(guesses)
-    guess.sheet(found, guesses, place.sheet)
-    if unknown := guess.unknown(guesses):
-        _ask(place, guesses, unknown, yes)
-        guesses = guess.load(place.table)
-    bits = grey_bits(found)
-    if bits:
-        typer.echo(f"Files of 16 bits carry grey in {bits} of them, as their greatest values show.")
-    recipe_file.save(place.recipe, found.folder, place.table, TOP_PX, bits)
-    typer.echo(
-        f"What was guessed: {place.table} and {place.sheet}; how the pictures are read: {place.recipe}"
-    )
-    return [f"{place.recipe}={folder}"]
-
-
-def _guessed(found: Survey, view: str, side: str, csv: Path | None) -> list[Guess]:
-    from mammogan.cli.model_options import progress
-    from mammogan.data.autodetect.guess import guess
-
-    with progress("pictures", len(found.images)) as advance:
-        return guess(found, view, side, csv, lambda done, total: advance())
-
-
-def _print_guesses(guesses: Sequence[Guess]) -> None:
-    from mammogan.data.autodetect.guess import counts
-
-    typer.echo("   images  view  known by  side  known by")
-    for (view, view_by, side, side_by), count in counts(guesses).most_common():
-        typer.echo(f"{count:9}  {view or '?':5} {view_by or '':9} {side or '?':5} {side_by}")
-    patients = len({each.patient for each in guesses})
-    alone = " (each picture counts as a woman of her own: correct that, if it is wrong)"
-    typer.echo(f"{patients:9}  patients{alone if patients == len(guesses) > 1 else ''}")
-
-
-def _ask(place: Place, guesses: Sequence[Guess], unknown: Sequence[Guess], yes: bool) -> None:
-    """Have the user say what can't be known, or say how it is done."""
-    from dataclasses import replace
-
-    from mammogan.data.autodetect import guess
-
-    answers: dict[str, str] = {}
-    for name, allowed in (("view", ("CC", "MLO")), ("side", ("L", "R"))):
-        count = sum(not getattr(each, name) for each in unknown)
-        if count and sys.stdin.isatty() and not yes:
-            choice = f"{' or '.join(allowed)}; Enter if they differ"
-            answer = typer.prompt(f"{count} pictures don't show their {name}. It is ({choice})", default="")
-            answers[name] = answer.strip().upper() if answer.strip().upper() in allowed else ""
-    filled = [each.filled("you", **answers) for each in guesses]
-    guess.save([replace(each) for each in filled], place.table)
-    if left := guess.unknown(filled):
-        missing = [name for name in ("view", "side") if any(not getattr(each, name) for each in left)]
-        options = " ".join({"view": "--view MLO", "side": "--side L"}[name] for name in missing)
-        raise DataError(
-            f"Of {len(left)} of {len(guesses)} pictures the {' and the '.join(missing)} is unknown, as of "
-            f"'{left[0].path}'. Do one of these, and give the same command again:\n"
-            f"  - if all are alike: add {options}\n"
-            "  - if a table says it: --csv TABLE, with file names in one column, view and side in others\n"
-            f"  - by hand: fill in {' and '.join(missing)} in {place.table}; see {place.sheet}\n"
-            "  - or name the files as P12_L_CC.png"
-        )
-
-
 def _built(place: Place, sources: Sequence[str]) -> None:
-    """Plan and build the shard set; what it was planned from is planned again only if it has changed."""
-    from_options = [word for source in sources for word in ("--from", source)]
-    top = f"packing.top_px=[{TOP_PX[0]},{TOP_PX[1]}]"
-    if not any(place.shards.glob("*/*.tar")):
+    """Plan and build the shard set, which then keeps the table and the recipe that it was planned from.
+
+    Raises
+    ------
+    ConfigError
+        If one of them was changed since: a set and the run that learns from it are not changed under them.
+    """
+    plan = place.shards / "plan.json"
+    if any(place.shards.glob("*/*.tar")):
+        built = plan.stat().st_mtime
+        own = [path for path in (place.table, place.recipe) if path.exists()]
+        if later := [path for path in own if path.stat().st_mtime > built]:
+            raise ConfigError(
+                f"'{later[0]}' was changed after '{place.shards}' was built, which keeps what it was built "
+                f"from. Remove '{place.shards}' and '{place.run}' to begin anew with it, or put it back."
+            )
+    else:
+        from_options = [word for source in sources for word in ("--from", source)]
+        top = f"packing.top_px=[{TOP_PX[0]},{TOP_PX[1]}]"
         _run("shards", "plan", place.shards, *from_options, "--set", top)
     _run("shards", "build", place.shards)
 
@@ -248,7 +151,7 @@ def _contents(place: Place) -> tuple[int, tuple[str, ...]]:
 
 def _free_cores() -> int:
     """Count the cores that others leave: threads that wait for each other on busy ones are slow."""
-    cores, (load, _, _) = os.cpu_count() or 1, os.getloadavg()
+    cores, (load, _, _) = machine.cores(), os.getloadavg()
     return cores if load < 0.5 else max(1, cores - round(load))
 
 

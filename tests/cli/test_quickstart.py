@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import shlex
 
 import cv2
@@ -126,6 +127,33 @@ def test_what_can_not_be_is_said_before_anything_is_made(tmp_path, monkeypatch, 
     result, text = invoke(*words)
     assert result.exit_code != 0
     assert message in text
+
+
+def test_a_run_that_was_begun_goes_on_as_it_was_begun(pictures, commands, tmp_path):
+    root, out = pictures("P1_L_CC.png"), tmp_path / "out"
+    invoke(root, "--out", out)
+    (out / "run").mkdir()
+    (out / "run" / "run.json").write_text("{}")
+    commands.clear()
+    assert invoke(root, "--out", out, "--minutes", 99)[0].exit_code == 0
+    assert [words for words in commands if words[0] == "launch"] == [
+        ["launch", "--run", str(out / "run"), "--wait"]
+    ]
+
+
+def test_a_table_that_is_corrected_after_the_build_is_not_passed_over(pictures, commands, tmp_path):
+    root, out = pictures("P1_L_CC.png"), tmp_path / "out"
+    invoke(root, "--out", out)
+    (out / "shards" / "5x4").mkdir(parents=True)
+    (out / "shards" / "5x4" / "train-00000.tar").touch()
+    (out / "shards" / "plan.json").touch()
+    commands.clear()
+    assert invoke(root, "--out", out)[0].exit_code == 0
+    assert commands[0][:2] == ["shards", "build"]
+    os.utime(out / "files.csv", (2e9, 2e9))
+    result, text = invoke(root, "--out", out)
+    assert f"'{out / 'files.csv'}' was changed after '{out / 'shards'}' was built" in text
+    assert result.exception.exit_code == 2
 
 
 def test_a_command_that_stops_stops_it_with_its_exit_code(pictures, tmp_path, monkeypatch):

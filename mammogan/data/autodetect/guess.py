@@ -122,7 +122,8 @@ def save(guesses: Sequence[Guess], path: Path) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows((g.path, g.view, g.side, g.patient, g.view_by, g.side_by, g.patient_by) for g in guesses)
-    write(path, text.getvalue(), mode=0o600)
+    if not path.exists() or path.read_text(encoding="utf-8") != text.getvalue():  # its time tells a change
+        write(path, text.getvalue(), mode=0o600)
 
 
 def load(path: Path) -> list[Guess]:
