@@ -53,7 +53,7 @@ demo: $(VENV)/data ## DICOMs to shards to a trained, scored and sampled GAN, bet
 	@if [[ $(SITE) == devcluster ]]; then $(MAKE) --no-print-directory devcluster; fi
 	@$(MAKE) --no-print-directory --jobs=2 demo-dicoms $(VENV)/run
 	$(BIN)/mammogan shards plan $(DEMO)/shards --from phantom=$(DEMO)/dicoms --from cbis-ddsm="$(FILMS)"
-	$(BIN)/mammogan launch --method $(DEMO_METHOD) --data $(DEMO)/shards --site $(SITE) --run $(DEMO)/run-$(SITE) --wait
+	$(BIN)/mammogan launch $(DEMO)/run-$(SITE) --method $(DEMO_METHOD) --data $(DEMO)/shards --site $(SITE) --wait
 	@echo "Look at $(DEMO)/run-$(SITE)/report/index.html, and at MLflow's page with make ui"
 
 demo-dicoms: $(VENV)/data # while the packages for training are installed
@@ -62,7 +62,7 @@ demo-dicoms: $(VENV)/data # while the packages for training are installed
 small: $(VENV)/run ## A real result on 1,000 phantoms to 80x64, sheets in small/sheets (half an hour; METHOD=small-160: to 160x128, an hour)
 	$(BIN)/mammogan phantom small/dicoms --patients 250 --seed 7 --frame-scale 0.25
 	test -e small/shards || $(BIN)/mammogan shards plan small/shards --from phantom=small/dicoms --set 'packing.top_px=[160,128]'
-	$(BIN)/mammogan launch --method $(METHOD) --data small/shards --site local --run small/run-$(METHOD) --wait
+	$(BIN)/mammogan launch small/run-$(METHOD) --method $(METHOD) --data small/shards --site local --wait
 	$(BIN)/python -m tests.bench.small small/run-$(METHOD) small/sheets
 
 ui: $(VENV)/run ## Open MLflow's page on what the demo has logged: SITE=devcluster for its other run

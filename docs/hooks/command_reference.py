@@ -44,6 +44,8 @@ def render() -> str:
             _usage(words, command),
             "```",
             "",
+            _example(command),
+            "",
         ]
         rows = [_row(parameter) for parameter in command.params]
         if rows:
@@ -53,6 +55,10 @@ def render() -> str:
 
 def _help(command: Any) -> str:
     return "\n\n".join(" ".join(part.split()) for part in command.help.split("\n\n"))
+
+
+def _example(command: Any) -> str:
+    return f"Example: `{command.epilog.removeprefix('Example: ')}`"
 
 
 def _usage(words: tuple[str, ...], command: Any) -> str:

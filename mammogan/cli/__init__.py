@@ -8,42 +8,16 @@ from typing import Annotated
 import typer
 
 from mammogan import __version__
-from mammogan.cli import review_command, shards_command, study_command
-from mammogan.cli.cost_command import cost
-from mammogan.cli.doctor_command import doctor
-from mammogan.cli.draw_command import draw, film, video
-from mammogan.cli.graph_command import graph
-from mammogan.cli.launch_command import launch
-from mammogan.cli.outlier_command import outlier
-from mammogan.cli.phantom_command import phantom
-from mammogan.cli.project_command import project
-from mammogan.cli.quickstart_command import quickstart
-from mammogan.cli.report_command import report
-from mammogan.cli.retry_command import retry
-from mammogan.cli.run_commands import cancel, logs, step
-from mammogan.cli.sample_command import sample
-from mammogan.cli.screen_command import screen
-from mammogan.cli.status_command import status
-from mammogan.cli.sync_command import sync
-from mammogan.cli.ui_command import ui
+from mammogan.cli.command_groups import CommandGroups
 from mammogan.errors import MammoganError
 
 app = typer.Typer(
+    cls=CommandGroups,
     help="Learns to synthesise full-field digital mammograms on an HPC cluster.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(quickstart)
-app.command()(phantom)
-app.add_typer(shards_command.app, name="shards")
-app.add_typer(study_command.app, name="study")
-app.add_typer(review_command.app, name="review")
-RUNS = (doctor, launch, status, logs, cancel, retry, graph, cost, step, report, sync, ui)
-MODELS = (draw, video, sample, screen, project, outlier)
-for command in (*RUNS, *MODELS):
-    app.command()(command)
-app.command("film", hidden=True)(film)
 
 
 def _version(wanted: bool) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -39,7 +38,7 @@ TRAINING_FPS, FPS, SECONDS = 10.0, 25.0, 10.0
 def draw(
     source: Annotated[Path, typer.Argument(metavar="MODEL", help="A run, or the folder of its model.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the images, new or empty.")],
-    count: Annotated[int, typer.Option(min=1, help="Images of each view.")] = 16,
+    images: Annotated[int, typer.Option(min=1, help="Images of each view.")] = 16,
     view: View = None,
     seed: Seed = None,
     first: First = 0,
@@ -62,10 +61,10 @@ def draw(
         raise ConfigError("--pairs shows each latent as CC and as MLO: leave out --view, or give 'both'.")
     seed = model.method.method.seed if seed is None else seed
     tiles: list[list[NDArray[np.uint16]]] = []
-    with replacing_folder(out) as folder, progress("images", count * len(shown)) as advance:
+    with replacing_folder(out) as folder, progress("images", images * len(shown)) as advance:
         for name, number in shown:
             tiles.append([])
-            numbers = range(first, first + count)
+            numbers = range(first, first + images)
             drawn = model.draw(seed, numbers, number, truncation, others)
             for i, image_HW in zip(numbers, drawn, strict=True):
                 write(folder / f"{name.lower()}-{i:07d}.png", encode_png(image_HW))
@@ -73,11 +72,11 @@ def draw(
                     tiles[-1].append(rescaled(image_HW, doublings(len(image_HW), SHEET_PX)))
                 advance()
         write(folder / "sheet.png", png(_sheet(tiles, pairs)))
-        settings = {"seed": seed, "first": first, "count": count, "truncation": truncation}
+        settings = {"seed": seed, "first": first, "count": images, "truncation": truncation}
         facts = {**about, **settings, "views": [name for name, _ in shown], "labels": label or []}
         write(folder / "drawn.json", json.dumps(facts, indent=1))
         write(folder / TERMS, terms)
-    typer.echo(f"{out}: {count * len(shown)} images of {' and '.join(name for name, _ in shown)}; sheet.png")
+    typer.echo(f"{out}: {images * len(shown)} images of {' and '.join(name for name, _ in shown)}; sheet.png")
 
 
 def video(
@@ -141,13 +140,6 @@ def video(
         videos.write_video(out, _counted(frames, advance), fps)
     write(out.with_suffix(".TERMS.txt"), terms)
     typer.echo(f"{out}: {total} frames, {total / fps:.1f} s, {out.stat().st_size / 1e6:.1f} MB")
-
-
-@functools.wraps(video)
-def film(*arguments: Any, **options: Any) -> None:
-    """Render a video, under the name that the command had in version 0.1.0."""
-    typer.echo("`mammogan film` is now `mammogan video`; the old name still works.", err=True)
-    video(*arguments, **options)
 
 
 def _training_frames(

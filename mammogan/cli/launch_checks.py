@@ -10,7 +10,9 @@ import typer
 from mammogan.errors import ConfigError
 
 if TYPE_CHECKING:
-    from mammogan.config.run_config import Run
+    from rich.console import Console
+
+    from mammogan.config.run_config import Launched, Run
 
 
 def check(run: Run, folder: Path) -> None:
@@ -24,6 +26,27 @@ def check(run: Run, folder: Path) -> None:
     for part in (_check_resolutions, _check_batches, _check_networks):
         part(run)
     _check_trackers(run, folder)
+
+
+def check_start(launched: Launched, wait: bool | None, console: Console) -> None:
+    """Say what of the machine or the environment goes unused; refuse to leave a run that no scheduler keeps.
+
+    Raises
+    ------
+    ConfigError
+        If a run of a site without scheduler is not to be waited for.
+    """
+    from mammogan.cluster import gpu_slots, slurm_environment
+
+    slurm = launched.site.site.scheduler == "slurm"
+    if not slurm and wait is False:
+        raise ConfigError(
+            f"--no-wait needs a scheduler, and the site '{launched.site.site.name}' has none: the run lives "
+            "as long as this command. Leave it out, or start the command in the background."
+        )
+    variables = launched.site.environment.variables
+    if notice := slurm_environment.notice(variables) if slurm else gpu_slots.idle_notice(launched):
+        console.print(notice, highlight=False, markup=False)
 
 
 def _check_resolutions(run: Run) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from mammogan.cli import dry_run as dry
 from mammogan.cli import launch_checks
 from mammogan.cli.filled_schedule import filled_time
 from mammogan.cli.training_images import print_images
@@ -22,19 +23,24 @@ if TYPE_CHECKING:
 
 
 def launch(
-    run: Annotated[Path, typer.Option(help="The run's folder; a new one is made.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run's folder; a new one is made.")],
     method: Annotated[
         str | None, typer.Option(help="What is learned: a method's name, or a TOML file.")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="The shard set, planned or built.")] = None,
     site: Annotated[
-        str | None, typer.Option(help="Where: a site's name, or a TOML file. [default: local]")
+        str | None, typer.Option(help="Where: a site's name, or a TOML file; without it local.")
     ] = None,
     until: Annotated[str | None, typer.Option(help="Stop after this step, as train-3 or select.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="table.key=value of the method or the site; repeatable.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show everything, submit nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be done, and refuse what can't be.")
+    ] = False,
+    scripts: Annotated[
+        Path | None, typer.Option(help="Folder for a dry run's batch scripts; without it RUN.dry-run.")
+    ] = None,
     calibration: Annotated[
         Path | None,
         typer.Option(
@@ -47,7 +53,7 @@ def launch(
 ) -> None:
     """Start a run, or go on with it: what is done and verified is skipped.
 
-    To go on with a run as it is, --run alone is enough.
+    To go on with a run as it is, its folder alone is enough.
     """
     plan = merged(run, method, data, site, tuple(settings or ()), calibration)
     wanted = _wanted(plan, until)
@@ -55,9 +61,9 @@ def launch(
     console = Console()
     print_images(plan, console)
     if dry_run:
-        _show(plan, run, wanted, calibration, console)
+        dry.show(plan, run, wanted, calibration, scripts, console)
+        dry.refuse(plan, run, wanted, wait, console)
         return
-
     start(run, plan, wanted, wait, console)
 
 
@@ -74,34 +80,23 @@ def start(
     Tasks `left_out`, as (node, task), are not started.
     """
     from mammogan.cluster import (
-        gpu_slots,
         local_runner,
         run_state,
-        slurm_environment,
         submission_ledger,
         submit,
     )
     from mammogan.config.run_config import claim
 
-    slurm = launched.site.site.scheduler == "slurm"
-    if not slurm and wait is False:
-        raise ConfigError(
-            f"--no-wait needs a scheduler, and the site '{launched.site.site.name}' has none: the run lives "
-            "as long as this command. Leave it out, or start the command in the background."
-        )
+    launch_checks.check_start(launched, wait, console)
     claim(run, launched)
     folder = run.resolve()
     with submission_ledger.only_launcher(folder):
-        if not slurm:
-            if notice := gpu_slots.idle_notice(launched):
-                console.print(notice, highlight=False, markup=False)
-            local_runner.preflight(folder, wanted)
+        if launched.site.site.scheduler != "slurm":
+            local_runner.preflight(launched, folder, wanted)
             with local_runner.interruptible():
                 updates = local_runner.run_graph(folder, wanted, left_out=left_out)
                 _follow(updates, folder, wanted, console)
             return
-        if notice := slurm_environment.notice(launched.site.environment.variables):
-            console.print(notice, highlight=False, markup=False)
         submitted = submit.submit(folder, wanted, left_out)
     watcher = run_state.Watcher(folder)
     _print_submitted(watcher.read(), wanted, len(submitted), run, console)
@@ -178,36 +173,6 @@ def _wanted(run: Run, last: str | None) -> tuple[Node, ...]:
         )
     names = {node.name for end in ends for node in up_to(nodes, end)}
     return tuple(node for node in nodes if node.name in names)
-
-
-def _show(
-    run: Run, folder: Path, wanted: tuple[Node, ...], calibration: Path | None, console: Console
-) -> None:
-    from mammogan.cli.cost_command import DEVICE, of_set, pace_of, show_cost
-    from mammogan.cli.run_tables import stages_table
-    from mammogan.data.store.manifest import load_plan
-
-    train = sum(shard.split == "train" for shard in load_plan(Path(run.shards)).shards)
-    console.print(f"Run {run.run_id}: {run.method.method.name} at {run.site.site.name}, in {folder}\n")
-    console.print(stages_table(run, train))
-    console.print()
-    try:
-        shards, pace = of_set(run.method, Path(run.shards)), pace_of(run.method, DEVICE, calibration)
-        show_cost(run.method, run.site, shards, pace, console)
-    except ConfigError as error:  # a run whose cost nobody can tell can be launched all the same
-        console.print(str(error), highlight=False)
-    console.print("\nJobs")
-    for node in wanted:
-        after = f", after {' and '.join(node.needs)}" if node.needs else ""
-        console.print(f"  {node.name}: {node.tasks} x {node.resource}{after}", highlight=False)
-    if run.site.site.scheduler == "slurm":
-        from mammogan.cluster import sbatch_parameters
-
-        for node in wanted:
-            after = "afterok:" + ":".join(f"<{need}>" for need in node.needs) if node.needs else ""
-            typer.echo(f"\n# ----- {node.name}")
-            typer.echo(sbatch_parameters.batch(run, folder.resolve(), node, node.tasks, after), nl=False)
-    console.print("\nA dry run: nothing was submitted, nothing was written.")
 
 
 def _print_submitted(

@@ -54,7 +54,7 @@ def quickstart(
     _built(place, sources)
     images, views = _contents(place)
     if RunFolder(place.run).settings.exists():  # with the time and the cores that it was begun with
-        _run("launch", "--run", place.run, "--wait")
+        _run("launch", place.run, "--wait")
     else:
         left_min = minutes - (time.monotonic() - began) / 60 - OVERHEAD_MIN
         _launched(place, images, left_min)
@@ -188,6 +188,4 @@ def _end(place: Place, minutes: float, seconds: float) -> None:
     typer.echo("Next:")
     typer.echo(f"  mammogan sample {place.run} more --images 1000          # more images")
     typer.echo(f"  mammogan shards show {place.shards} --rejects           # what was left out, as pictures")
-    typer.echo(
-        f"  mammogan launch --method small --data {place.shards} --run {place.out}/longer   # half an hour"
-    )
+    typer.echo(f"  mammogan launch {place.out}/longer --method small --data {place.shards}   # half an hour")

@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 
     from mammogan.study.review.review_results import Results
 
-app = typer.Typer(help="Look for artefacts, blinded, on real and synthetic images.", no_args_is_help=True)
+app = typer.Typer(
+    help="Look for artefacts, blinded, on real and synthetic images.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 Folder = Annotated[Path, typer.Argument(metavar="REVIEW", help="Folder of the review.")]
 Early = Annotated[
     bool, typer.Option("--early", help="Before all have ended; who sees it should review no more.")
@@ -38,7 +42,7 @@ RuleName = Annotated[
 ]
 
 
-@app.command()
+@app.command(epilog="Example: mammogan review new artefacts runs/first")
 def new(
     review: Annotated[Path, typer.Argument(metavar="REVIEW", help="Folder to make.")],
     run: Run = None,
@@ -64,7 +68,7 @@ def new(
     typer.echo(f"Next: mammogan review serve {review}")
 
 
-@app.command()
+@app.command(epilog="Example: mammogan review serve artefacts --host 0.0.0.0")
 def serve(review: Folder, host: Host = "127.0.0.1", port: Port = 8502, root_path: RootPath = "") -> None:
     """Serve a review until Ctrl-C; killed at any moment, it goes on where it was when served again."""
     from mammogan.study.review.review_service import ReviewService
@@ -84,7 +88,7 @@ def serve(review: Folder, host: Host = "127.0.0.1", port: Port = 8502, root_path
             service.store.close()
 
 
-@app.command()
+@app.command(epilog="Example: mammogan review status artefacts")
 def status(review: Folder) -> None:
     """Tell how far reviewers are, also while it is served; never what they found."""
     from rich.console import Console
@@ -99,10 +103,10 @@ def status(review: Folder) -> None:
     Console().print(table)
 
 
-@app.command()
+@app.command(epilog="Example: mammogan review report artefacts artefacts-report")
 def report(
     review: Folder,
-    out: Annotated[Path, typer.Option(help="Folder for pages, table and JSON.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for pages, table and JSON.")],
     early: Early = False,
 ) -> None:
     """Tell what was found: rates by source and view, the excess over reals, kinds, and agreement."""
@@ -117,7 +121,7 @@ def report(
     typer.echo(f"{out / PAGE} shows everything, {out / PRINT} is to print.")
 
 
-@app.command()
+@app.command(epilog="Example: mammogan review accepted artefacts accepted.json")
 def accepted(
     review: Folder,
     out: Annotated[Path, typer.Argument(metavar="OUT.json", help="File for the list.")],
@@ -132,7 +136,7 @@ def accepted(
     typer.echo(f"{out}: {len(names)} of {looked_at} synthetic images. Results with them hold for such only.")
 
 
-@app.command()
+@app.command(epilog="Example: mammogan review export artefacts pool accepted")
 def export(
     review: Folder,
     pool: Annotated[Path, typer.Argument(metavar="POOL", help="The pool that was reviewed.")],

@@ -106,8 +106,8 @@ def cancel(run: RunFolder) -> None:
 
 
 def step(
-    name: Annotated[str, typer.Argument(help="The step, as train-3 or score-3.")],
-    run: Annotated[Path, typer.Option(help="The run's folder.")],
+    run: RunFolder,
+    name: Annotated[str, typer.Argument(metavar="STEP", help="The step, as train-3 or score-3.")],
     index: Annotated[int, typer.Option(help="Which task of an array.")] = 0,
     device: Annotated[
         str, typer.Option(metavar="cpu|cuda", help="What computes; without it, what the run's site says.")

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from mammogan.config.dataset import Dataset
     from mammogan.config.site import Site
 
-app = typer.Typer(help="Turn DICOM files into shards for training.", no_args_is_help=True)
+app = typer.Typer(
+    help="Turn DICOM files into shards for training.", no_args_is_help=True, add_completion=False
+)
 Set = Annotated[Path, typer.Argument(metavar="SHARDSET", help="Folder of the shard set.", show_default=False)]
 
 
@@ -41,7 +43,7 @@ Workers = Annotated[
 ]
 
 
-@app.command()
+@app.command(epilog="Example: mammogan shards plan shards --from phantom=dicoms")
 def plan(
     shardset: Set,
     sources: Sources = None,
@@ -89,7 +91,7 @@ def plan(
     typer.echo(f"Next: mammogan shards build {shardset}")
 
 
-@app.command()
+@app.command(epilog="Example: mammogan shards build shards --workers 8")
 def build(
     shardset: Set,
     sources: Sources = None,
@@ -166,7 +168,7 @@ def _submit(shardset: Path, place: Site, tasks: int | None, wait: bool) -> None:
     start(private_folder.create(shardset, "jobs"), launched, graph(launched), wait, Console())
 
 
-@app.command()
+@app.command(epilog="Example: mammogan shards verify shards")
 def verify(shardset: Set) -> None:
     """Read every byte again and compare it with the manifest."""
     from mammogan.data.shards.shard_reader import ShardSet
@@ -185,8 +187,8 @@ def verify(shardset: Set) -> None:
         typer.echo(f"{joined} patient IDs share pixels with another ID: each such woman is in one split.")
 
 
-app.command()(show)
-app.command()(explain)
+app.command(epilog="Example: mammogan shards show shards --rejects")(show)
+app.command(epilog="Example: mammogan shards explain shards 69a3a48b71d2")(explain)
 
 
 def _refuse_settings(shardset: Path, settings: list[str]) -> None:

@@ -10,13 +10,15 @@ import typer
 from mammogan.cli import study_run_command
 
 app = typer.Typer(
-    help="Ask readers which images are synthetic, and analyse what they say.", no_args_is_help=True
+    help="Ask readers which images are synthetic, and analyse what they say.",
+    no_args_is_help=True,
+    add_completion=False,
 )
-for command in study_run_command.COMMANDS:
-    app.command()(command)
+for command, example in study_run_command.COMMANDS:
+    app.command(epilog=f"Example: {example}")(command)
 
 
-@app.command()
+@app.command(epilog="Example: mammogan study analyse readers-export results")
 def analyse(
     source: Annotated[
         Path,
@@ -24,7 +26,7 @@ def analyse(
             metavar="TRIALS.csv|STUDY", help="A table of trials, or the folder of a locked study."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder for pages, tables and analysis.json.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for pages, tables and analysis.json.")],
     margin: Annotated[
         float | None,
         typer.Option(help="Of the equivalence test, for a table without its study.json; without it 0.1."),
@@ -61,7 +63,7 @@ def analyse(
     typer.echo(f"{out / PAGE} shows everything, {out / PRINT} is to print.")
 
 
-@app.command()
+@app.command(epilog="Example: mammogan study simulate rehearsal.csv --radiologists 10")
 def simulate(
     out: Annotated[Path, typer.Argument(metavar="TRIALS.csv", help="Table to write, as `export` does.")],
     radiologists: Annotated[int, typer.Option(min=0, help="Readers who are.")] = 55,
@@ -91,6 +93,4 @@ def simulate(
     sds = {"reader_sd": reader_sd, "real_sd": image_sd, "synth_sd": image_sd}
     plan = Plan(radiologists, others, pairs, images, rate, experts=experts, **sds)
     write_trials(out, invent(plan, seed))
-    typer.echo(
-        f"{out}: {plan.readers * pairs} invented answers; next: mammogan study analyse {out} --out FOLDER"
-    )
+    typer.echo(f"{out}: {plan.readers * pairs} invented answers; next: mammogan study analyse {out} FOLDER")

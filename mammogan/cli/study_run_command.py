@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from mammogan.study.web.web_server import Address
 
 Folder = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of the study.")]
-Run = Annotated[Path | None, typer.Option(help="Take reals and pool of this run.")]
+Run = Annotated[
+    Path | None, typer.Argument(metavar="RUN", help="Take reals and pool of this run, or name both.")
+]
 Real = Annotated[
     Path | None, typer.Option(help="Shard set of the reals: of its split test, or else validation.")
 ]
@@ -138,7 +140,7 @@ def export(
     answers = "with what was right" if locked else "without what was right: the study is not locked"
     typer.echo(f"{out}: trials.csv, participants.csv, codebook.md, {answers}")
     if locked:
-        typer.echo(f"Next: mammogan study analyse {out} --out {out}-analysis")
+        typer.echo(f"Next: mammogan study analyse {out} {out}-analysis")
 
 
 def pack(
@@ -178,7 +180,17 @@ def erase(
     typer.echo(f"{study}: erased. Copies, packs and exports made before are yours to delete.")
 
 
-COMMANDS = (new, serve, status, lock, export, pack, merge, erase)
+COMMANDS: tuple[tuple[Callable[..., None], str], ...] = (
+    (new, "mammogan study new readers runs/first"),
+    (serve, "mammogan study serve readers --host 0.0.0.0"),
+    (status, "mammogan study status readers"),
+    (lock, "mammogan study lock readers"),
+    (export, "mammogan study export readers readers-export"),
+    (pack, "mammogan study pack readers readers-pack"),
+    (merge, "mammogan study merge readers readers-pack"),
+    (erase, "mammogan study erase readers THE-CODE"),
+)
+"""Commands of a running study, each with an example."""
 
 
 @contextmanager
@@ -200,11 +212,13 @@ def asked_sources(run: Path | None, real: Path | None, synthetic: Path | None) -
     from mammogan.steps.study_images import sources_of_run
 
     if run is not None and (real or synthetic):
-        raise ConfigError("--run brings reals and pool along: leave out --real and --synthetic.")
+        raise ConfigError(f"The run '{run}' has reals and pool: leave out --real and --synthetic.")
     if run is not None:
         return sources_of_run(run)
     if real is None or synthetic is None:
-        raise ConfigError("Give --run, or --real with a shard set and --synthetic with a pool.")
+        raise ConfigError(
+            "Give a run after the folder, or --real with a shard set and --synthetic with a pool."
+        )
     return real, synthetic
 
 

@@ -28,7 +28,7 @@ from mammogan.cluster.gpu_slots import GpuSlots
 from mammogan.cluster.live_jobs import UNKNOWN
 from mammogan.cluster.run_state import LIVE, NodeState, Watcher
 from mammogan.config.resource import Resources
-from mammogan.config.run_config import Launched, load
+from mammogan.config.run_config import Launched
 from mammogan.errors import ClusterError
 from mammogan.run_folder import RunFolder
 from mammogan.steps.job_graph import Node
@@ -71,7 +71,7 @@ def run_graph(
         _stop(jobs)
 
 
-def preflight(folder: Path, wanted: Sequence[Node]) -> None:
+def preflight(run: Launched, folder: Path, wanted: Sequence[Node]) -> None:
     """See that this machine has the GPUs that the `wanted` nodes ask for, before any of them is started.
 
     A process of its own looks, as jobs would: PyTorch keeps a GPU that it has once looked at.
@@ -81,7 +81,6 @@ def preflight(folder: Path, wanted: Sequence[Node]) -> None:
     ClusterError
         If it has none, in PyTorch's words.
     """
-    run = load(folder)
     for node in {node.resource: node for node in wanted}.values():
         resource = run.site.resources.of(node.resource)
         if resource.device != "cuda":

@@ -270,9 +270,9 @@ def cancel(job_ids: Iterable[str]) -> None:
             raise
 
 
-def config() -> dict[str, str]:
-    """Read Slurm's configuration, as ``ClusterName`` and ``PrivateData``."""
-    lines = ask("scontrol", "show", "config", answer_s=ANSWER_S).splitlines()
+def config(answer_s: float = ANSWER_S) -> dict[str, str]:
+    """Read Slurm's configuration, as ``ClusterName`` and ``PrivateData``, given within `answer_s` seconds."""
+    lines = ask("scontrol", "show", "config", answer_s=answer_s).splitlines()
     pairs = (line.partition("=") for line in lines)
     return {name.strip(): value.strip() for name, _, value in pairs if value}
 

@@ -76,7 +76,7 @@ def load(folder: Path) -> Launched:
         jobs = folder.with_name(f"{folder.name}.private") / "jobs"
         hint = f" The jobs that build these shards are in '{jobs}'." if jobs.exists() else ""
         raise ConfigError(
-            f"'{folder}' is not a run: it has no {path.name}. `mammogan launch --run` makes one.{hint}"
+            f"'{folder}' is not a run: it has no {path.name}. `mammogan launch {folder}` makes one.{hint}"
         ) from None
     except (OSError, ValueError) as error:
         raise _damaged(path, str(error)) from None
@@ -135,6 +135,20 @@ def merge(
 def claim(folder: Path, launched: Launched) -> None:
     """Write run.json into `folder`, or find the same launch there already; only its site may change.
 
+    Raises
+    ------
+    ConfigError
+        If the folder holds another run.
+    """
+    claiming = claimed(folder, launched)
+    path = RunFolder(folder).settings
+    if not path.exists() or load(folder) != claiming:
+        write(path, claiming.model_dump_json(indent=1) + "\n")
+
+
+def claimed(folder: Path, launched: Launched) -> Launched:
+    """Give what `claim` would write into `folder`.
+
     A run that an earlier version launched keeps its id: the hash of the same settings is another one as soon
     as a version knows one key more.
 
@@ -143,19 +157,16 @@ def claim(folder: Path, launched: Launched) -> None:
     ConfigError
         If the folder holds another run.
     """
-    path = RunFolder(folder).settings
-    if path.exists():
+    if RunFolder(folder).settings.exists():
         old = load(folder)
         if _same(old, launched):
             launched = launched.model_copy(update={"run_id": old.run_id})
         if old.run_id != launched.run_id:
             raise ConfigError(
                 f"'{folder}' holds {_what(old)}, and this launch is of {_what(launched)}: give another "
-                "folder to --run, or go on with the first by giving --run alone."
+                "folder, or go on with the first by giving its folder alone."
             )
-        if old == launched:
-            return
-    write(path, launched.model_dump_json(indent=1) + "\n")
+    return launched
 
 
 def _same(old: Launched, new: Launched) -> bool:

@@ -125,4 +125,4 @@ def read_choice(run: Path) -> Choice:
     DataError
         If nothing was, or the record is damaged.
     """
-    return Choice.read(RunFolder(run).choice, f"`mammogan step select --run {run}` writes it.")
+    return Choice.read(RunFolder(run).choice, f"`mammogan step {run} select` writes it.")

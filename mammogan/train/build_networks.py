@@ -62,8 +62,8 @@ def networks(folder: Path, run: Run, stage: int, start: Checkpoint | None) -> Ne
         if not source.folder.is_dir():
             raise DataError(
                 f"Stage {stage} grows from stage {stage - 1}, which has not ended: there is no "
-                f"'{source.folder}'. Run `mammogan launch` for this run, or `mammogan step "
-                f"train-{stage - 1} --run {folder}` first."
+                f"'{source.folder}'. Run `mammogan launch` for this run, or `mammogan step {folder} "
+                f"train-{stage - 1}` first."
             )
         checkpoint.verified(source)
     if source is not None:

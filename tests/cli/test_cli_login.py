@@ -30,14 +30,14 @@ main()
 """
 
 
-def mammogan(*words, code=0):
+def mammogan(*words, code=0, **environment):
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT, *map(str, words)],
         check=False,
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
-        env=os.environ | {"COLUMNS": "200"},
+        env=os.environ | {"COLUMNS": "200"} | environment,
     )
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -54,8 +54,9 @@ def shards(tmp_path_factory):
 
 def test_a_launch_is_shown_and_costed(shards, tmp_path):
     site, run = ("--method", "tour", "--data", shards, "--site", "devcluster"), tmp_path / "run"
-    said = mammogan("launch", *site, "--run", run, "--dry-run")
-    assert "#SBATCH --job-name" in said and "nothing was submitted" in said
+    said = mammogan("launch", *site, run, "--dry-run", PATH="")
+    assert "nothing was submitted" in said and "this machine has no 'sbatch'" in said
+    assert "#SBATCH --job-name" in (tmp_path / "run.dry-run" / "01-shards.sbatch").read_text()
     assert "network.kind 'bilinear-noise' is checked by the first job: no PyTorch here" in said
     assert "GPU-hours" in mammogan("cost", "--method", "tour", "--data", shards, "--site", "devcluster")
     assert not run.exists()
@@ -63,7 +64,7 @@ def test_a_launch_is_shown_and_costed(shards, tmp_path):
 
 def test_a_launch_is_submitted_and_followed(shards, tmp_path):
     run = tmp_path / "run"
-    words = ("--method", "tour", "--data", shards, "--site", "local", "--run", run)
+    words = ("--method", "tour", "--data", shards, "--site", "local", run)
     mammogan("launch", *words, "--until", "shards", "--wait")  # jobs have what the image has: all packages
     assert "done" in mammogan("status", run)
     assert "train-3" in mammogan("graph", run)

@@ -164,7 +164,7 @@ def test_pairs_share_their_latent_their_shard_and_their_dicom_study(ended, whole
 def test_view_seed_truncation_and_label_are_those_of_draw(tmp_path):
     model = make_run(tmp_path / "run", *DENSITIES, labels=((0, 1), (1, 1), (1, 2)))
     options = ("--view", "mlo", "--seed", 7, "--truncation", 0.5, "--label", "density=c")
-    done("draw", model, tmp_path / "drawn", "--count", 3, *options)
+    done("draw", model, tmp_path / "drawn", "--images", 3, *options)
     done("sample", model, tmp_path / "pool", "--images", 3, "--format", "png", *options)
     for i in range(3):
         name = f"mlo-{i:07d}.png"

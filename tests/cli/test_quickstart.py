@@ -136,9 +136,7 @@ def test_a_run_that_was_begun_goes_on_as_it_was_begun(pictures, commands, tmp_pa
     (out / "run" / "run.json").write_text("{}")
     commands.clear()
     assert invoke(root, "--out", out, "--minutes", 99)[0].exit_code == 0
-    assert [words for words in commands if words[0] == "launch"] == [
-        ["launch", "--run", str(out / "run"), "--wait"]
-    ]
+    assert [words for words in commands if words[0] == "launch"] == [["launch", str(out / "run"), "--wait"]]
 
 
 def test_a_table_that_is_corrected_after_the_build_is_not_passed_over(pictures, commands, tmp_path):

@@ -103,7 +103,7 @@ def test_more_gpus_than_there_are_are_refused_before_anything_starts(stub, tmp_p
     run = stub.make_run(tmp_path, "workstation", "resources.gpu_nodes.gpus_per_node=2")
     words = r"gpu_nodes.gpus_per_node .* is '2', and this machine has 1: ask for no more"
     with pytest.raises(ClusterError, match=words):
-        local_runner.preflight(tmp_path, graph(run))
+        local_runner.preflight(run, tmp_path, graph(run))
 
 
 def test_gpus_that_a_site_leaves_idle_are_named(stub, tmp_path, smi):
@@ -119,4 +119,4 @@ def test_without_a_gpu_a_workstation_is_refused_in_pytorchs_words(stub, tmp_path
     smi(0)
     run = stub.make_run(tmp_path, "workstation")
     with pytest.raises(ClusterError, match=r"device of the site 'workstation'.*(without CUDA|NVIDIA)"):
-        local_runner.preflight(tmp_path, graph(run))
+        local_runner.preflight(run, tmp_path, graph(run))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from mammogan.cli.launch_command import launch
 from mammogan.cli.retry_command import retry
 from mammogan.cli.run_commands import cancel, logs, step
 from mammogan.cli.status_command import status
+from mammogan.cluster import submission_ledger
 from mammogan.config.dataset import load_recipe
 from mammogan.config.method import load_method
 from mammogan.cost.calibrate import Calibration, Measured
@@ -51,10 +53,16 @@ def run(stub, tmp_path, monkeypatch):
     return invoke
 
 
-NEW = ("launch", "--method", "m.toml", "--data", "set", "--run", "r")
+NEW = ("launch", "--method", "m.toml", "--data", "set", "r")
 
 
-def test_dry_run_shows_stages_jobs_and_scripts_and_writes_nothing(run, tmp_path):
+@pytest.fixture
+def laptop(tmp_path, monkeypatch):
+    """A machine without any program, and so without Slurm."""
+    monkeypatch.setenv("PATH", str(tmp_path / "programs"))
+
+
+def test_dry_run_shows_stages_and_jobs_and_writes_nothing_but_scripts(run, tmp_path, laptop):
     before = sorted(tmp_path.rglob("*"))
     text = run(*NEW, "--site", "devcluster", "--dry-run").output
     row = next(line.split() for line in text.splitlines() if "5x4" in line)
@@ -62,10 +70,65 @@ def test_dry_run_shows_stages_jobs_and_scripts_and_writes_nothing(run, tmp_path)
     assert row == ["0", "5x4", "80", "8", "0%", "2", "10", "40", "4", "x", "1", "3"]
     assert "score-0: 2 x gpu_one, after train-0" in text
     assert "GPU-hours of 2 ranks on: A100 80 GB, TF32" in text
-    assert text.count("#!/bin/bash") == 9
-    assert "#SBATCH --dependency='afterok:<train-0>'" in text
-    assert "nothing was submitted" in text
-    assert sorted(tmp_path.rglob("*")) == before
+    assert "nothing was submitted, nothing was written but 9 batch scripts into r.dry-run" in text
+    assert len(text.splitlines()) < 60
+    assert "this machine has no 'sbatch': launch from a login node" in " ".join(text.split())
+    scripts = sorted((tmp_path / "r.dry-run").iterdir())
+    assert [path.name for path in scripts][:4] == [
+        "1-shards.sbatch",
+        "2-finalise.sbatch",
+        "3-train-0.sbatch",
+        "4-score-0.sbatch",
+    ]
+    assert all(path.read_text().startswith("#!/bin/bash\n") for path in scripts)
+    assert "#SBATCH --dependency='afterok:<train-0>'" in scripts[3].read_text()
+    assert sorted(set(tmp_path.rglob("*")) - set(scripts)) == sorted([*before, tmp_path / "r.dry-run"])
+
+
+def test_the_scripts_of_a_dry_run_go_where_nothing_else_is(run, tmp_path, laptop):
+    slurm = (*NEW, "--site", "devcluster", "--dry-run")
+    run(*slurm, "--scripts", "mine")
+    run(*slurm, "--until", "finalise", "--scripts", "mine")
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == [
+        "1-shards.sbatch",
+        "2-finalise.sbatch",
+    ]
+    with pytest.raises(ConfigError, match=r"'set' holds other files .* give another folder to --scripts"):
+        run(*slurm, "--scripts", "set")
+
+
+def test_a_dry_run_refuses_what_the_launch_would(run, tmp_path):
+    with pytest.raises(ConfigError, match=r"--no-wait needs a scheduler, and the site 'local' has none"):
+        run(*NEW, "--dry-run", "--no-wait")
+    run(*NEW)
+    with pytest.raises(ConfigError, match=r"'r' holds run '\w+' \(stub\).*give another folder"):
+        run(*NEW, "--set", "loss.drift_weight=0.5", "--dry-run")
+    assert (
+        "train-0: 1 x gpu_nodes, after finalise; done, not started again"
+        in run("launch", "r", "--dry-run").output
+    )
+    with (
+        submission_ledger.only_launcher(tmp_path / "r"),
+        pytest.raises(ClusterError, match="is being launched by"),
+    ):
+        run("launch", "r", "--dry-run")
+
+
+def test_a_dry_run_refuses_what_slurm_would(run, tmp_path, monkeypatch):
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name, lines in {
+        "scontrol": "echo MaxArraySize=1001",
+        "sbatch": "echo no such partition >&2; exit 1",
+    }.items():
+        (programs / name).write_text(f"#!/bin/sh\n{lines}\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_CONF", "/dev/null")
+    with pytest.raises(
+        ClusterError, match=r"Slurm could never run a job of \[resources.cpu_array\].*no such part"
+    ):
+        run(*NEW, "--site", "devcluster", "--dry-run")
 
 
 def test_networks_that_are_not_there_are_answered_before_anything_is_submitted(run, tmp_path):
@@ -94,11 +157,11 @@ def test_minutes_are_filled_once_and_the_run_goes_on_with_that_schedule(run, tmp
     again = run(*NEW, "--set", "schedule.minutes=2").output  # nothing is measured, for the run has a schedule
     assert "Measuring" not in again and "hold" not in again
     assert (tmp_path / "r" / "run.json").read_text() == first
-    with pytest.raises(ConfigError, match=r"'r' holds run '.*give another folder to --run"):
+    with pytest.raises(ConfigError, match=r"'r' holds run '.*give another folder"):
         run(*NEW, "--set", "schedule.minutes=3", *measured)
 
 
-def test_on_slurm_minutes_are_those_of_a_data_sheet_which_is_said(run):
+def test_on_slurm_minutes_are_those_of_a_data_sheet_which_is_said(run, laptop):
     text = run(*NEW, "--set", "schedule.minutes=2", "--site", "devcluster", "--dry-run").output
     assert "Assumed, not measured: 'A100 80 GB'." in text and "--calibration" in text
 
@@ -118,11 +181,11 @@ def test_until_a_step_takes_all_of_its_nodes_and_what_they_need(run):
 def test_run_goes_to_its_end_and_launching_it_again_needs_no_more_than_its_folder(run, tmp_path):
     assert "report     done      1/1" in run(*NEW).output
     submitted = (tmp_path / "r" / "jobs.jsonl").read_text()
-    assert "running" not in run("launch", "--run", "r").output
+    assert "running" not in run("launch", "r").output
     assert (tmp_path / "r" / "jobs.jsonl").read_text() == submitted
     assert run("status", "r").output.count("done") == 9
     assert run("cancel", "r").output == "Nothing of this run is queued or runs.\n"
-    with pytest.raises(ConfigError, match=r"holds run '\w+' \(stub\).*give another folder to --run"):
+    with pytest.raises(ConfigError, match=r"holds run '\w+' \(stub\).*give another folder"):
         run(*NEW, "--set", "loss.drift_weight=0.5")
 
 
@@ -180,9 +243,9 @@ def test_retry_does_what_failed_and_what_waits_for_it_and_nothing_else(run, stub
 
 def test_half_a_run_is_explained(run):
     with pytest.raises(ConfigError, match="give both --method and --data"):
-        run("launch", "--data", "set", "--run", "r")
+        run("launch", "--data", "set", "r")
     with pytest.raises(ConfigError, match="'r' is not a run"):
-        run("launch", "--run", "r")
+        run("launch", "r")
 
 
 def test_a_machine_without_the_gpu_that_its_profile_claims_is_refused_before_anything_starts(run, tmp_path):
@@ -198,7 +261,7 @@ def test_a_machine_without_the_gpu_that_its_profile_claims_is_refused_before_any
 
 def test_a_device_that_does_not_exist_is_refused(run):
     with pytest.raises(ConfigError, match=r"--device 'gpu': there is no such device\. Valid: cpu, cuda\."):
-        run("step", "train-0", "--run", "r", "--device", "gpu")
+        run("step", "r", "train-0", "--device", "gpu")
 
 
 def test_a_run_that_holds_a_password_already_goes_on_with_a_warning(run, stub, tmp_path):
@@ -207,7 +270,7 @@ def test_a_run_that_holds_a_password_already_goes_on_with_a_warning(run, stub, t
     tree = json.loads(path.read_text())
     tree["site"]["environment"]["variables"]["MLFLOW_TRACKING_TOKEN"] = "abc"
     path.write_text(json.dumps(tree))
-    gone_on = run("launch", "--run", "r", "--until", "finalise")
+    gone_on = run("launch", "r", "--until", "finalise")
     assert gone_on.exit_code == 0
     assert (
         "Warning: environment.variables.MLFLOW_TRACKING_TOKEN of the site's profile is a secret"

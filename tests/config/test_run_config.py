@@ -65,7 +65,7 @@ def test_a_folder_takes_the_same_run_again_and_at_another_site(tmp_path):
 def test_a_folder_refuses_another_run_and_stays_as_it_is(tmp_path):
     folder, first = tmp_path / "run", make(tmp_path)
     claim(folder, first)
-    with pytest.raises(ConfigError, match=rf"holds run '{first.run_id}' \(tour\).*another folder to --run"):
+    with pytest.raises(ConfigError, match=rf"holds run '{first.run_id}' \(tour\).*another folder, or go on"):
         claim(folder, make(tmp_path, method=("method.seed=1",)))
     assert Run.load(folder) == first
 
@@ -86,7 +86,7 @@ def test_a_run_of_an_earlier_version_goes_on_under_its_own_id(tmp_path):
 def test_a_folder_without_a_run_is_answered_with_how_one_is_made(tmp_path):
     (tmp_path / "file").touch()
     for folder in (tmp_path, tmp_path / "none", tmp_path / "file"):
-        with pytest.raises(ConfigError, match=r"is not a run: it has no run.json\. `mammogan launch --run`"):
+        with pytest.raises(ConfigError, match=r"is not a run: it has no run.json\. `mammogan launch "):
             Run.load(folder)
 
 

@@ -103,7 +103,6 @@ def launch(place, run, *settings):
         "devcluster",
         "--data",
         place / "shards",
-        "--run",
         place / run,
         *words,
         "--wait",

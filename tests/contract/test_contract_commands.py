@@ -12,6 +12,7 @@ import typer
 
 from docs.hooks.links import FENCED, documents
 from mammogan.cli import app
+from mammogan.cli.old_forms import OLD_COMMANDS
 
 ROOT = Path(__file__).parents[2]
 HEAVY = (
@@ -142,9 +143,9 @@ def test_the_readme_tells_the_two_commands_of_a_newcomer_and_how_to_launch():
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("mammogan lunch --run r", "no such command: ['lunch']"),
+        ("mammogan lunch r", "no such command: ['lunch']"),
         ("mammogan shards plam x", "no such command: ['plam']"),
-        ("mammogan launch --run r --sight local", "--sight"),
+        ("mammogan launch r --sight local", "--sight"),
         ("mammogan launch --dry-run", "Missing parameter: run"),
         ("mammogan logs r train-3 --task three", "valid integer"),
     ],
@@ -156,7 +157,7 @@ def test_a_wrong_command_would_be_found(line, told):
 def test_every_command_that_a_message_or_a_document_names_exists():
     texts = [*DOCUMENTS, ROOT / "Makefile", ROOT / "Apptainer.def", *(ROOT / "mammogan").rglob("*.py")]
     texts += [*(ROOT / "slurm").rglob("*.toml"), *(ROOT / "shards").rglob("*.toml")]
-    known, unknown = {words[1] for words in COMMANDS if len(words) > 1}, set()
+    known, unknown = {words[1] for words in COMMANDS if len(words) > 1} | set(OLD_COMMANDS), set()
     for path in texts:
         for before, word in re.findall(r"(\bfrom )?(?<![\w-])mammogan ([a-z]+)\b", path.read_text("utf-8")):
             if not before and word not in known:

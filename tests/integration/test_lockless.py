@@ -32,7 +32,7 @@ def test_launch_track_and_resume_work_without_locks(tmp_path, code):
     source = f"phantom={tmp_path / 'dicoms'}"
     mammogan("shards", "plan", tmp_path / "shards", "--from", source, *PACKING, **environment)
     run = tmp_path / "run"
-    words = ("launch", "--method", "tour", "--data", tmp_path / "shards", "--run", run)
+    words = ("launch", "--method", "tour", "--data", tmp_path / "shards", run)
 
     def begin():
         return subprocess.Popen(
@@ -52,7 +52,7 @@ def test_launch_track_and_resume_work_without_locks(tmp_path, code):
 
     first = begin()
     until((run / "launch.lock.owner").exists)
-    second = mammogan("launch", "--run", run, code=2, **environment)
+    second = mammogan("launch", run, code=2, **environment)
     assert f"being launched by process {first.pid} already" in second
     assert f"delete '{run / 'launch.lock.owner'}'" in second
     until(lambda: any((run / "stages").glob("1/*")))

@@ -53,7 +53,7 @@ def place(tmp_path_factory):
 
 
 def launch(place, run, *more, code=0):
-    words = ("--method", "tour", "--data", place / "shards", "--run", place / run)
+    words = ("--method", "tour", "--data", place / "shards", place / run)
     return mammogan("launch", *words, *SETTINGS, *more, code=code)
 
 
@@ -62,10 +62,7 @@ def test_a_dry_run_shows_stages_and_writes_nothing(place):
     assert re.search(r"10\s*x\s*8", said)
     assert "nothing was submitted" in said
     assert not (place / "dry").exists()
-    said = launch(place, "dry", "--dry-run", "--site", "devcluster")
-    assert "#SBATCH" in said
-    assert "afterok" in said
-    assert not (place / "dry").exists()
+    assert not (place / "dry.dry-run").exists()
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +154,7 @@ def test_another_method_does_not_go_into_the_same_folder(finished, place):
     ],
 )
 def test_a_wrong_setting_is_one_message_and_code_2_before_anything_is_written(place, words, message):
-    said = mammogan("launch", "--data", place / "shards", "--run", place / "wrong", *words, code=2)
+    said = mammogan("launch", "--data", place / "shards", place / "wrong", *words, code=2)
     assert message in " ".join(said.split())
     assert not (place / "wrong").exists()
 
@@ -171,7 +168,6 @@ def test_a_missing_shard_stops_the_run_with_its_name_and_code_1(finished, place)
         "tour",
         "--data",
         shards,
-        "--run",
         place / "missing",
         *SETTINGS,
         "--until",
@@ -189,7 +185,7 @@ def test_a_full_disk_is_one_message_and_code_1_and_leaves_nothing_half_written(f
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", disk], check=False).returncode:
         pytest.skip("this machine lets nobody mount a disk")
     try:
-        words = ("--method", "tour", "--data", place / "shards", "--run", disk / "run", *SETTINGS)
+        words = ("--method", "tour", "--data", place / "shards", disk / "run", *SETTINGS)
         said = mammogan("launch", *words, "--until", "train-1", code=1)
         assert "disk or quota is full" in " ".join(said.split())
         assert not list(disk.rglob("*.tmp"))

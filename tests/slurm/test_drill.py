@@ -78,7 +78,7 @@ class Drill:
         ]
         started = mammogan(
             *("launch", "--method", "tour", "--data", self.shards, "--site", "devcluster"),
-            *("--run", self.folder, "--until", STAGE, *settings, *more),
+            *(self.folder, "--until", STAGE, *settings, *more),
         )
         return done_well(started) if wait else started
 

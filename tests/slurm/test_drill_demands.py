@@ -44,7 +44,7 @@ def words(drill, *settings):  # noqa: F811
     given = [word for each in (*SETTINGS, "tracking.uri=off", *settings) for word in ("--set", each)]
     return (
         *("launch", "--method", "tour", "--data", drill.shards, "--site", "devcluster"),
-        *("--run", drill.folder, "--until", STAGE, *given),
+        *(drill.folder, "--until", STAGE, *given),
     )
 
 

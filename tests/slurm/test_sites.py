@@ -202,7 +202,7 @@ def test_a_colleague_launches_a_run_that_another_user_has_in_the_queue(shared, u
     shared.launch()
     job_id = shared.strike()
     opened(shared.folder)
-    launched = colleague("launch", "--run", str(shared.folder), "--until", STAGE)
+    launched = colleague("launch", str(shared.folder), "--until", STAGE)
     assert launched.returncode == 0, launched.stderr
     assert "belongs to user 'root'" in colleague("status", str(shared.folder)).stdout
     cancelled = colleague("cancel", str(shared.folder))
@@ -228,14 +228,14 @@ def test_where_others_jobs_are_hidden_a_colleague_submits_none_beside_them(share
     shared.launch()
     job_id = shared.strike()
     opened(shared.folder)
-    alive = colleague("launch", "--run", str(shared.folder), "--until", STAGE)
+    alive = colleague("launch", str(shared.folder), "--until", STAGE)
     assert alive.returncode == 0, alive.stderr
     assert "by its signs of life" in colleague("status", str(shared.folder)).stdout
     os.kill(shared.ranks(job_id)[0], signal.SIGKILL)
     shared.until(lambda: slurm_commands.outcome(job_id).startswith("PENDING"))
     for span in (shared.folder / "spans").iterdir():  # as they are once the job has waited for a while
         span.unlink()
-    refused = colleague("launch", "--run", str(shared.folder), "--until", STAGE)
+    refused = colleague("launch", str(shared.folder), "--until", STAGE)
     assert refused.returncode == 2
     assert f"Whether job {job_id} of '{STAGE}' still runs is not known" in refused.stderr
     assert [record.job_id for record in submission_ledger.read(shared.folder)] == [job_id]

@@ -140,8 +140,8 @@ def test_another_pool_is_refused_and_a_missing_image_named(pool, tmp_path):
 
 def test_a_review_needs_both_sources_named(tmp_path):
     for words, told in (
-        ([], "Give --run, or --real with a shard set and --synthetic with a pool"),
-        (["--run", "r", "--real", "s"], "--run brings reals and pool along"),
+        ([], "Give a run after the folder, or --real with a shard set and --synthetic with a pool"),
+        (["r", "--real", "s"], "The run 'r' has reals and pool: leave out --real"),
     ):
         found = run("review", "new", tmp_path / "review", *words)
         assert isinstance(found.exception, ConfigError)

@@ -73,7 +73,7 @@ def test_an_old_study_is_served_locked_exported_and_analysed(study, tmp_path, wi
         assert old == {name: new[name] for name in old}
     assert len(after) == len(before) + 10
     assert {row["volume"] for row in after} == {"5000+", "500-1999", "1-499", "0", ""}
-    assert "7 readers, 64 pairs" in run("study", "analyse", tmp_path / "new", "--out", tmp_path / "out")
+    assert "7 readers, 64 pairs" in run("study", "analyse", tmp_path / "new", tmp_path / "out")
     tree = json.loads((tmp_path / "out" / "analysis.json").read_text())
     found = {each["comparison"]: each for each in tree["differences"]}
     high = found["5,000 mammograms a year or more - fewer, among radiologists"]
@@ -83,7 +83,7 @@ def test_an_old_study_is_served_locked_exported_and_analysed(study, tmp_path, wi
 
 def test_an_old_export_is_analysed_and_what_its_table_lacks_counts_as_unsaid(study, tmp_path):
     assert "volume" not in table(study / "export" / "trials.csv")[0]
-    run("study", "analyse", study, "--out", tmp_path / "out")
+    run("study", "analyse", study, tmp_path / "out")
     tree = json.loads((tmp_path / "out" / "analysis.json").read_text())
     assert tree["study"]["questions_not_asked"] == ["volume"]
     found = {each["comparison"]: each for each in tree["differences"]}
@@ -122,7 +122,7 @@ def test_an_old_review_goes_on_where_it_was_and_is_analysed(review, tmp_path):
     found = verdicts(peek(review, VERDICTS))
     assert found[: len(kept)] == kept
     assert len(found) == sum(map(len, service.plan.series))
-    run("review", "report", review, "--out", tmp_path / "out")
+    run("review", "report", review, tmp_path / "out")
     tree = json.loads((tmp_path / "out" / "review.json").read_text())
     assert tree["complete"]
     assert tree["views"][0]["synthetic"]["artefacts"] > 0

@@ -92,7 +92,7 @@ def test_a_row_of_the_table_is_all_that_a_new_question_takes(tmp_path, monkeypat
     assert [row["hand"] for row in table(export / "participants.csv")] == ["left", "right"] * 3
     book = (export / "codebook.md").read_text()
     assert book.count("| `hand` | Writing hand: left or right; empty: not said. |") == 2
-    run("analyse", export, "--out", out)
+    run("analyse", export, out)
     page, tree = (out / "index.html").read_text(), json.loads((out / "analysis.json").read_text())
     found = {each["comparison"]: each for each in tree["differences"]}
     for name in (

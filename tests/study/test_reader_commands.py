@@ -113,12 +113,12 @@ def test_an_export_tells_what_was_right_only_once_the_study_is_locked(folder, tm
 
 def test_a_study_that_was_exported_into_itself_is_analysed_by_its_name(folder, tmp_path):
     assert "has no trials.csv: `mammogan study lock" in refused(
-        DataError, "analyse", folder, "--out", tmp_path / "results"
+        DataError, "analyse", folder, tmp_path / "results"
     )
     take_part(folder, people=3)
     done("lock", folder)
     done("export", folder, folder / "export")
-    told = done("analyse", folder, "--out", tmp_path / "results")
+    told = done("analyse", folder, tmp_path / "results")
     assert "3 readers, 30 pairs" in told
     assert (tmp_path / "results" / "analysis.json").exists()
 
@@ -247,9 +247,11 @@ def test_a_pack_serves_itself_by_its_script_with_nothing_of_ours_installed(folde
 
 
 def test_new_wants_both_sources_and_says_what_a_rehearsal_is(tmp_path, folder):
-    assert "is no empty folder" in refused(ConfigError, "new", folder, "--run", tmp_path)
-    assert "Give --run, or --real" in refused(ConfigError, "new", tmp_path / "s", "--real", tmp_path)
-    words = ("new", tmp_path / "s", "--run", tmp_path, "--real", tmp_path)
+    assert "is no empty folder" in refused(ConfigError, "new", folder, tmp_path)
+    assert "Give a run after the folder, or --real" in refused(
+        ConfigError, "new", tmp_path / "s", "--real", tmp_path
+    )
+    words = ("new", tmp_path / "s", tmp_path, "--real", tmp_path)
     assert "leave out --real and --synthetic" in refused(ConfigError, *words)
     (tmp_path / "s.toml").write_text("[study]\nmargins = 0.1\n")
     words = (

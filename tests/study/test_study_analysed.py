@@ -46,11 +46,11 @@ def test_a_study_is_analysed_as_it_was_answered(tmp_path):
     take_part(service, 5, 0, stop_after=0)
     service.store.close()
     run("export", study, export)
-    unlocked = CliRunner().invoke(app, ["study", "analyse", str(export), "--out", str(out)])
+    unlocked = CliRunner().invoke(app, ["study", "analyse", str(export), str(out)])
     assert "the study was not locked when this was exported" in str(unlocked.exception)
     run("lock", study)
     run("export", study, export)
-    told = run("analyse", export, "--out", out)
+    told = run("analyse", export, out)
     tree = json.loads((out / "analysis.json").read_text())
     assert tree["share_right"]["value"] == 27 / 46
     assert "58.7 % right" in told

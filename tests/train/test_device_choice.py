@@ -208,7 +208,7 @@ from mammogan.cli import main
 run = sys.argv[1]
 for name in NAMES:
     steps.is_done = lambda run, node, task: node.name != name
-    sys.argv = ["mammogan", "step", name, "--run", run]
+    sys.argv = ["mammogan", "step", run, name]
     try:
         main()
     except SystemExit as left:

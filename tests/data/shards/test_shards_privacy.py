@@ -258,13 +258,13 @@ def test_a_full_disk_is_told_without_names(tmp_path, archive):
 def launch(folder, *more, code=0):
     settings = (*TINY, f"tracking.uri=sqlite:///{folder / 'mlflow.db'}")
     words = [part for setting in settings for part in ("--set", setting)]
-    words += ["--until", "finalise", "--run", folder / "run", "--data", folder / "set"]
+    words += ["--until", "finalise", folder / "run", "--data", folder / "set"]
     return mammogan("launch", "--method", "tour", *words, *more, code=code)
 
 
 def test_jobs_that_fail_and_crash_and_their_tracking_let_nothing_out(copied, lost):
     said = launch(copied, code=1)
-    said += mammogan("step", "shards", "--run", copied / "run", code=2)
+    said += mammogan("step", copied / "run", "shards", code=2)
     assert said.count(b"can't be read any more") > 1
     plan = private_folder.folder(copied / "set") / "plan" / "train-00000.jsonl"
     content = plan.read_bytes()

@@ -177,7 +177,7 @@ def test_the_commands_rehearse_and_analyse(tmp_path):
     told = run(app, ["study", "simulate", str(table), "--experts", "1"])
     assert told.exit_code == 0, told.output
     assert len(list(csv.DictReader(io.StringIO(table.read_text())))) == 1170
-    told = run(app, ["study", "analyse", str(table), "--out", str(out)])
+    told = run(app, ["study", "analyse", str(table), str(out)])
     assert told.exit_code == 0, told.output
     flat = " ".join(told.output.split())
     assert "Readers picked out the synthetic image in" in flat

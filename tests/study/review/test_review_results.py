@@ -166,7 +166,7 @@ def test_the_commands_tell_status_report_and_accepted(judged, tmp_path):
         return CliRunner().invoke(app, ["review", *words])
 
     assert re.search(r"first reviewer.*50.*50.*ended", run("status", review).output)
-    told = run("report", review, "--out", str(tmp_path / "report"))
+    told = run("report", review, str(tmp_path / "report"))
     assert "+25.0" in told.output
     told = run("accepted", review, str(out))
     assert "30 of 40 synthetic images. Results with them hold for such only." in " ".join(told.output.split())
@@ -180,15 +180,12 @@ def test_the_commands_tell_status_report_and_accepted(judged, tmp_path):
 
 def test_nobody_is_told_before_all_have_ended_unless_asked(service, tmp_path):
     go_through(service, lambda who, key: [], reviewers=[0])
-    for words in (["report", str(service.folder), "--out", "x"], ["accepted", str(service.folder), "x.json"]):
+    for words in (["report", str(service.folder), "x"], ["accepted", str(service.folder), "x.json"]):
         found = CliRunner().invoke(app, ["review", *words])
         assert isinstance(found.exception, ConfigError)
         assert re.search("Reviewer 2 of '.*' has not ended the session", str(found.exception))
     out = str(tmp_path / "early")
-    assert (
-        CliRunner().invoke(app, ["review", "report", str(service.folder), "--out", out, "--early"]).exit_code
-        == 0
-    )
+    assert CliRunner().invoke(app, ["review", "report", str(service.folder), out, "--early"]).exit_code == 0
 
 
 def test_the_excess_over_reals_covers_the_truth(tmp_path):
