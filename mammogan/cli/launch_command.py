@@ -135,11 +135,13 @@ def merged(
             "with a run that exists."
         )
 
-    from mammogan.data.store.manifest import load_plan
+    from mammogan.data.shards import enough_images
+    from mammogan.data.store.manifest import find_manifest, load_plan
 
     plan, place = load_plan(data), load_site(site or "local", for_site)
     learned = load_method(method, tuple(sets[Method]))
     if learned.schedule.minutes:
+        enough_images.check(data, plan, find_manifest(data, plan))  # before half a minute of measuring
         learned = filled_time(folder, learned, place, calibration)
     return merge(
         learned,

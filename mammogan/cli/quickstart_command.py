@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mammogan import machine
-from mammogan.cli.quickstart_sources import TOP_PX, Place, by_kind, dicom_source, picture_source
+from mammogan.cli.quickstart_ladder import LEAST_MIN, METHOD, Ladder, choose
+from mammogan.cli.quickstart_sources import Place, by_kind, described, dicom_source, picture_source
 from mammogan.errors import ConfigError, DataError, MammoganError
 from mammogan.run_folder import RunFolder
 
@@ -23,10 +25,8 @@ if TYPE_CHECKING:
 
 FEW_IMAGES = 2000
 """Below so many training images the critic begins to know them by heart: augmentation is switched on."""
-OVERHEAD_MIN = 1.5
-"""What scoring, drawing and the report take beside training, on two cores."""
-LEAST_MIN = 0.5
-IMAGES = 100
+IMAGES, CALIBRATION_S = 100, 20
+SPLITS = ("train", "validation")
 
 
 def quickstart(
@@ -50,33 +50,59 @@ def quickstart(
     out.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = _surveyed(folder)
     dicoms, pictures = by_kind(found, place)
-    sources = [*dicom_source(found, dicoms), *picture_source(found, pictures, place, view, side, csv, yes)]
-    _built(place, sources)
-    images, views = _contents(place)
+    described(found, place, view, side, csv, yes)
     if RunFolder(place.run).settings.exists():  # with the time and the cores that it was begun with
+        _refuse_changed(place)
+        views = _contents(place)[1]
         _run("launch", place.run, "--wait")
     else:
-        left_min = minutes - (time.monotonic() - began) / 60 - OVERHEAD_MIN
-        _launched(place, images, left_min)
+        threads = _free_cores()
+        ladder = _ladder(place, found, minutes - (time.monotonic() - began) / 60, threads)
+        sources = [*dicom_source(found, dicoms), *picture_source(found, pictures, place, ladder.top_px)]
+        _built(place, sources, ladder.top_px)
+        images, views = _contents(place)
+        _launched(place, images, ladder, threads)
     _run("sample", place.run, place.images, "--images", str(IMAGES // len(views)), "--format", "png")
     _end(place, minutes, time.monotonic() - began)
 
 
-def _launched(place: Place, images: int, left_min: float) -> None:
+def _ladder(place: Place, found: Survey, left_min: float, threads: int) -> Ladder:
+    """Measure this device, unless that was done, and choose the resolution by it."""
+    from mammogan.config.site import load_site
+    from mammogan.cost.calibrate import Calibration
+    from mammogan.cost.estimate import Measurements
+
+    if threads < (cores := machine.cores()):
+        typer.echo(f"Other work keeps this machine busy: {threads} of {cores} cores train.")
+    if not place.calibration.exists():
+        how = ("--calibrate", "--seconds", CALIBRATION_S, "--calibration", place.calibration)
+        _run("cost", "--method", METHOD, *how, variables={"OMP_NUM_THREADS": str(threads)})
+        left_min -= CALIBRATION_S / 60
+    pace = Measurements(Calibration.load(place.calibration))
+    site = load_site(_site())
+    ladder = choose(found, pace, site.resources.gpu_nodes.ranks, left_min)
+    height, width = ladder.top_px
+    typer.echo(
+        f"{height} x {width} pixels, {ladder.minutes:g} minutes of training, in them {ladder.kimg:.3g} thousand "
+        f"images of that size; {ladder.why}."
+    )
+    return ladder
+
+
+def _launched(place: Place, images: int, ladder: Ladder, threads: int) -> None:
     """Launch a new run that trains for what is left of the time."""
-    settings = [f"schedule.minutes={max(LEAST_MIN, round(left_min, 1))}"]
-    if left_min < LEAST_MIN:
+    settings = ladder.settings
+    if ladder.minutes <= LEAST_MIN:
         typer.echo("--minutes leaves no time to train: half a minute is taken all the same.")
     if images < FEW_IMAGES:
         typer.echo(f"{images} training images are few: augmentation is switched on (docs/augmentation.md).")
         settings.append("augmentation.kind=adaptive")
-    if (cores := _free_cores()) < (all_cores := machine.cores()):
-        typer.echo(f"Other work keeps this machine busy: {cores} of {all_cores} cores train.")
-        settings.append(f"resources.gpu_nodes.cpus_per_task={cores}")
+    if threads < machine.cores():
+        settings.append(f"resources.gpu_nodes.cpus_per_task={threads}")
     given = [word for setting in settings for word in ("--set", setting)]
-    site = ("--site", "workstation") if _has_gpu() else ()
-    run = ("--data", place.shards, "--run", place.run)
-    _run("launch", "--method", "quick", *run, *site, "--wait", *given)
+    site = ("--site", _site()) if _site() != "local" else ()
+    how = ("--method", METHOD, "--data", place.shards, "--calibration", place.calibration)
+    _run("launch", place.run, *how, *site, "--wait", *given)
 
 
 def _check(folder: Path, out: Path, view: str | None, side: str | None, csv: Path | None) -> None:
@@ -109,44 +135,86 @@ def _surveyed(folder: Path) -> Survey:
     for reason, count in found.others.most_common():
         typer.echo(f"{count:9}  left out, {reason}: {meaning(reason)}")
     if not found.images and not found.dicoms:
+        there = f"it has {len(found.tables)} tables or texts, and " if found.tables else ""
         raise DataError(
-            f"'{folder}' holds no mammograms that can be read: DICOM, PNG, JPEG, TIFF and PGM files are "
-            "looked for in it and below it."
+            f"'{folder}' holds no mammograms that can be read: {there}DICOM, PNG, JPEG, TIFF and PGM files "
+            "are looked for in it and below it."
+        )
+    if len(found.images) + len(found.dicoms) == 1:
+        raise DataError(
+            f"'{folder}' holds one mammogram. At least two, of different women, are needed: one to learn "
+            "from and one to judge by. A model worth looking at takes hundreds."
         )
     return found
 
 
-def _built(place: Place, sources: Sequence[str]) -> None:
-    """Plan and build the shard set, which then keeps the table and the recipe that it was planned from.
-
-    Raises
-    ------
-    ConfigError
-        If one of them was changed since: a set and the run that learns from it are not changed under them.
-    """
-    plan = place.shards / "plan.json"
-    if any(place.shards.glob("*/*.tar")):
-        built = plan.stat().st_mtime
-        own = [path for path in (place.table, place.recipe) if path.exists()]
-        if later := [path for path in own if path.stat().st_mtime > built]:
-            raise ConfigError(
-                f"'{later[0]}' was changed after '{place.shards}' was built, which keeps what it was built "
-                f"from. Remove '{place.shards}' and '{place.run}' to begin anew with it, or put it back."
-            )
-    else:
+def _built(place: Place, sources: Sequence[str], top_px: tuple[int, int]) -> None:
+    """Plan and build the shard set, anew if what it is planned from has changed: no run learns from it."""
+    top = f"packing.top_px=[{top_px[0]},{top_px[1]}]"
+    if _changed(place) or (place.shards.exists() and _top_px(place) != top_px):
+        typer.echo(f"'{place.shards}' is planned anew: what it was planned from has changed.")
+        for old in (place.shards, place.private):
+            shutil.rmtree(old, ignore_errors=True)
+    if not place.plan.exists():
         from_options = [word for source in sources for word in ("--from", source)]
-        top = f"packing.top_px=[{TOP_PX[0]},{TOP_PX[1]}]"
         _run("shards", "plan", place.shards, *from_options, "--set", top)
     _run("shards", "build", place.shards)
 
 
-def _contents(place: Place) -> tuple[int, tuple[str, ...]]:
-    """Count the training images and name their views."""
-    from mammogan.data.shards.shard_reader import ShardSet
+def _top_px(place: Place) -> tuple[int, int] | None:
+    from mammogan.data.store.manifest import load_plan
 
-    counts = ShardSet(place.shards).manifest.counts
-    train = [count for count in counts if count.split == "train"]
-    return sum(count.images for count in train), tuple(sorted({count.view for count in train}))
+    return load_plan(place.shards).recipes[0].packing.resolutions[-1] if place.plan.exists() else None
+
+
+def _changed(place: Place) -> Path | None:
+    """Find what was changed since the set was planned: its own table of the pictures, or their recipe."""
+    if not place.plan.exists():
+        return None
+    planned = place.plan.stat().st_mtime
+    own = (path for path in (place.table, place.recipe) if path.exists())
+    return next((path for path in own if path.stat().st_mtime > planned), None)
+
+
+def _refuse_changed(place: Place) -> None:
+    """Refuse to go on with a run whose set was planned from what has changed since.
+
+    Raises
+    ------
+    ConfigError
+        With what has changed: a set and the run that learns from it are not changed under them.
+    """
+    if changed := _changed(place):
+        raise ConfigError(
+            f"'{changed}' was changed after '{place.shards}' was planned, from which '{place.run}' learns. "
+            f"Remove '{place.run}' to begin anew with it, or put it back."
+        )
+
+
+def _contents(place: Place) -> tuple[int, tuple[str, ...]]:
+    """Count the training images and name their views.
+
+    Raises
+    ------
+    DataError
+        If nothing is left to train on, or to judge checkpoints by.
+    """
+    from mammogan.data.store.manifest import find_manifest, load_plan
+
+    made = find_manifest(place.shards, load_plan(place.shards))
+    counts = made.counts if made else ()
+    images = {split: sum(each.images for each in counts if each.split == split) for split in SPLITS}
+    if not all(images.values()):
+        raise DataError(
+            f"{sum(images.values())} images are left to learn from, and training and validation need images "
+            "of at least two women. Do one of these, and give the same command again:\n"
+            f"  - see what was refused, and why: mammogan shards show {place.shards} --rejects\n"
+            f"  - let a rule only mark images: add its name to only_flag in {place.recipe}\n"
+            f"  - if all are taken for one woman's: correct the column patient in {place.table}\n"
+            "  - or add pictures of others; copies of a picture count once"
+        )
+    views = {count.view for count in counts if count.split == "train" and count.images}
+    return images["train"], tuple(sorted(views))
 
 
 def _free_cores() -> int:
@@ -162,11 +230,17 @@ def _has_gpu() -> bool:
     return bool(gpu_slots.of_this_machine()) and not no_gpu()
 
 
-def _run(*words: object) -> None:
-    """Print a command as a user would type it, and give it."""
-    given = [str(word) for word in words]
-    typer.secho(f"\n$ mammogan {shlex.join(given)}", bold=True)
-    done = subprocess.run([sys.executable, "-m", "mammogan", *given], check=False)
+def _site() -> str:
+    return "workstation" if _has_gpu() else "local"
+
+
+def _run(*words: object, variables: Mapping[str, str] | None = None) -> None:
+    """Print a command as a user would type it, with its variables of the environment, and give it."""
+    given, variables = [str(word) for word in words], variables or {}
+    before = "".join(f"{name}={value} " for name, value in variables.items())
+    typer.secho(f"\n$ {before}mammogan {shlex.join(given)}", bold=True)
+    command = [sys.executable, "-m", "mammogan", *given]
+    done = subprocess.run(command, env=os.environ | variables, check=False)
     if done.returncode:
         raise _StoppedError(
             f"`mammogan {' '.join(given[:2])}` stopped, as it says above. Once that is mended, the same "

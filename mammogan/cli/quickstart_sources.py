@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from mammogan.data.autodetect.guess import Guess
     from mammogan.data.autodetect.survey import Survey
 
-TOP_PX = (80, 64)
-"""Resolution of the method quick's last stage."""
-
 
 @dataclass(frozen=True)
 class Place:
@@ -30,9 +27,12 @@ class Place:
     recipe = property(lambda self: self.out / "pictures.toml")
     sheet = property(lambda self: self.out / "guess.png")
     shards = property(lambda self: self.out / "shards")
+    private = property(lambda self: self.out / "shards.private")
+    plan = property(lambda self: self.shards / "plan.json")
     run = property(lambda self: self.out / "run")
     links = property(lambda self: self.out / "links")
     images = property(lambda self: self.out / "images")
+    calibration = property(lambda self: self.out / "calibration.json")
 
 
 def by_kind(found: Survey, place: Place) -> tuple[Path, Path]:
@@ -59,42 +59,48 @@ def dicom_source(found: Survey, folder: Path) -> list[str]:
     return [f"{name}={folder}"]
 
 
-def picture_source(
-    found: Survey,
-    folder: Path,
-    place: Place,
-    view: str | None,
-    side: str | None,
-    csv: Path | None,
-    yes: bool,
-) -> list[str]:
-    """Write down what the pictures are and how they are read; nothing without any.
+def described(
+    found: Survey, place: Place, view: str | None, side: str | None, csv: Path | None, yes: bool
+) -> None:
+    """Write down what each of the pictures is.
 
     Raises
     ------
     DataError
         If a view or a side stays unknown: with each way to say it.
     """
-    from mammogan.data.autodetect import guess, recipe_file
-    from mammogan.data.autodetect.survey import grey_bits
+    from mammogan.data.autodetect import guess
 
     if not found.images:
-        return []
+        return
     if place.table.exists() and not (view or side or csv):
         guesses = guess.load(place.table)
         typer.echo(f"View, side and patient stand in {place.table}")
+        if new := found.without({each.path for each in guesses}):
+            added = _guessed(new, "", "", None)
+            typer.echo(f"{len(added)} pictures are not in it yet, and are added.")
+            guesses += added
+            guess.save(guesses, place.table)
     else:
-        guesses = _guessed(found, view or "", side or "", csv)
+        guesses = guess.apart(_guessed(found, view or "", side or "", csv))
         guess.save(guesses, place.table)
     _print_guesses(guesses)
     guess.sheet(found, guesses, place.sheet)
     if unknown := guess.unknown(guesses):
         _ask(place, guesses, unknown, yes)
-        guesses = guess.load(place.table)
+
+
+def picture_source(found: Survey, folder: Path, place: Place, top_px: tuple[int, int]) -> list[str]:
+    """Write down how the pictures are read, as ``shards plan`` takes it; nothing without any."""
+    from mammogan.data.autodetect import recipe_file
+    from mammogan.data.autodetect.survey import grey_bits
+
+    if not found.images:
+        return []
     bits = grey_bits(found)
     if bits:
         typer.echo(f"Files of 16 bits carry grey in {bits} of them, as their greatest values show.")
-    recipe_file.save(place.recipe, found.folder, place.table, TOP_PX, bits)
+    recipe_file.save(place.recipe, found.folder, place.table, top_px, bits)
     typer.echo(
         f"What was guessed: {place.table} and {place.sheet}; how the pictures are read: {place.recipe}"
     )
@@ -104,9 +110,15 @@ def picture_source(
 def _guessed(found: Survey, view: str, side: str, csv: Path | None) -> list[Guess]:
     from mammogan.cli.model_options import progress
     from mammogan.data.autodetect.guess import guess
+    from mammogan.data.shards.reasons import meaning
 
     with progress("pictures", len(found.images)) as advance:
-        return guess(found, view, side, csv, lambda done, total: advance())
+        guesses = guess(found, view, side, csv, lambda done, total: advance())
+    if lost := len(found.images) - len(guesses):
+        typer.echo(f"{lost:9}  left out, decode-failed: {meaning('decode-failed')}")
+    if not guesses:
+        raise DataError(f"Of none of the {lost} pictures in '{found.folder}' the pixels can be read.")
+    return guesses
 
 
 def _print_guesses(guesses: Sequence[Guess]) -> None:
@@ -116,7 +128,7 @@ def _print_guesses(guesses: Sequence[Guess]) -> None:
     for (view, view_by, side, side_by), count in counts(guesses).most_common():
         typer.echo(f"{count:9}  {view or '?':5} {view_by or '':9} {side or '?':5} {side_by}")
     patients = len({each.patient for each in guesses})
-    alone = " (each picture counts as a woman of her own: correct that, if it is wrong)"
+    alone = " (each picture counts as a woman of her own: correct that in the table, if it is wrong)"
     typer.echo(f"{patients:9}  patients{alone if patients == len(guesses) > 1 else ''}")
 
 

@@ -21,6 +21,7 @@ from mammogan.data.dicom import vocabulary
 from mammogan.errors import DataError
 from mammogan.files import write
 
+ATTACHED = re.compile(r"(?<=[a-z0-9])(?=[LR]?(?:CC|MLO)\b)")
 COLUMNS = ("file", "view", "side", "patient", "view_by", "side_by", "patient_by")
 TILE_PX, LINE_PX, PAPER = 180, 18, 64
 SHOWN_PX = 640
@@ -71,6 +72,8 @@ def guess(
 ) -> list[Guess]:
     """Guess of each picture what it is; `view`, `side` and `table` are what the user says of all of them.
 
+    One that only its pixels could tell, and that can't be decoded, is left out and counted in the survey.
+
     Raises
     ------
     DataError
@@ -83,7 +86,11 @@ def guess(
         found = Guess(image.path).filled("you", view, side).filled("table", **rows.get(image.path, {}))
         found = found.filled("name", **by_name(image.path))
         if not (found.view and found.side):
-            seen = pixels.look(_shown(survey, image))
+            shown = _shown(survey, image)
+            if shown is None:
+                survey.others["decode-failed"] += 1
+                continue
+            seen = pixels.look(shown)
             found = found.filled("pixels", seen.view, seen.side)
         guesses.append(found.filled("name", patient=_patient(image.path)))
         on_progress(done, len(survey.images))
@@ -97,13 +104,19 @@ def by_name(path: str) -> dict[str, str]:
     if named := INBREAST.search(path):
         return {"view": "CC" if named[3].upper() == "CC" else "MLO", "side": named[2].upper()}
     for part in reversed(path.rpartition(".")[0].split("/")):  # a file's name goes before its folders'
-        words = re.sub(r"(?<=[a-z0-9])(?=(?:L|R)?(?:CC|MLO)\b)", " ", part)
-        found = vocabulary.free_text(words)
+        found = vocabulary.free_text(_parted(part))
         if found.view in VIEWS:
             side = found.side or vocabulary.free_text(path).side
             return {"view": found.view, "side": side}
     found = vocabulary.free_text(path.rpartition(".")[0])
     return {"view": found.view if found.view in VIEWS else "", "side": found.side}
+
+
+def apart(guesses: Sequence[Guess]) -> list[Guess]:
+    """Let each picture count as a woman of her own where all would be one, who can't be in two splits."""
+    if len({each.patient for each in guesses}) > 1:
+        return list(guesses)
+    return [replace(each, patient=each.path, patient_by="") for each in guesses]
 
 
 def unknown(guesses: Sequence[Guess]) -> list[Guess]:
@@ -166,7 +179,8 @@ def sheet(survey: Survey, guesses: Sequence[Guess], path: Path, columns: int = 8
 
 def _tile(survey: Survey, image: ImageFile, found: Guess) -> NDArray[np.uint8]:
     tile = np.full((TILE_PX + 2 * LINE_PX, TILE_PX), PAPER, np.uint8)
-    shown = np.asarray(_shown(survey, image) >> 8, dtype=np.uint8)
+    raw = _shown(survey, image)
+    shown = np.full((1, 1), PAPER, np.uint8) if raw is None else np.asarray(raw >> 8, dtype=np.uint8)
     scale = TILE_PX / max(shown.shape)
     small = cv2.resize(shown, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)[:TILE_PX, :TILE_PX]
     tile[: small.shape[0], : small.shape[1]] = small
@@ -198,21 +212,40 @@ def _rows(survey: Survey, table: Path | None, names: Mapping[str, str]) -> dict[
 
 
 def _patient(path: str) -> str:
-    """Take for the patient what public sets' names say, else what stands in the name beside view and side."""
+    """Take for the patient what public sets' names say, else what stands in the name before view and side.
+
+    What comes behind them counts the pictures, unless nothing comes before. Folders count, but for those that
+    say a view or a side: a woman is in several of them.
+    """
     for pattern in PATIENTS:
         if found := pattern.search(path):
             return found[1]
     stem = path.rpartition(".")[0]
-    words = re.split(r"[ _./-]+", stem.rpartition("/")[2])
-    kept = [word for word in words if not (tables.view_of(word) or tables.side_of(word))]
-    folder = stem.rpartition("/")[0].replace("/", "-")
-    return "-".join(filter(None, [folder, *kept])) or stem
+    *folders, name = (_parted(part) for part in stem.split("/"))
+    words = re.split(r"[ _.-]+", name)
+    known = [_is_known(word) for word in words]
+    first = known.index(True) if any(known) else 0
+    kept = words[:first] or [word for word, is_known in zip(words, known, strict=True) if not is_known]
+    above = [folder for folder in folders if not any(map(_is_known, re.split(r"[ _.-]+", folder)))]
+    return "-".join(filter(None, [*above, *kept])) or stem
 
 
-def _shown(survey: Survey, image: ImageFile) -> NDArray[np.uint16]:
+def _parted(part: str) -> str:
+    """Part a view, and a side before it, from what it is written to without a gap, as in ``p3RCC``."""
+    return ATTACHED.sub(" ", part)
+
+
+def _is_known(word: str) -> bool:
+    return bool(tables.view_of(word) or tables.side_of(word))
+
+
+def _shown(survey: Survey, image: ImageFile) -> NDArray[np.uint16] | None:
+    """Read a picture, made small; None if its pixels are damaged."""
+    before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     raw = cv2.imdecode(np.fromfile(survey.folder / image.path, np.uint8), cv2.IMREAD_ANYDEPTH)
+    cv2.utils.logging.setLogLevel(before)
     if raw is None:
-        return np.zeros((2, 2), np.uint16)
+        return None
     scale = SHOWN_PX / max(raw.shape)
     size = (max(2, round(raw.shape[1] * scale)), max(2, round(raw.shape[0] * scale)))
     small = cv2.resize(raw, size, interpolation=cv2.INTER_AREA).astype(np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,6 +55,11 @@ class Survey:
         """How many pictures there are of each height and width."""
         return Counter((image.rows, image.columns) for image in self.images)
 
+    def without(self, paths: Set[str]) -> Survey | None:
+        """Give a survey of the pictures that are not in `paths`; None if all are."""
+        images = [image for image in self.images if image.path not in paths]
+        return Survey(self.folder, images, tables=self.tables) if images else None
+
     @property
     def depths(self) -> Counter[int]:
         """How many pictures have 8, and how many 16 bits."""
@@ -101,7 +106,7 @@ def _look(found: Survey, path: Path, reason: str) -> None:
         found.tables.append(path)
         return
     try:
-        kind = file_kinds.kind_of(path, "not-dicom")
+        kind = file_kinds.kind_of(path, "not-an-image")
         if kind == "image-file":
             header = image_files.dressed_header(path, Images(bits=DEEPEST))
             found.images.append(ImageFile(name, header.Rows, header.Columns, header.BitsAllocated))

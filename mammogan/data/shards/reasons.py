@@ -38,6 +38,7 @@ OTHERS = {
     "no-transfer-syntax": "it does not say how it is encoded; that was guessed",
     "trailing-bytes": "something stands behind its pixels",
     "orientation-unreadable": "its Patient Orientation can't be read",
+    "hidden-file": "its name begins with a dot",
     "not-an-image": "no picture of a format that is read",
     "broken-header": "its header is damaged",
     "bit-depth": "values of a width that no mammogram has",

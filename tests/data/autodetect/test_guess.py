@@ -58,12 +58,15 @@ def test_a_picture_without_a_breast_tells_no_view(image):
         ("20586934_6c613a14b80a8591_MG_L_ML_ANON.png", "MLO", "L", "6c613a14b80a8591"),
         ("Mass-Training_P_00001_LEFT_CC/1.3/0.png", "CC", "L", "P_00001"),
         ("A_0002_1.LEFT_MLO.png", "MLO", "L", "A_0002"),
-        ("P1_L_DM_MLO.jpg", "MLO", "L", "P1-DM"),
+        ("P1_L_DM_MLO.jpg", "MLO", "L", "P1"),
         ("P12-left-mlo.tif", "MLO", "L", "P12"),
         ("case12/RMLO.png", "MLO", "R", "case12"),
         ("x/001_rcc.png", "CC", "R", "x-001"),
-        ("a/p3RCC.png", "CC", "R", "a-p3RCC"),
-        ("MLO/right/12.png", "MLO", "R", "MLO-right-12"),
+        ("a/p3RCC.png", "CC", "R", "a-p3"),
+        ("MLO/right/12.png", "MLO", "R", "12"),
+        ("P12_L_CC_2.png", "CC", "L", "P12"),
+        ("L_CC_0031.png", "CC", "L", "0031"),
+        ("clinic/P12 L MLO.png", "MLO", "L", "clinic-P12"),
         ("mdb007.pgm", "MLO", "", "mdb004"),
         ("mdb008.pgm", "MLO", "", "mdb004"),
         ("IMG_0031.png", "", "", "IMG-0031"),
@@ -115,6 +118,24 @@ def test_a_table_of_something_else_is_left_alone_and_said_so_if_it_was_given(fol
 def test_what_the_user_says_goes_before_all_else(folder):
     [found] = guess.guess(survey(folder(["P1_L_CC.png"])), view="MLO", side="R")
     assert (found.view, found.side, found.view_by, found.patient) == ("MLO", "R", "you", "P1")
+
+
+def test_a_picture_that_only_its_damaged_pixels_could_tell_is_left_out_in_silence(folder, capfd):
+    root = folder(["a1.png", "a2.png"])
+    whole = (root / "a1.png").read_bytes()
+    (root / "a1.png").write_bytes(whole[: len(whole) // 3])
+    found = survey(root)
+    assert [each.path for each in guess.guess(found)] == ["a2.png"]
+    assert found.others["decode-failed"] == 1
+    assert capfd.readouterr().err == ""
+
+
+def test_women_of_whom_all_would_be_one_count_as_many(folder):
+    found = guess.guess(survey(folder(["anna_L_CC_1.png", "anna_L_CC_2.png", "anna_R_MLO.png"])))
+    assert {each.patient for each in found} == {"anna"}
+    assert len({each.patient for each in guess.apart(found)}) == 3
+    two = guess.guess(survey(folder(["berta_L_CC.png", "clara_L_CC.png", "clara_R_CC.png"])))
+    assert [each.patient for each in guess.apart(two)] == [each.patient for each in two]
 
 
 def test_names_that_mean_two_files_mean_none():
