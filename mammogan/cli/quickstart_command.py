@@ -83,8 +83,8 @@ def _ladder(place: Place, found: Survey, left_min: float, threads: int) -> Ladde
     ladder = choose(found, pace, site.resources.gpu_nodes.ranks, left_min)
     height, width = ladder.top_px
     typer.echo(
-        f"{height} x {width} pixels, {ladder.minutes:g} minutes of training, in them {ladder.kimg:.3g} thousand "
-        f"images of that size; {ladder.why}."
+        f"{height} x {width} pixels, {ladder.minutes:g} minutes of training, in them {ladder.kimg:.3g} "
+        f"thousand images of that size; {ladder.why}."
     )
     return ladder
 
