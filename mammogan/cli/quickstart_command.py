@@ -74,13 +74,15 @@ def _ladder(place: Place, found: Survey, left_min: float, threads: int) -> Ladde
 
     if threads < (cores := machine.cores()):
         typer.echo(f"Other work keeps this machine busy: {threads} of {cores} cores train.")
+    began, start_s = time.monotonic(), 0.0
     if not place.calibration.exists():
         how = ("--calibrate", "--seconds", CALIBRATION_S, "--calibration", place.calibration)
         _run("cost", "--method", METHOD, *how, variables={"OMP_NUM_THREADS": str(threads)})
-        left_min -= CALIBRATION_S / 60
+        seconds = time.monotonic() - began
+        left_min, start_s = left_min - seconds / 60, seconds - CALIBRATION_S
     pace = Measurements(Calibration.load(place.calibration))
     site = load_site(_site())
-    ladder = choose(found, pace, site.resources.gpu_nodes.ranks, left_min)
+    ladder = choose(found, pace, site.resources.gpu_nodes.ranks, left_min, start_s)
     height, width = ladder.top_px
     typer.echo(
         f"{height} x {width} pixels, {ladder.minutes:g} minutes of training, in them {ladder.kimg:.3g} "

@@ -22,8 +22,9 @@ ANY_STAGES = 9
 ENOUGH_KIMG, LEAST_KIMG = 20.0, 2.0
 """Thousands of images that the last stage must show: of a higher resolution than the method's own, as `small`
 and `small-160` do, and of the method's own, so as not to be mere noise."""
-OVERHEAD_MIN = 1.5
-"""What starting, checkpoints and the report take beside training and drawing, on two cores."""
+OVERHEAD_MIN, START_S = 1.5, 4.0
+"""What starting, checkpoints and the report take beside training and drawing, on two cores where a process that
+trains starts within so many seconds; on slower or busier ones it takes longer in proportion."""
 LEAST_MIN = 0.5
 
 
@@ -63,16 +64,20 @@ class Ladder:
         ]
 
 
-def choose(found: Survey, pace: Pace, ranks: int, left_min: float) -> Ladder:
-    """Choose the highest ladder of which the time holds enough, on `ranks` devices of that pace."""
+def choose(found: Survey, pace: Pace, ranks: int, left_min: float, start_s: float = 0.0) -> Ladder:
+    """Choose the highest ladder of which the time holds enough, on `ranks` devices of that pace.
+
+    A process that trains was seen to start within `start_s` seconds; at 0 nobody has looked.
+    """
+    overhead_min = OVERHEAD_MIN * max(1.0, start_s / START_S)
     images = len(found.images) + len(found.dicoms)
     most, why = _most_stages(found, images)
     for stages in range(most, FEWEST_STAGES, -1):
-        made = _filled(stages, images, pace, ranks, left_min, why)
+        made = _filled(stages, images, pace, ranks, left_min - overhead_min, why)
         if made and made.kimg >= (ENOUGH_KIMG if stages > STAGES else LEAST_KIMG):
             return made
         why = f"{left_min:.3g} minutes are too short for more here"
-    made = _filled(FEWEST_STAGES, images, pace, ranks, left_min, why)
+    made = _filled(FEWEST_STAGES, images, pace, ranks, left_min - overhead_min, why)
     return made or Ladder(FEWEST_STAGES, LEAST_MIN, 0.0, why)
 
 
@@ -95,7 +100,7 @@ def _filled(stages: int, images: int, pace: Pace, ranks: int, left_min: float, w
     from mammogan.cost.estimate import Data, cost
     from mammogan.cost.time_budget import fill_time
 
-    minutes = left_min - OVERHEAD_MIN
+    minutes = left_min
     for _ in range(2):  # what scoring draws takes its part, and is known once a schedule is
         ladder = Ladder(stages, max(LEAST_MIN, round(minutes, 1)), 0.0, why)
         try:
@@ -104,7 +109,7 @@ def _filled(stages: int, images: int, pace: Pace, ranks: int, left_min: float, w
             return None
         reckoned = cost(method, Data.expected(max(images, 1), method), ranks, pace)
         drawing_h = reckoned.drawing_hours + sum(stage.scoring_hours for stage in reckoned.stages)
-        minutes = left_min - OVERHEAD_MIN - 60 * drawing_h
+        minutes = left_min - 60 * drawing_h
     kimg = method.schedule.fade_kimg[-1] + method.schedule.stable_kimg[-1]
     return Ladder(stages, ladder.minutes, kimg, why)
 
