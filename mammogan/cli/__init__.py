@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mammogan import __version__
-from mammogan.cli import review_command, shards_command, study_command
+from mammogan.cli import loading_notice, review_command, shards_command, study_command
 from mammogan.cli.cost_command import cost
 from mammogan.cli.doctor_command import doctor
 from mammogan.cli.draw_command import draw, film, video
@@ -63,6 +63,7 @@ def _options(
 
 def main() -> None:
     """Run the command line; a failure that the user can mend is one message on stderr and an exit code."""
+    loading_notice.install(sys.stderr)
     try:
         app()
     except MammoganError as error:
