@@ -98,6 +98,11 @@ class RunFolder:
         """Journal of one node."""
         return self.tracking / f"{source}.jsonl"
 
+    @property
+    def tensorboard(self) -> Path:
+        """Folder of TensorBoard's event files, a folder a stage."""
+        return self.root / "tensorboard"
+
     # What is made of it
 
     def score(self, stage: int, images: int) -> Path:

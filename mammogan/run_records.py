@@ -249,7 +249,10 @@ class Attempt(Record):
 
 
 class Span(Record):
-    """One start of a task: the seconds (since 1970) of its begin, and of its end or when it was last seen."""
+    """One start of a task: the seconds (since 1970) of its begin, and of its end or when it was last seen.
+
+    `cpus` and `gpus` are those that it held; 0 CPUs stand in spans of versions that did not note them.
+    """
 
     node: str
     task: int
@@ -260,6 +263,7 @@ class Span(Record):
     ended: bool
     ranks: int
     gpus: int
+    cpus: int = 0
 
 
 class Rollback(BaseModel):

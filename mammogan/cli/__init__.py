@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mammogan import __version__
+from mammogan.cli import loading_notice
 from mammogan.cli.command_groups import CommandGroups
 from mammogan.errors import MammoganError
 
@@ -37,6 +38,7 @@ def _options(
 
 def main() -> None:
     """Run the command line; a failure that the user can mend is one message on stderr and an exit code."""
+    loading_notice.install(sys.stderr)
     try:
         app()
     except MammoganError as error:

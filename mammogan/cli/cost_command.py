@@ -190,7 +190,7 @@ def _number(value: float) -> str:
 
 
 def _time(hours: float) -> str:
-    from mammogan.cli.status_view import duration
+    from mammogan.cli.run_tables import duration
 
     return f"{hours / 24:,.0f} d" if hours >= 240 else duration(3600 * hours)
 

@@ -202,11 +202,15 @@ def _follow(
     RunFailedError
         If one of the wanted nodes did not succeed; the tail of its log is printed.
     """
+    from mammogan.cli.log_follow import last_message
     from mammogan.cli.run_tables import live, tail
     from mammogan.cluster.run_state import LOST, log_of
 
+    def message(state: NodeState) -> str:
+        return last_message(log_of(folder, state, next(iter(state.among("running")), None)))
+
     try:
-        states = live(updates, {node.name for node in wanted}, console, notice)
+        states = live(updates, {node.name for node in wanted}, console, notice, message)
     except KeyboardInterrupt:
         console.print("\nStopped. The same command goes on from here.")
         raise typer.Exit(130) from None

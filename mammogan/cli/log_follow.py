@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 POLL_S = 0.5
+TAIL_BYTES = 16_384
+MESSAGE = re.compile(rb"^[\d-]+ ([\d:]+),\d+ (?:INFO|WARNING|ERROR) (.+)$", re.MULTILINE)
+"""A line that one of this package's jobs has logged."""
 
 
 def followed(
@@ -51,6 +55,18 @@ def followed(
             time.sleep(POLL_S)
     finally:
         _close(stream)
+
+
+def last_message(path: Path) -> str:
+    """Return what a log says last, as ``12:03:04 ...``; empty if it says nothing yet."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(-min(TAIL_BYTES, os.fstat(stream.fileno()).st_size), os.SEEK_END)
+            found = re.findall(MESSAGE, stream.read())
+    except OSError:
+        return ""
+    time_of_day, words = found[-1] if found else (b"", b"")
+    return f"{time_of_day.decode()} {words.decode(errors='replace').strip()}".strip()
 
 
 def _skip(stream: BinaryIO, lines: int) -> None:

@@ -16,6 +16,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from mammogan.cluster.run_state import NodeState
     from mammogan.config.run_config import Run
+    from mammogan.steps import Progress
 
 COLOURS = {
     "running": "cyan",
@@ -27,6 +28,9 @@ COLOURS = {
     "waiting": "dim",
     "done": "green",
 }
+
+BAR = 10
+"""Characters of a bar, so that 80 columns hold what stands beside it."""
 
 
 def nodes_table(states: Sequence[NodeState], title: str = "") -> Table:
@@ -51,8 +55,10 @@ def nodes_table(states: Sequence[NodeState], title: str = "") -> Table:
 def _detail(state: NodeState) -> str:
     if state.progress:
         part = state.progress
-        bar = "━" * (20 * part.done // max(1, part.total))
-        return f"[cyan]{bar:<20}[/] {part.done}/{part.total} {part.unit} {part.note}"
+        bar = "━" * (BAR * part.done // max(1, part.total))
+        left = [f"{duration(part.left_s)} left"] if part.left_s else []
+        words = escape(", ".join([far(part), *left, *filter(None, [part.note])]))
+        return f"[cyan]{bar:<{BAR}}[/] {words}"
     return escape(state.reason.splitlines()[0]) if state.reason else ""
 
 
@@ -90,18 +96,26 @@ def live(
     names: set[str],
     console: Console,
     notice: Callable[[], str] = str,
+    message: Callable[[NodeState], str] = lambda _: "",
 ) -> list[NodeState]:
     """Draw `updates` as a table that changes in place, or as a line a change where nobody watches.
 
-    After each update `notice` may say what is to be known of it. Returns the last states of the nodes in
-    `names`.
+    After each update `notice` may say what is to be known of it, and `message` what a step that runs has said
+    last, as its newest tick. Returns the last states of the nodes in `names`.
     """
     states: list[NodeState] = []
     if console.is_terminal:
-        with Live(console=console, auto_refresh=False) as view:
+        with Live(console=console, auto_refresh=False, vertical_overflow="crop") as view:
+            columns = console.width
             for update in updates:
                 states = [state for state in update if state.node.name in names]
-                view.update(Group(nodes_table(states), *noticed(notice())), refresh=True)
+                if console.width != columns:  # the terminal has wrapped the lines anew: none is where it was
+                    columns = console.width
+                    console.clear()
+                lines = [*_messages(states, message), *noticed(notice())]
+                view.update(Group(nodes_table(fitting(states, console.height - 3 - len(lines))), *lines))
+                view.refresh()
+            view.update(Group(nodes_table(states), *noticed(notice())), refresh=True)
         return states
     printed: dict[str, tuple[str, int]] = {}
     before = ""
@@ -119,9 +133,51 @@ def live(
     return states
 
 
+def fitting(states: Sequence[NodeState], rows: int) -> list[NodeState]:
+    """Choose what a table of so many rows shows: what is at work or failed, then what comes next."""
+    if len(states) <= rows:
+        return list(states)
+    idle = [state for state in states if state.state == "done"]  # from the first one on, as they are over
+    waits = [state for state in states if state.state in ("waiting", "blocked")]
+    gone = {state.node.name for state in [*idle, *reversed(waits)][: len(states) - max(1, rows)]}
+    return [state for state in states if state.node.name not in gone]
+
+
+def _messages(states: Sequence[NodeState], message: Callable[[NodeState], str]) -> list[Text]:
+    """Draw what the steps that run have said last, each cut to a line."""
+    found = [(state.node.name, message(state)) for state in states if state.state == "running"]
+    lines = [
+        Text(f"{name}  {words}", style="dim", no_wrap=True, overflow="ellipsis")
+        for name, words in found
+        if words
+    ]
+    return [Text(), *lines] if lines else []
+
+
 def noticed(words: str) -> list[Text]:
     """Draw a notice below a table, if there is one."""
     return [Text(), Text(words, style="yellow")] if words else []
+
+
+def far(part: Progress | None) -> str:
+    """Write how far a step is: images of training in thousands."""
+    if part is None:
+        return ""
+    if part.unit == "kimg" or (part.unit == "images" and part.total >= 10_000):
+        return f"{part.done / 1000:.4g}/{part.total / 1000:.4g} kimg"
+    return f"{part.done}/{part.total} {part.unit}"
+
+
+def duration(seconds: float) -> str:
+    """Write a time in few letters: ``40 s``, ``12 min``, ``3 h 20``, ``2 d 4 h``."""
+    minutes = round(seconds / 60)
+    if minutes < 2:
+        return f"{seconds:.0f} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60:02}"
+    return f"{minutes // 1440} d {minutes % 1440 // 60} h"
 
 
 def tail(path: Path, lines: int) -> str:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from mammogan.cluster.run_state import NodeState, Watcher
     from mammogan.steps import Progress
 
+BESIDE_ROWS = 12
+"""Lines that title, sum and reasons take of a terminal's."""
+
 
 def status(
     run: Annotated[Path, typer.Argument(help="The run's folder.")],
@@ -41,15 +44,22 @@ def status(
         if not console.is_terminal:
             live(updates, {node.name for node in watcher.nodes}, console, lambda: watcher.silence)
             return
-        with Live(console=console, auto_refresh=False, vertical_overflow="visible") as view:
+        with Live(console=console, auto_refresh=False, vertical_overflow="crop") as view:
+            columns = console.width
             for states in updates:
-                view.update(drawn(watcher, states, console.width), refresh=True)
+                if console.width != columns:  # the terminal has wrapped the lines anew: none is where it was
+                    columns = console.width
+                    console.clear()
+                view.update(drawn(watcher, states, columns, console.height), refresh=True)
+            view.update(drawn(watcher, states, columns), refresh=True)
     except KeyboardInterrupt:
         console.print("\nNo longer watched; the run goes on.")
 
 
-def drawn(watcher: Watcher, states: Sequence[NodeState], columns: int) -> RenderableType:
-    """Draw the run of `watcher` in a terminal of so many columns."""
+def drawn(
+    watcher: Watcher, states: Sequence[NodeState], columns: int, lines: int | None = None
+) -> RenderableType:
+    """Draw the run of `watcher` in a terminal of so many columns, and not longer than so many lines."""
     from rich.console import Group
 
     from mammogan.cli.status_view import standing, tracking_lines
@@ -75,6 +85,7 @@ def drawn(watcher: Watcher, states: Sequence[NodeState], columns: int) -> Render
         wide=columns >= 100,
         choice=choice,
         silence=watcher.silence,
+        rows=None if lines is None else lines - BESIDE_ROWS,
     )
     return Group(drawing, *tracking_lines(trackers, watcher.folder))
 

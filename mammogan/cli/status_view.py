@@ -12,7 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from mammogan.cli.run_tables import COLOURS, noticed
+from mammogan.cli.run_tables import COLOURS, duration, far, fitting, noticed
+from mammogan.cli.usage_view import total, usage_lines, usage_table
 
 if TYPE_CHECKING:
     from mammogan.cluster.job_usage import Usage
@@ -33,14 +34,41 @@ def standing(
     wide: bool,
     choice: Choice | None = None,
     silence: str = "",
+    rows: int | None = None,
 ) -> RenderableType:
     """Draw a run; `progress` is how far steps are, `gpus` whether GPU-hours count, `wide` shows jobs, too.
 
-    Below stand Slurm's `silence`, if it does not answer, and the `choice` of a checkpoint, if there is one,
-    with its reason and its notices.
+    Of one that is over it draws what it has used. Below stand Slurm's `silence`, if it does not answer, and
+    the `choice` of a checkpoint, if there is one, with its reason and its notices. Of a run that goes on no
+    more steps than `rows` are shown.
     """
-    from mammogan.cluster.job_usage import NOTHING
+    over = all(state.state in OVER for state in states)
+    table = (
+        usage_table(states, used, title, gpus=gpus)
+        if over
+        else _progress_table(states, used, progress, title, gpus=gpus, wide=wide, rows=rows)
+    )
+    return Group(
+        table,
+        *(usage_lines(used, gpus=gpus) if over else ()),
+        *_reasons(states, progress),
+        *_last_line(states, progress),
+        *noticed(silence),
+        *_chosen(choice),
+    )
 
+
+def _progress_table(
+    states: Sequence[NodeState],
+    used: Mapping[str, Usage],
+    progress: Mapping[str, Progress],
+    title: str,
+    *,
+    gpus: bool,
+    wide: bool,
+    rows: int | None,
+) -> Table:
+    """Draw how far each step is."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     hours = (
         "GPU-\nhours" if gpus else "rank-\nhours"
@@ -50,22 +78,22 @@ def standing(
         table.add_column(column, justify=side, no_wrap=True)
     if wide:
         table.add_column("job", justify="right", no_wrap=True)
-    for state in states:
+    for state in states if rows is None else fitting(states, rows):
         name = state.node.name
         jobs = sorted(job.partition("_")[0] for job in state.jobs.values())
-        mine, far = used[name], progress.get(name)
+        mine, part = used[name], progress.get(name)
         table.add_row(
             name,
             f"[{COLOURS[state.state]}]{state.state}[/]",
             f"{state.done}/{state.node.tasks}",
-            _far(far),
-            f"{far.rate_s:.3g}" if far and far.rate_s and state.state == "running" else "",
-            duration(far.left_s) if far and far.left_s and state.state == "running" else "",
+            far(part),
+            f"{part.rate_s:.3g}" if part and part.rate_s and state.state == "running" else "",
+            duration(part.left_s) if part and part.left_s and state.state == "running" else "",
             _starts(mine),
             f"{_hours(mine, gpus):.2f}" if mine.starts else "",
             *([jobs[-1] if jobs else ""] if wide else []),
         )
-    total = sum(used.values(), start=NOTHING)
+    whole = total(used)
     table.add_section()
     table.add_row(
         "all",
@@ -74,16 +102,10 @@ def standing(
         "",
         "",
         ending(states, progress)[0],
-        _starts(total),
-        f"{_hours(total, gpus):.2f}",
+        _starts(whole),
+        f"{_hours(whole, gpus):.2f}",
     )
-    return Group(
-        table,
-        *_reasons(states, progress),
-        *_last_line(states, progress),
-        *noticed(silence),
-        *_chosen(choice),
-    )
+    return table
 
 
 def tracking_lines(trackers: TrackingState | None, folder: Path) -> list[RenderableType]:
@@ -118,32 +140,12 @@ def ending(states: Sequence[NodeState], progress: Mapping[str, Progress]) -> tup
     return duration(max(known)), ""
 
 
-def duration(seconds: float) -> str:
-    """Write a time in few letters: ``40 s``, ``12 min``, ``3 h 20``, ``2 d 4 h``."""
-    minutes = round(seconds / 60)
-    if minutes < 2:
-        return f"{seconds:.0f} s"
-    if minutes < 60:
-        return f"{minutes} min"
-    if minutes < 48 * 60:
-        return f"{minutes // 60} h {minutes % 60:02}"
-    return f"{minutes // 1440} d {minutes % 1440 // 60} h"
-
-
 def _starts(used: Usage) -> str:
     return f"{used.starts or ''}" + (f" ({used.failed})" if used.failed else "")
 
 
 def _hours(used: Usage, gpus: bool) -> float:
     return used.gpu_hours if gpus else used.rank_hours
-
-
-def _far(far: Progress | None) -> str:
-    if far is None:
-        return ""
-    if far.unit == "kimg" or (far.unit == "images" and far.total >= 10_000):
-        return f"{far.done / 1000:.4g}/{far.total / 1000:.4g} kimg"
-    return f"{far.done}/{far.total} {far.unit}"
 
 
 def _reasons(states: Sequence[NodeState], progress: Mapping[str, Progress]) -> list[RenderableType]:

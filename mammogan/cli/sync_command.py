@@ -15,6 +15,8 @@ def sync(run: Annotated[Path, typer.Argument(help="The run's folder.")]) -> None
 
     The steps of a run do this themselves as they end; do it by hand after a server was away.
     """
+    from rich.console import Console
+
     from mammogan import tracking
     from mammogan.config.run_config import Run
     from mammogan.steps.tracking_sync import note, summarize
@@ -30,7 +32,8 @@ def sync(run: Annotated[Path, typer.Argument(help="The run's folder.")]) -> None
     failed = []
     for name, tracker in trackers.items():
         try:
-            tracker.sync(summarize(run, settings))
+            with Console(stderr=True).status(f"bringing {name} up to date"):
+                tracker.sync(summarize(run, settings))
             note(run, name, notices=(notices := getattr(tracker, "notices", ())))
             for notice in notices:
                 typer.echo(f"{name}: {notice}")

@@ -22,10 +22,11 @@ class Kept:
 
 @dataclass(frozen=True)
 class Accounted:
-    """What accounting knows of a job with all its restarts: its seconds, and those times its GPUs."""
+    """What accounting knows of a job with all its restarts: its seconds, also times its GPUs and its CPUs."""
 
     seconds: int
     gpu_seconds: int
+    cpu_seconds: int = 0
 
 
 def kept(job_ids: Iterable[str], cluster: str = "") -> dict[str, Kept]:
@@ -61,8 +62,15 @@ def accounted(job_ids: Iterable[str]) -> dict[str, Accounted]:
         return {}
     found: dict[str, Accounted] = {}
     for job_id, elapsed, resources in (line.split("|") for line in lines):
-        gpus = re.search(r"\bgres/gpu=(\d+)", resources)
         before, seconds = found.get(job_id, Accounted(0, 0)), int(elapsed or 0)
-        more = seconds * int(gpus.group(1)) if gpus else 0
-        found[job_id] = Accounted(before.seconds + seconds, before.gpu_seconds + more)
+        gpu_seconds, cpu_seconds = (seconds * _count(kind, resources) for kind in ("gres/gpu", "cpu"))
+        found[job_id] = Accounted(
+            before.seconds + seconds, before.gpu_seconds + gpu_seconds, before.cpu_seconds + cpu_seconds
+        )
     return found
+
+
+def _count(kind: str, resources: str) -> int:
+    """Read how many of a kind a job was given, from words as ``cpu=8,gres/gpu=4``; their types come apart."""
+    found = re.search(rf"(?:^|,){kind}=(\d+)", resources)
+    return int(found.group(1)) if found else 0

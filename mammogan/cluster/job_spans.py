@@ -62,7 +62,8 @@ def _begun(run: Path, node: str, task: int) -> Span:
         began=now,
         seen=now,
         ended=False,
-        ranks=int(os.environ["WORLD_SIZE"]),
+        ranks=(ranks := int(os.environ["WORLD_SIZE"])),
+        cpus=ranks * int(os.environ.get("MAMMOGAN_CPUS") or resource.cpus_per_task),
         gpus=resource.nodes * resource.gpus_per_node,
     )
 

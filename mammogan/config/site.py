@@ -134,7 +134,8 @@ class Tracking(Settings):
         default="", description="MLflow server; empty is an SQLite file beside the run's folder, off is none."
     )
     trackers: tuple[str, ...] = Field(
-        default=("mlflow",), description="Trackers that are given what runs log, by name: mlflow, jsonl."
+        default=("mlflow",),
+        description="Trackers that get what runs log, by name: mlflow, jsonl, tensorboard.",
     )
     experiment: str = Field(
         default="",

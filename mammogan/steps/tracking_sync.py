@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +61,20 @@ def sync_trackers(run_dir: Path, run: Run, finished: str = "", interval_s: float
                     log.warning("the tracker '%s': %s", name, notice)
                 note(run_dir, name, notices=notices)
         except Exception as error:  # noqa: BLE001 - whatever a tracker does, the run goes on; its journal keeps all
-            log.warning(
-                "the tracker '%s' was not brought up to date (%s); `mammogan sync %s` does it later",
-                name,
-                error,
-                run_dir,
-            )
+            _warn_once(run_dir, name, str(error).rstrip("."))
             with suppress(OSError):
                 note(run_dir, name, failure=str(error))
+
+
+@cache
+def _warn_once(run_dir: Path, name: str, why: str) -> None:
+    """Warn of a tracker that fails; the same again, as a later tick tries it anew, is no news."""
+    log.warning(
+        "the tracker '%s' was not brought up to date (%s); `mammogan sync %s` does it later",
+        name,
+        why,
+        run_dir,
+    )
 
 
 def note(run_dir: Path, name: str, failure: str = "", notices: Iterable[str] = ()) -> None:

@@ -7,6 +7,7 @@ from mammogan.tracking import mlflow_access
 from mammogan.tracking.jsonl_writer import JsonLinesWriter
 from mammogan.tracking.mlflow_sync import MlflowTracker
 from mammogan.tracking.run_journal import Journal, read
+from mammogan.tracking.tensorboard_writer import TensorBoardWriter
 from mammogan.tracking.tracker import DataSheet, ModelPackage, RunSummary, Tracker
 
 __all__ = [
@@ -21,7 +22,11 @@ __all__ = [
     "tracker",
 ]
 
-TRACKERS: dict[str, type[Tracker]] = {"mlflow": MlflowTracker, "jsonl": JsonLinesWriter}
+TRACKERS: dict[str, type[Tracker]] = {
+    "mlflow": MlflowTracker,
+    "jsonl": JsonLinesWriter,
+    "tensorboard": TensorBoardWriter,
+}
 """The trackers by the names that ``tracking.trackers`` of a site's profile gives."""
 
 

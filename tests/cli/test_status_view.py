@@ -115,3 +115,53 @@ def test_trackers_that_are_behind_and_what_they_found_are_shown():
     assert "The tracker 'mlflow' is behind: no [permission]. `mammogan sync /runs/r` brings it up" in text
     assert "The tracker 'mlflow': restored." in text
     assert tracking_lines(None, Path()) == tracking_lines(TrackingState(), Path()) == []
+
+
+OVER = (state("shards", "done"), state("train-0", "done"), state("score-0", "done", "failed"))
+BEGAN = datetime(2026, 11, 30, 9, 41, 7).timestamp()
+
+
+def over(width=80, *, gpus=True, **used):
+    console = Console(width=width, record=True)
+    mine = {each.node.name: used.get(each.node.name.replace("-", "_"), NOTHING) for each in OVER}
+    console.print(standing(OVER, mine, {}, "Run 1: m at s", gpus=gpus, wide=width >= 100))
+    return console.export_text()
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_a_run_that_is_over_shows_when_it_ran_and_what_it_used(width):
+    text = over(
+        width,
+        shards=Usage(1, 0, 0.0, 0.25, 0.5, began=BEGAN, ended=BEGAN + 900),
+        train_0=Usage(2, 1, 8.0, 8.0, 32.0, began=BEGAN + 1000, ended=BEGAN + 8200),
+        score_0=Usage(2, 1, 0.5, 0.5, 1.0, began=BEGAN + 8300, ended=BEGAN + 9000),
+    )
+    rows = {line.split()[0]: line.split() for line in text.splitlines() if line.strip()}
+    train = ["train-0", "done", "1/1", "30", "Nov", "09:57", "2", "h", "00", "2", "(1)", "32.00", "8.00"]
+    assert rows["train-0"] == train
+    assert rows["all"][-4:] == ["5", "(2)", "33.50", "8.50"]
+    words = (
+        "Began 2026-11-30 09:41:07, ended 2026-11-30 12:11:07: 2 h 30, 33.50 CPU-hours and 8.50 GPU-hours."
+    )
+    assert words in " ".join(text.split())
+    assert "…" not in text and "unknown" not in text.lower()
+
+
+def test_of_a_run_that_is_over_nothing_is_zero_that_nobody_knows():
+    text = over(
+        shards=Usage(1, 0, 0.0, 0.0, unknown=1),
+        train_0=Usage(1, 0, 0.0, 0.25, 0.0, unknown_cpus=1, began=BEGAN, ended=BEGAN + 900),
+        score_0=Usage(2, 1, 0.5, 0.5, 1.0, unknown=1, began=BEGAN, ended=BEGAN + 900),
+    )
+    rows = {line.split()[0]: line.split() for line in text.splitlines() if line.strip()}
+    assert rows["shards"][3:] == ["unknown", "unknown", "1", "unknown", "unknown"]
+    assert rows["train-0"][-2:] == ["unknown", "0.00"]  # it held no GPU
+    assert rows["score-0"][-4:] == [">", "1.00", ">", "0.50"]
+    whole = " ".join(text.split())
+    assert "Unknown: how long 2 tasks ran (shards, score-0). There is no accounting by sacct" in whole
+    assert "Unknown: on how many CPUs train-0 ran" in whole
+
+
+def test_without_gpus_there_are_no_gpu_hours():
+    used = Usage(1, 0, 0.0, 0.25, 0.5, began=BEGAN, ended=BEGAN + 900)
+    assert "GPU" not in over(gpus=False, shards=used, train_0=used)

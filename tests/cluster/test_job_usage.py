@@ -129,8 +129,8 @@ def test_accounting_is_asked_once_and_adds_up_a_requeued_jobs_lines(tmp_path, mo
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     assert job_accounts.accounted({"13", "12"}) == {
-        "12_0": job_accounts.Accounted(660, 2640),
-        "13": job_accounts.Accounted(5, 0),
+        "12_0": job_accounts.Accounted(660, 2640, 5280),
+        "13": job_accounts.Accounted(5, 0, 5),
     }
     assert "-j 12,13" in (tmp_path / "asked").read_text()
     program.write_text("#!/bin/sh\necho Slurm accounting storage is disabled; exit 1\n")
@@ -148,3 +148,31 @@ def test_accounting_is_asked_once_and_adds_up_a_requeued_jobs_lines(tmp_path, mo
 )
 def test_why_a_job_waits_is_said_in_plain_words(reason, told):
     assert told in explained(reason)
+
+
+def test_cpu_hours_are_those_of_the_cpus_that_a_job_held(run):
+    submission_ledger.append(run, "train-0", "7", (0,), "slurm")
+    span(run, cpus=16)
+    used = usage(run, states(run))["train-0"]
+    assert (used.cpu_hours, used.began, used.ended) == (pytest.approx(16), 1000.0, 4600.0)
+    span(run)  # as versions wrote it that did not note them: two ranks of a CPU each, by the profile
+    assert usage(run, states(run))["train-0"].cpu_hours == pytest.approx(2)
+
+
+def test_what_ran_and_was_noted_by_nobody_is_unknown_and_not_nothing(run, stub, monkeypatch):
+    for node, job in (("shards", "6"), ("train-0", "7")):
+        submission_ledger.append(run, node, job, (0,), "slurm")
+        stub.output(run, node).parent.mkdir(exist_ok=True)
+        stub.output(run, node).write_text("{}")
+    span(run)
+    used = usage(run, states(run))
+    assert (used["shards"].unknown, used["train-0"].unknown, used["select"].unknown) == (1, 0, 0)
+    monkeypatch.setattr(job_accounts, "accounted", lambda jobs: {"6": job_accounts.Accounted(3600, 0, 7200)})
+    known = usage(run, states(run))
+    assert (known["shards"].unknown, known["shards"].cpu_hours) == (0, pytest.approx(2))
+
+
+def test_gpus_count_where_accounting_does_not_count_them(run, monkeypatch):
+    submission_ledger.append(run, "train-0", "7", (0,), "slurm")
+    monkeypatch.setattr(job_accounts, "accounted", lambda jobs: {"7": job_accounts.Accounted(3600, 0, 7200)})
+    assert usage(run, states(run))["train-0"].gpu_hours == pytest.approx(2)  # two nodes with one each
