@@ -103,7 +103,8 @@ def test_without_ffmpeg_mp4_is_refused_with_the_way_out_and_the_others_work(tmp_
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(
-        ConfigError, match=r"`pip install imageio-ffmpeg` brings one. Or end .* in .gif or .png"
+        ConfigError,
+        match=r"`pip install 'mammogan\[video\]'` brings one, under the GPL. Or end .* in .gif or .png",
     ):
         video.check(tmp_path / "video.mp4", FPS)
     video.write_video(tmp_path / "video.gif", moving(), FPS)
