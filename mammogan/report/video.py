@@ -42,8 +42,8 @@ def _ffmpeg() -> str:
         found = shutil.which("ffmpeg")
     if not found:
         raise ConfigError(
-            "MP4 videos need ffmpeg, which is not installed: `pip install 'mammogan[video]'` brings one, under "
-            "the GPL. Or end the video's name in .gif or .png."
+            "MP4 videos need ffmpeg, which is not installed: `pip install 'mammogan[video]'` brings one "
+            "(under the GPL). Or end the video's name in .gif or .png."
         )
     return found
 

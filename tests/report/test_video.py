@@ -104,7 +104,7 @@ def test_without_ffmpeg_mp4_is_refused_with_the_way_out_and_the_others_work(tmp_
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(
         ConfigError,
-        match=r"`pip install 'mammogan\[video\]'` brings one, under the GPL. Or end .* in .gif or .png",
+        match=r"`pip install 'mammogan\[video\]'` brings one \(under the GPL\). Or end .* in .gif or .png",
     ):
         video.check(tmp_path / "video.mp4", FPS)
     video.write_video(tmp_path / "video.gif", moving(), FPS)
