@@ -119,6 +119,14 @@ def test_without_the_package_the_machines_own_ffmpeg_serves(tmp_path, monkeypatc
     assert len(decoded(tmp_path / "video.mp4", (40, 32))) == 7
 
 
+def test_without_the_package_the_environment_names_an_ffmpeg(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", imageio_ffmpeg.get_ffmpeg_exe())
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    video.write_video(tmp_path / "video.mp4", moving(), FPS)
+    assert (tmp_path / "video.mp4").stat().st_size
+
+
 @pytest.mark.parametrize(
     ("does", "why"), [("echo no such codec >&2; exit 3", "no such codec"), ("exit 3", "it ended with code 3")]
 )

@@ -20,7 +20,7 @@ from pydicom import uid
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset as Dicom
 from pydicom.encaps import get_frame
-from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
 
 from mammogan.data.dicom import pixel_depth
 from mammogan.data.dicom.decoders import DECODERS, JPEG_PROCESSES, JPEGS, Kind

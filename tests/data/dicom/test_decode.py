@@ -8,7 +8,7 @@ import pydicom
 import pytest
 from pydicom import uid
 from pydicom.encaps import encapsulate, get_frame
-from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
 
 from mammogan.data.dicom import decode as decoding
 from mammogan.data.dicom.decode import decode, has_trailing_bytes, read

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydicom import uid
 from pydicom.encaps import encapsulate, get_frame
-from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
 
 from mammogan.data.dicom.decode import decode, read
 from mammogan.data.dicom.decoders import DECODERS, JPEGS, Decoder
