@@ -108,9 +108,9 @@ def licence(package: Distribution) -> str:
     if name in STATED:
         return STATED[name]
     of = package.metadata
-    if expression := of.get("License-Expression"):
+    for expression in of.get_all("License-Expression") or []:
         return str(expression)
-    short = str(of.get("License") or "").strip()
+    short = "".join(map(str, of.get_all("License") or [])).strip()
     if short and len(short) < 40 and "\n" not in short:
         known = SPDX.get(short, short)
         if re.fullmatch(r"[A-Za-z0-9.+-]+( (AND|OR|WITH) [A-Za-z0-9.+-]+)*", known):
