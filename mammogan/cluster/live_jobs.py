@@ -7,7 +7,6 @@ leave in RUN/spans. A job whose state nobody here can tell is ``unknown``, never
 from __future__ import annotations
 
 import os
-import pwd
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -178,10 +177,7 @@ def _of_another_run(job: Queued) -> bool:
 
 
 def _exists(user: str) -> bool:
-    try:
-        return bool(user) and bool(user.isdigit() or pwd.getpwnam(user))
-    except KeyError:
-        return False
+    return bool(user) and (user.isdigit() or machine.has_user(user))
 
 
 def alive(pid: str, folder: Path) -> bool:

@@ -7,12 +7,12 @@ knows which tasks a job held, and the steps' own outputs tell whether they are d
 from __future__ import annotations
 
 import os
-import pwd
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from mammogan import machine
 from mammogan.errors import ClusterError
 from mammogan.file_lock import LockedError, locked, owner_of
 from mammogan.files import write
@@ -88,11 +88,8 @@ def latest(records: list[Submission]) -> dict[tuple[str, int], Submission]:
 
 
 def this_user() -> str:
-    """Name this process' user, as Slurm does; LOGNAME and the like may name another one."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:  # as in a container
-        return str(os.geteuid())
+    """Name this process' user, as Slurm does."""
+    return machine.user_name()
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
 import signal
 import threading
 from collections import deque
@@ -123,9 +122,7 @@ def _submitted(
 def _settle() -> None:
     """Make a worker die with its parent, keep to its memory, and leave Ctrl-C to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    limit = MEMORY_LIMIT_GB << 30
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold patients' images
+    machine.limit_memory(MEMORY_LIMIT_GB)  # and no core dump, which would hold patients' images
     keep_pages()
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -5,6 +5,7 @@ Shape suffixes: H x W pixels.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -39,11 +40,11 @@ def _ffmpeg() -> str:
 
         return str(imageio_ffmpeg.get_ffmpeg_exe())
     except (ImportError, RuntimeError):  # it is not installed, or came without its program
-        found = shutil.which("ffmpeg")
+        found = os.environ.get("IMAGEIO_FFMPEG_EXE") or shutil.which("ffmpeg")
     if not found:
         raise ConfigError(
-            "MP4 videos need ffmpeg, which is not installed: `pip install imageio-ffmpeg` brings one. Or end "
-            "the video's name in .gif or .png."
+            "MP4 videos need ffmpeg, which is not installed: `pip install 'mammogan[video]'` brings one "
+            "(under the GPL). Or end the video's name in .gif or .png."
         )
     return found
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -13,6 +12,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from mammogan import machine
 from mammogan.config.engine_settings import Engine
 from mammogan.memory import keep_pages
 from mammogan.train import device_choice
@@ -230,7 +230,7 @@ def usage() -> dict[str, float]:
 
     Of a GPU also the percentage of its last second, or less, in which anything ran on it: its own figure.
     """
-    used = {"system/memory_peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
+    used = {"system/memory_peak_gb": machine.memory_peak_gb()}
     if torch.cuda.is_available():
         used["system/device_memory_peak_gb"] = torch.cuda.max_memory_allocated() / 2**30
         with suppress(ImportError):

@@ -103,7 +103,8 @@ def test_without_ffmpeg_mp4_is_refused_with_the_way_out_and_the_others_work(tmp_
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(
-        ConfigError, match=r"`pip install imageio-ffmpeg` brings one. Or end .* in .gif or .png"
+        ConfigError,
+        match=r"`pip install 'mammogan\[video\]'` brings one \(under the GPL\). Or end .* in .gif or .png",
     ):
         video.check(tmp_path / "video.mp4", FPS)
     video.write_video(tmp_path / "video.gif", moving(), FPS)
@@ -116,6 +117,14 @@ def test_without_the_package_the_machines_own_ffmpeg_serves(tmp_path, monkeypatc
     video.write_video(tmp_path / "video.mp4", moving(), FPS)
     monkeypatch.undo()
     assert len(decoded(tmp_path / "video.mp4", (40, 32))) == 7
+
+
+def test_without_the_package_the_environment_names_an_ffmpeg(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", imageio_ffmpeg.get_ffmpeg_exe())
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    video.write_video(tmp_path / "video.mp4", moving(), FPS)
+    assert (tmp_path / "video.mp4").stat().st_size
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,10 @@ from pydicom import uid
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset as Dicom
 from pydicom.encaps import get_frame
+from pydicom.pixels.decoders.base import get_decoder
 
 from mammogan.data.dicom import pixel_depth
-from mammogan.data.dicom.decoders import DECODERS, Kind
+from mammogan.data.dicom.decoders import DECODERS, JPEG_PROCESSES, JPEGS, Kind
 from mammogan.data.dicom.header import UnreadableError, is_damage, read_to_pixels
 from mammogan.data.dicom.pixel_depth import MOST_PX, Stored
 
@@ -92,6 +93,7 @@ def decode(dicom: Dicom, *, halve_jpeg2000: bool = False) -> Stored:
         values are neither 8 nor 16 bits wide, or need more bits than the header and the stream declare;
         ``decode-mismatch`` if there is more than one frame or it is not of the size that the header says;
         ``damaged`` if values don't fit the bits that the stream declares, or its decoder complains;
+        ``decoder-absent`` if another decoder, which is not installed, may know its kind of stream;
         ``decode-failed`` if every decoder gives up.
     OSError
         If pixels left on the disk can't be reached.
@@ -127,7 +129,7 @@ def _decode(dicom: Dicom, halve: bool) -> Stored:
         raise UnreadableError("bit-depth")
     if halve and syntax in DECODERS and DECODERS[syntax].halves and kind == np.uint16 and bits > 8:
         return pixel_depth.fitting(dicom, _half(frame, bits), bits)
-    stored = _fast(syntax, frame, shape, kind)
+    stored = _fast(syntax, frame, shape, kind, bits)
     if stored is None:
         stored = _checked(dicom.pixel_array, shape, kind)
     if kind.kind == "u" and int(stored.max()) >> bits:
@@ -211,28 +213,51 @@ def _jpeg_2000(frame: bytes, start: int) -> tuple[int, int, int] | None:
 
 
 def _jpeg(frame: bytes) -> tuple[int, int, int] | None:
-    """Read the frame header (ITU-T T.81, B.2.2; T.87 has its own marker)."""
+    """Read the frame header (ITU-T T.81, B.2.2)."""
+    found = _frame_header(frame)
+    if found is None:
+        return None
+    bits, rows, columns, components = struct.unpack_from(">BHHB", frame, found[1])
+    return (rows, columns, bits) if components == 1 else None
+
+
+def _frame_header(frame: bytes) -> tuple[int, int] | None:
+    """Find the marker of the frame header, which says the process, and where its values begin."""
     at = 2
     while frame[at] == 0xFF:
         marker, length = struct.unpack_from(">BH", frame, at + 1)
         if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
-            bits, rows, columns, components = struct.unpack_from(">BHHB", frame, at + 4)
-            return (rows, columns, bits) if components == 1 else None
+            return marker, at + 4  # T.87 has its own marker
         at += 2 + length
     return None
 
 
-def _fast(syntax: str, frame: bytes, shape: tuple[int, int], kind: Kind) -> Stored | None:
+def _fast(syntax: str, frame: bytes, shape: tuple[int, int], kind: Kind, bits: int) -> Stored | None:
+    """Decode by `DECODERS`; None leaves it to pydicom.
+
+    Raises
+    ------
+    UnreadableError
+        ``decoder-absent`` if what is installed is not made for this stream, and pydicom has nothing either.
+    """
     decoder = DECODERS.get(syntax)
     if decoder is None or (kind.kind != "u" and not decoder.signed):
         return None
     with _heeding_errors():
         try:
             stored = decoder.decode(frame, kind).reshape(shape)
-        except Exception:  # noqa: BLE001  (pydicom has the last word on what can't be decoded)
+        except Exception as error:  # noqa: BLE001  (pydicom has the last word on what can't be decoded)
+            header = _frame_header(frame) if syntax in JPEGS else None
+            unknown = header is not None and header[0] not in JPEG_PROCESSES
+            if (unknown or isinstance(error, ImportError)) and not get_decoder(uid.UID(syntax)).is_available:
+                raise UnreadableError("decoder-absent") from None
             return None
-    narrow = stored.dtype.itemsize < kind.itemsize  # eight bits in a stream, sixteen in the header
-    return stored.astype(kind) if narrow else stored if stored.dtype == kind else None
+    if stored.dtype.itemsize > kind.itemsize:
+        return None
+    if kind.kind == "i" and stored.dtype.kind == "u":  # words of `bits`, whose highest is the sign
+        unused = 8 * kind.itemsize - bits
+        return (stored.astype(f"u{kind.itemsize}") << unused).view(kind) >> unused
+    return stored.astype(kind, copy=False)  # a stream may have eight bits, and the header sixteen
 
 
 @contextmanager

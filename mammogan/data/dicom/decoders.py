@@ -24,7 +24,8 @@ class Decoder:
     decode
         From a frame's bytes and the kind of its values to these.
     signed
-        Whether signed values come out right; else they are left to pydicom.
+        Whether signed values come out right, as such or as the words that they are written in; else they are
+        left to pydicom.
     halves
         Whether the stream can be decoded to half its size, from its wavelet's lower levels.
     """
@@ -56,18 +57,22 @@ def _rle(frame: bytes, kind: Kind) -> Stored:
 
 DECODERS: dict[str, Decoder] = {
     uid.RLELossless: Decoder(_rle, signed=True),
-    uid.JPEGLosslessSV1: Decoder(_jpeg8),
-    uid.JPEGLossless: Decoder(_jpeg8),
-    uid.JPEGExtended12Bit: Decoder(_jpeg8),
-    uid.JPEGLSLossless: Decoder(_jpegls),
-    uid.JPEGLSNearLossless: Decoder(_jpegls),
+    uid.JPEGBaseline8Bit: Decoder(_jpeg8, signed=True),
+    uid.JPEGLosslessSV1: Decoder(_jpeg8, signed=True),
+    uid.JPEGLossless: Decoder(_jpeg8, signed=True),
+    uid.JPEGExtended12Bit: Decoder(_jpeg8, signed=True),
+    uid.JPEGLSLossless: Decoder(_jpegls, signed=True),
+    uid.JPEGLSNearLossless: Decoder(_jpegls, signed=True),
     uid.JPEG2000Lossless: Decoder(_jpeg2k, halves=True),
     uid.JPEG2000: Decoder(_jpeg2k, halves=True),
     uid.HTJ2KLossless: Decoder(_htj2k),
     uid.HTJ2KLosslessRPCL: Decoder(_htj2k),
 }
-"""By transfer syntax, bit-exact with pydicom (tests compare them) and 2 to 5 times as fast.
+"""By transfer syntax, 2 to 5 times as fast as pydicom. What is lossless is bit-exact with it (tests compare).
 
-What stands here needs imagecodecs; every other compressed syntax, and what one of these gives up, is decoded
-by pydicom's own plug-ins (pylibjpeg).
+What stands here needs imagecodecs. What one of these gives up is left to pydicom's own plug-ins: those of
+pylibjpeg for RLE and JPEG 2000, and for JPEG and JPEG-LS that of the extra ``libjpeg``, under the GPL.
 """
+JPEGS = tuple(syntax for syntax, decoder in DECODERS.items() if decoder.decode in (_jpeg8, _jpegls))
+JPEG_PROCESSES = (0xC0, 0xC1, 0xC2, 0xC3, 0xC9, 0xCA, 0xF7)
+"""The frame headers that these decode (T.81, table B.1; T.87): no hierarchical, no arithmetic lossless."""

@@ -13,12 +13,12 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing import get_context
-from os import cpu_count
 from pathlib import Path
 from typing import Any
 
 import cv2
 
+from mammogan import machine
 from mammogan.data.phantom.defects import DEFECTS, make_defect
 from mammogan.data.phantom.phantom_files import make_patient
 from mammogan.errors import DataError
@@ -96,7 +96,7 @@ def make_cohort(
     if todo:
         _write(directory / TRUTH, directory, _table(recipe, None))
         work = partial(_make_unit, directory, recipe)
-        for unit, records in _spread(work, todo, min(workers or cpu_count() or 1, len(todo))):
+        for unit, records in _spread(work, todo, min(workers or machine.cores(), len(todo))):
             known[_name(unit)] = records
             written += len(records)
             done += 1

@@ -45,6 +45,7 @@ OTHERS = {
     "truncated": "its pixels end early",
     "damaged": "its pixels are damaged",
     "decode-failed": "no decoder can read its pixels",
+    "decoder-absent": "a rare kind of JPEG: pip install 'mammogan[libjpeg]' adds a decoder under the GPL",
     "decode-mismatch": "its pixels are not as many as its header says",
     "decoder-crashed": "it killed its reader",
     "time-limit": "it took too long",
