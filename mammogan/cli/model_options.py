@@ -101,10 +101,8 @@ def asked_labels(model: Model, texts: Sequence[str]) -> dict[str, int]:
     ConfigError
         If the model was not taught such a label.
     """
-    from mammogan.config.label_fields import CLASSES
-    from mammogan.config.settings import nearest
+    from mammogan.train.taught_labels import class_numbers
 
-    taught = {name: classes for name, classes in model.taught.items() if name != "view"}
     wanted = {}
     for text in texts:
         name, equals, value = text.partition("=")
@@ -112,14 +110,8 @@ def asked_labels(model: Model, texts: Sequence[str]) -> dict[str, int]:
             raise ConfigError(f"--label '{text}' is not of the form FIELD=CLASS, as in density=b.")
         if name == "view":
             raise ConfigError(f"--label '{text}': the view has an option of its own, --view.")
-        if name not in taught:
-            known = nearest(name, taught) if taught else " It was taught none but the view."
-            raise ConfigError(f"--label '{text}': this model was not taught the label '{name}'.{known}")
-        if value not in taught[name]:
-            known = nearest(value, taught[name])
-            raise ConfigError(f"--label '{text}': this model was not taught the {name} '{value}'.{known}")
-        wanted[name] = CLASSES[name].index(value)
-    return wanted
+        wanted[name] = value
+    return class_numbers(model, wanted)
 
 
 def check_truncation(truncation: float) -> None:

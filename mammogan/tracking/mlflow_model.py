@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from importlib import metadata
+from pathlib import Path
 
+from mammogan.errors import DataError
 from mammogan.tracking.tracker import ModelPackage
 
 
@@ -44,3 +46,22 @@ def pins(packages: tuple[str, ...]) -> list[str]:
     A local tag such as ``+cpu`` names a build that the public index does not have.
     """
     return [f"{name}=={metadata.version(name).partition('+')[0]}" for name in packages]
+
+
+def fetch(uri: str) -> Path:
+    """Download a model by its address, ``models:/NAME/VERSION`` or ``runs:/RUN/generator``, to this machine.
+
+    Raises
+    ------
+    DataError
+        If MLflow has none there, or can't be reached.
+    """
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return Path(download_artifacts(artifact_uri=uri))
+    except (MlflowException, OSError) as error:
+        raise DataError(
+            f"The model '{uri}' can't be had from MLflow: {error}. MLFLOW_TRACKING_URI names its server."
+        ) from None

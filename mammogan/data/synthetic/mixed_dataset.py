@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from torch.utils.data import Dataset
 
+from mammogan.data.shards.shard_dataset import as_training
 from mammogan.data.shards.shard_reader import ImageReader, ShardSet
 from mammogan.data.shards.shuffle_order import positions
+from mammogan.data.synthetic.pool_dataset import accepted_places
 from mammogan.data.synthetic.synthetic_pool import Pool, load_manifest
 from mammogan.errors import ConfigError
 
 REAL, SYNTHETIC = 0, 1
 
 
-class Mixed:
+class Mixed(Dataset[dict[str, Any]]):
     """Every real training image once an epoch, and so many synthetic ones that they are a given share.
 
     Give it to a ``DataLoader``, shuffled; workers may be forked or spawned. Which synthetic images an epoch
@@ -50,17 +52,17 @@ class Mixed:
 
     def __init__(
         self,
-        shardset: Path,
-        pool: Path,
+        shardset: str | Path,
+        pool: str | Path,
         share: float,
         seed: int = 0,
         accepted: Iterable[str] | None = None,
     ) -> None:
         if not 0 <= share < 1:
             raise ConfigError(f"The share '{share:g}' of synthetic images is not from 0 to below 1.")
-        self._paths, self._seed = (shardset, pool), seed
+        self._paths, self._seed = (Path(shardset), Path(pool)), seed
         self._readers = self._opened()
-        self._places_N = self._taken(None if accepted is None else frozenset(accepted))
+        self._places_N = accepted_places(self._readers[SYNTHETIC], self._paths[1], accepted)
         self.epoch = 0
         reals = len(self._readers[REAL])
         self._lengths = reals, round(reals * share / (1 - share))
@@ -91,24 +93,12 @@ class Mixed:
         kind = SYNTHETIC if index >= self._lengths[REAL] else REAL
         reader = self._readers[kind]
         place = self._synthetic(index - self._lengths[REAL]) if kind == SYNTHETIC else index
-        image_HW = reader.read(np.array([place]))[0]
-        image = image_HW.astype(np.float32)[None] / np.float32(32767.5) - np.float32(1)
+        image = as_training(reader.read(np.array([place]))[0])
         return {"image": image, "view": int(reader.views_N[place]), "synthetic": kind}
 
     def _synthetic(self, number: int) -> int:
         shown = self.epoch * self._lengths[SYNTHETIC] + number
         return int(self._places_N[positions(len(self._places_N), shown, 1, (self._seed,))[0]])
-
-    def _taken(self, accepted: frozenset[str] | None) -> NDArray[np.int64]:
-        """Give the places of the synthetic images that may be taken."""
-        every_N = np.arange(len(self._readers[SYNTHETIC]))
-        if accepted is None:
-            return every_N
-        names = self._readers[SYNTHETIC].keys(every_N)
-        if not accepted or not accepted <= set(names):
-            strange = f"'{min(accepted - set(names))}', which is not in" if accepted else "no image of"
-            raise ConfigError(f"The list of accepted images names {strange} the pool '{self._paths[1]}'.")
-        return every_N[[name in accepted for name in names]]
 
     def _opened(self) -> tuple[ImageReader, ImageReader]:
         shardset, pool = self._paths
