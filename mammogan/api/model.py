@@ -220,7 +220,7 @@ class Model:
         ends_2Z = torch.cat([model.latents(key, range(i, i + 1)) for i in (start, end)])
         labels_1F = model.labels(key, range(start, start + 1), number, class_numbers(model, labels or {}))
         noise_1 = model.noise(key, range(start, start + 1))
-        latents_TZ = _great_circle(ends_2Z[0], ends_2Z[1], steps)
+        latents_TZ = draw_images.great_circle(ends_2Z[0], ends_2Z[1], steps)
         # As many at once as `draw` takes: a batch's size can change the last bit.
         padded_TZ = latents_TZ[
             [min(i, steps - 1) for i in range(-(-steps // draw_images.CHUNK) * draw_images.CHUNK)]
@@ -280,23 +280,6 @@ class Model:
 def _check_truncation(truncation: float) -> None:
     if not 0 <= truncation <= 1:
         raise ConfigError(f"truncation '{truncation:g}' is not from 0, the mean image, to 1, all variety.")
-
-
-def _great_circle(one_Z: torch.Tensor, other_Z: torch.Tensor, steps: int) -> torch.Tensor:
-    """Turn one latent into another in equal steps: (steps, Z); lengths change in proportion.
-
-    After Shoemake (1985), "Animating rotation with quaternion curves".
-    """
-    parts_T1 = torch.linspace(0, 1, steps)[:, None]
-    cosine = torch.nn.functional.cosine_similarity(one_Z, other_Z, dim=0).clamp(-1, 1)
-    angle = torch.arccos(cosine)
-    if torch.sin(angle) < 1e-6:
-        return torch.lerp(one_Z[None], other_Z[None], parts_T1)
-    weights = (torch.sin(part * angle) / torch.sin(angle) for part in (1 - parts_T1, parts_T1))
-    found_TZ = sum(weight * end for weight, end in zip(weights, (one_Z, other_Z), strict=True))
-    assert isinstance(found_TZ, torch.Tensor)
-    found_TZ[0], found_TZ[-1] = one_Z, other_Z
-    return found_TZ
 
 
 def _as_uint16(image_HW: NDArray[np.generic], size_px: tuple[int, int]) -> Images:

@@ -161,6 +161,23 @@ class Model:
         return self._means[key]
 
 
+def great_circle(one_Z: Tensor, other_Z: Tensor, steps: int) -> Tensor:
+    """Turn one latent into another in equal steps: (T, Z); lengths change in proportion.
+
+    After Shoemake (1985), "Animating rotation with quaternion curves".
+    """
+    parts_T1 = torch.linspace(0, 1, steps)[:, None]
+    cosine = torch.nn.functional.cosine_similarity(one_Z, other_Z, dim=0).clamp(-1, 1)
+    angle = torch.arccos(cosine)
+    if torch.sin(angle) < 1e-6:
+        return torch.lerp(one_Z[None], other_Z[None], parts_T1)
+    weights = (torch.sin(part * angle) / torch.sin(angle) for part in (1 - parts_T1, parts_T1))
+    found_TZ = sum(weight * end for weight, end in zip(weights, (one_Z, other_Z), strict=True))
+    assert isinstance(found_TZ, Tensor)
+    found_TZ[0], found_TZ[-1] = one_Z, other_Z
+    return found_TZ
+
+
 def preview(model: Model, columns: int = 8) -> np.ndarray:
     """Draw the fixed sheet that every tick logs: a row a view, uint16 (H, W)."""
     seed = model.method.method.seed

@@ -19,6 +19,8 @@ SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setup
 
 AT_IMPORT = {
     "cli": {"typer", "rich"},
+    "api": {"numpy", "torch"},
+    "datasets": {"numpy", "torch"},
     "cluster": {"submitit"},
     "train": {"torch", "numpy", "safetensors"},
     "nets": {"torch"},

@@ -160,7 +160,9 @@ def test_an_installation_plans_shards_and_launches_at_a_site_without_its_checkou
     words = ("launch", "--method", "tour", "--data", shards, installed.folder / "run", "--dry-run")
     assert "nothing was submitted" in installed.run(*words, "--site", "local")
     few_ranks = ("--set", "resources.gpu_nodes.nodes=1")
-    assert "#SBATCH" in installed.run(*words, "--site", "example-a100", *few_ranks)
+    installed.run(*words, "--site", "example-a100", *few_ranks)
+    scripts = sorted((installed.folder / "run.dry-run").iterdir())
+    assert scripts and all("#SBATCH" in path.read_text() for path in scripts)
 
 
 def test_an_installation_has_the_lock_that_the_doctor_compares_with(installed):

@@ -8,9 +8,9 @@ import pytest
 from torch.utils.data import DataLoader
 
 from mammogan.data.shards.shard_reader import ShardSet
-from mammogan.data.synthetic.mixed_dataset import Mixed
 from mammogan.data.synthetic.pool_writer import write_parts
 from mammogan.data.synthetic.synthetic_pool import DicomForm, Image, Pool, claim, finish
+from mammogan.datasets.mixed import Mixed
 from mammogan.errors import ConfigError, DataError
 
 VIEWS = ("CC", "MLO")
@@ -48,6 +48,12 @@ def greys(mixed):
     """Tell which synthetic images an epoch has, by their grey."""
     items = (mixed[i] for i in range(len(mixed)))
     return [round((float(item["image"].flat[0]) + 1) * 32767.5) for item in items if item["synthetic"]]
+
+
+def test_its_place_in_earlier_versions_still_answers_with_a_notice():
+    with pytest.warns(DeprecationWarning, match="is now mammogan.datasets"):
+        from mammogan.data.synthetic.mixed_dataset import Mixed as Old
+    assert Old is Mixed
 
 
 @pytest.mark.parametrize("share", [0, 0.25, 0.5, 0.9])

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from mammogan.data.shards.shard_dataset import as_training
 from mammogan.data.shards.shard_reader import ImageReader
 from mammogan.data.synthetic.synthetic_pool import load_manifest
+from mammogan.datasets.shard_dataset import as_training
 from mammogan.errors import ConfigError
 
 

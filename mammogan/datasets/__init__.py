@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mammogan.data.shards.shard_dataset import Shards
 from mammogan.data.store.image_encoding import webdataset_decoder
-from mammogan.data.synthetic.mixed_dataset import Mixed
-from mammogan.data.synthetic.pool_dataset import Synthetic
+from mammogan.datasets.mixed import Mixed
+from mammogan.datasets.pool_dataset import Synthetic
+from mammogan.datasets.shard_dataset import Shards
 
 __all__ = ["Mixed", "Shards", "Synthetic", "webdataset_decoder"]
