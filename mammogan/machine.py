@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -24,3 +25,15 @@ def command_line(pid: str) -> str:
             return ""
     done = subprocess.run(["ps", "-o", "command=", "-p", pid], capture_output=True, text=True, check=False)
     return done.stdout.strip()
+
+
+def end(pid: int, number: int) -> None:
+    """Send a signal to a process and to all that were started below it, the youngest first."""
+    done = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=False)
+    pairs = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
+    found = [pid]
+    for parent in found:
+        found += [child for child, its_parent in pairs if its_parent == parent]
+    for each in reversed(found):
+        with suppress(ProcessLookupError):
+            os.kill(each, number)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mammogan import machine
+from mammogan import interruption, machine
 from mammogan.cli.quickstart_sources import TOP_PX, Place, by_kind, dicom_source, picture_source
 from mammogan.errors import ConfigError, DataError, MammoganError
 from mammogan.run_folder import RunFolder
@@ -166,12 +166,19 @@ def _run(*words: object) -> None:
     """Print a command as a user would type it, and give it."""
     given = [str(word) for word in words]
     typer.secho(f"\n$ mammogan {shlex.join(given)}", bold=True)
-    done = subprocess.run([sys.executable, "-m", "mammogan", *given], check=False)
-    if done.returncode:
+    command = subprocess.Popen([sys.executable, "-m", "mammogan", *given])
+    try:
+        code = command.wait()
+    except KeyboardInterrupt:  # which has reached the command, too, if it came from the terminal
+        interruption.explain("Stopped. The same quickstart goes on from there.")
+        command.terminate()
+        command.wait()
+        raise
+    if code:
         raise _StoppedError(
             f"`mammogan {' '.join(given[:2])}` stopped, as it says above. Once that is mended, the same "
             "quickstart goes on from there.",
-            done.returncode,
+            code,
         )
 
 
