@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
+from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE_S = 15.0
@@ -52,13 +53,18 @@ def quietly() -> Iterator[None]:
     except BaseException:  # whatever the signal has led to, as a worker that it killed
         if not _current.number:
             raise
-        if not _current.is_written:
-            _current.is_written = True
-            with suppress(OSError, ValueError):  # the terminal may be gone
-                sys.stderr.write(f"\n{_current.words}\n" if sys.stderr.isatty() else f"{_current.words}\n")
-        for number in SIGNALS:  # Python puts its handlers away before it has ended
-            signal.signal(number, signal.SIG_IGN)
-        raise SystemExit(128 + _current.number) from None
+    if _current.number:
+        _end()
+
+
+def _end() -> NoReturn:
+    if not _current.is_written:
+        _current.is_written = True
+        with suppress(OSError, ValueError):  # the terminal may be gone
+            sys.stderr.write(f"\n{_current.words}\n" if sys.stderr.isatty() else f"{_current.words}\n")
+    for number in SIGNALS:  # Python puts its handlers away before it has ended
+        signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(128 + _current.number)
 
 
 @contextmanager
@@ -94,6 +100,7 @@ def left_to_parent() -> Iterator[None]:
 def _catch(number: int, frame: FrameType | None) -> None:
     if not _current.number:
         _current.number, _current.at = number, time.monotonic()
+        threading.excepthook = lambda _: None  # as of a pool whose workers the signal has ended, too
         raise KeyboardInterrupt
     if time.monotonic() - _current.at > PATIENCE_S:
         os._exit(128 + number)

@@ -74,3 +74,16 @@ def test_children_do_not_hear_ctrl_c_and_their_parent_hears_it_after_they_have_s
     )
     _, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, err.count("\n")) == (130, 1)
+
+
+def test_threads_that_fail_for_want_of_what_was_ended_say_nothing():
+    process = started(
+        "import threading\n"
+        "    gone = threading.Event()\n"
+        "    threading.Thread(target=lambda: gone.wait() and 1 / 0).start()\n"
+        "    interruption.explain('Stopped.')",
+        sleep="60)\n    except KeyboardInterrupt:\n        gone.set(",
+    )
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=PATIENCE_S)
+    assert err == "Stopped.\n"
