@@ -74,3 +74,15 @@ def command_line(pid: str) -> str:
     wide = ["ps", "-ww", "-o", "command=", "-p", pid]  # else it may be cut to the width of a screen
     done = subprocess.run(wide, capture_output=True, text=True, check=False)
     return done.stdout.strip()
+
+
+def end(pid: int, number: int) -> None:
+    """Send a signal to a process and to all that were started below it, the youngest first."""
+    done = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=False)
+    pairs = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
+    found = [pid]
+    for parent in found:
+        found += [child for child, its_parent in pairs if its_parent == parent]
+    for each in reversed(found):
+        with suppress(ProcessLookupError):
+            os.kill(each, number)

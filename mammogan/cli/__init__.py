@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mammogan import __version__
+from mammogan import __version__, interruption
 from mammogan.cli import loading_notice
 from mammogan.cli.command_groups import CommandGroups
 from mammogan.errors import MammoganError
@@ -40,7 +40,8 @@ def main() -> None:
     """Run the command line; a failure that the user can mend is one message on stderr and an exit code."""
     loading_notice.install(sys.stderr)
     try:
-        app()
+        with interruption.quietly():
+            app()
     except MammoganError as error:
         _fail(str(error), error.exit_code)
     except ModuleNotFoundError as error:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+
+from mammogan import interruption
 
 if TYPE_CHECKING:
     from mammogan.config.method import Method
@@ -64,7 +66,10 @@ def _measured(method: Method, site: Site) -> Calibration:
     threads = resource.cpus_per_task or max(1, machine // resource.tasks_per_node)
     variables = {"OMP_NUM_THREADS": str(threads), VARIABLE: resource.device, **site.environment.variables}
     # Spawned, for torch reads its variables once, and a process group would stay behind.
-    with get_context("spawn").Pool(1) as process:
+    resource_tracker.ensure_running()  # would unblock the signal, were it started later
+    with interruption.left_to_parent():
+        started = get_context("spawn").Pool(1)
+    with started as process:
         found: Calibration = process.apply(_calibrate, (method, variables))
     return found
 

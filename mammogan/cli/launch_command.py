@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from mammogan import interruption
 from mammogan.cli import dry_run as dry
 from mammogan.cli import launch_checks
 from mammogan.cli.filled_schedule import filled_time
@@ -92,15 +93,19 @@ def start(
     folder = run.resolve()
     with submission_ledger.only_launcher(folder):
         if launched.site.site.scheduler != "slurm":
+            interruption.explain("Stopped, with what ran here. The same command goes on from there.")
             local_runner.preflight(launched, folder, wanted)
             with local_runner.interruptible():
                 updates = local_runner.run_graph(folder, wanted, left_out=left_out)
                 _follow(updates, folder, wanted, console)
             return
+        go_on = f"jobs that were submitted go on in Slurm: `mammogan cancel {run}` ends them."
+        interruption.explain(f"Stopped; {go_on} The same command submits the rest.")
         submitted = submit.submit(folder, wanted, left_out)
     watcher = run_state.Watcher(folder)
     _print_submitted(watcher.read(), wanted, len(submitted), run, console)
     if wait:
+        interruption.explain(f"No longer followed; {go_on} The same command follows them again.")
         _follow(run_state.follow(watcher), folder, wanted, console, lambda: watcher.silence)
 
 
@@ -209,11 +214,7 @@ def _follow(
     def message(state: NodeState) -> str:
         return last_message(log_of(folder, state, next(iter(state.among("running")), None)))
 
-    try:
-        states = live(updates, {node.name for node in wanted}, console, notice, message)
-    except KeyboardInterrupt:
-        console.print("\nStopped. The same command goes on from here.")
-        raise typer.Exit(130) from None
+    states = live(updates, {node.name for node in wanted}, console, notice, message)
     lost = [state for state in states if state.among(*LOST)]
     for state in lost:
         path = log_of(folder, state, state.among(*LOST)[0])

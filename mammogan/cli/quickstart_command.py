@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mammogan import machine
+from mammogan import interruption, machine
 from mammogan.cli.quickstart_ladder import LEAST_MIN, METHOD, Ladder, choose
 from mammogan.cli.quickstart_sources import Place, by_kind, described, dicom_source, picture_source
 from mammogan.errors import ConfigError, DataError, MammoganError
@@ -241,13 +241,19 @@ def _run(*words: object, variables: Mapping[str, str] | None = None) -> None:
     given, variables = [str(word) for word in words], variables or {}
     before = "".join(f"{name}={value} " for name, value in variables.items())
     typer.secho(f"\n$ {before}mammogan {shlex.join(given)}", bold=True)
-    command = [sys.executable, "-m", "mammogan", *given]
-    done = subprocess.run(command, env=os.environ | variables, check=False)
-    if done.returncode:
+    command = subprocess.Popen([sys.executable, "-m", "mammogan", *given], env=os.environ | variables)
+    try:
+        code = command.wait()
+    except KeyboardInterrupt:  # which has reached the command, too, if it came from the terminal
+        interruption.explain("Stopped. The same quickstart goes on from there.")
+        command.terminate()
+        command.wait()
+        raise
+    if code:
         raise _StoppedError(
             f"`mammogan {' '.join(given[:2])}` stopped, as it says above. Once that is mended, the same "
             "quickstart goes on from there.",
-            done.returncode,
+            code,
         )
 
 

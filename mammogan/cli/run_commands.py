@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mammogan import interruption
 from mammogan.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -90,11 +91,9 @@ def _follow(watcher: Watcher, node: str, task: int | None, lines: int) -> None:
         now = look()
         return bool(now.among(*going)) if chosen is None else chosen in now.among(*going)
 
-    try:
-        for text in followed(lambda: log_of(watcher.folder, last, chosen), goes_on, lines):
-            typer.echo(text, nl=False)
-    except KeyboardInterrupt:
-        typer.echo("\nNo longer followed; the job goes on.", err=True)
+    interruption.explain("No longer followed; the job goes on.")
+    for text in followed(lambda: log_of(watcher.folder, last, chosen), goes_on, lines):
+        typer.echo(text, nl=False)
 
 
 def cancel(run: RunFolder) -> None:

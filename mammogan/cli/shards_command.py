@@ -261,8 +261,4 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("")
-        try:
-            yield lambda done, total: progress.update(task, completed=done, total=total)
-        except KeyboardInterrupt:
-            typer.echo("Stopped. The same command goes on from here.", err=True)
-            raise
+        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mammogan import interruption
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -39,21 +41,19 @@ def status(
     if not watch:
         console.print(drawn(watcher, watcher.read(), console.width))
         return
+    interruption.explain("No longer watched; the run goes on.")
     updates = follow(watcher, every)
-    try:
-        if not console.is_terminal:
-            live(updates, {node.name for node in watcher.nodes}, console, lambda: watcher.silence)
-            return
-        with Live(console=console, auto_refresh=False, vertical_overflow="crop") as view:
-            columns = console.width
-            for states in updates:
-                if console.width != columns:  # the terminal has wrapped the lines anew: none is where it was
-                    columns = console.width
-                    console.clear()
-                view.update(drawn(watcher, states, columns, console.height), refresh=True)
-            view.update(drawn(watcher, states, columns), refresh=True)
-    except KeyboardInterrupt:
-        console.print("\nNo longer watched; the run goes on.")
+    if not console.is_terminal:
+        live(updates, {node.name for node in watcher.nodes}, console, lambda: watcher.silence)
+        return
+    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as view:
+        columns = console.width
+        for states in updates:
+            if console.width != columns:  # the terminal has wrapped the lines anew: none is where it was
+                columns = console.width
+                console.clear()
+            view.update(drawn(watcher, states, columns, console.height), refresh=True)
+        view.update(drawn(watcher, states, columns), refresh=True)
 
 
 def drawn(

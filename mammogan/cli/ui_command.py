@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from mammogan import interruption
 from mammogan.errors import ConfigError
 
 
@@ -39,21 +40,14 @@ def ui(
     served = not tracking.uri.startswith("http")
     if served:
         typer.echo("Starting MLflow's page, which takes some seconds.", err=True)
-    ends = (signal.SIGTERM, signal.SIGHUP)
-    before = {name: signal.signal(name, signal.default_int_handler) for name in ends}
-    try:
-        with page(run, tracking.uri, tracking.experiment, port) as url:
-            typer.echo(url)
-            if browser:
-                _open(url)
-            if served:
-                typer.echo("Ctrl-C ends it.", err=True)
-                signal.pause()
-    except KeyboardInterrupt:
-        typer.echo("", err=True)
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
+    interruption.explain("MLflow's page is closed; what was logged stays.")
+    with page(run, tracking.uri, tracking.experiment, port) as url:
+        typer.echo(url)
+        if browser:
+            _open(url)
+        if served:
+            typer.echo("Ctrl-C ends it.", err=True)
+            signal.pause()
 
 
 def _open(url: str) -> None:

@@ -8,12 +8,12 @@ import signal
 import subprocess
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 from submitit.core.utils import environment_variables
 from submitit.local.local import LocalJob
 
+from mammogan import interruption
 from mammogan import machine as this_machine
 from mammogan.cluster import (
     container,
@@ -36,6 +36,8 @@ from mammogan.train import device_choice
 
 # How long the ranks of a failed job get to follow the first one by themselves.
 GRACE_S = 5.0
+STOP_S = 10.0
+"""How long processes get to end by themselves when the run is stopped."""
 
 Task = tuple[str, int]
 Jobs = dict[Task, LocalJob[None]]
@@ -105,19 +107,7 @@ def preflight(run: Launched, folder: Path, wanted: Sequence[Node]) -> None:
             raise device_choice.refusal(claim, reason, node.resource)
 
 
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Let INT and TERM end the block by `KeyboardInterrupt`, even if a shell started it in the background.
-
-    Processes started inside answer INT too, which a background shell makes its children ignore.
-    """
-    names = (signal.SIGINT, signal.SIGTERM)
-    before = {name: signal.signal(name, signal.default_int_handler) for name in names}
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
+interruptible = interruption.answered
 
 
 def _startable(
@@ -175,7 +165,7 @@ def _start(run: Launched, folder: Path, node: Node, task: int, gpus: tuple[str, 
         **tracking_credentials.variables(run.site),
         **run.site.environment.variables,
     }
-    with environment_variables(**variables):
+    with environment_variables(**variables), interruption.left_to_parent():
         process: LocalJob[None] = sbatch_parameters.local(run, folder, node, gpus).submit(
             job.main, str(folder), node.name, task
         )
@@ -197,15 +187,16 @@ def _end_broken_groups(run: Launched, folder: Path, wanted: Sequence[Node], jobs
             and note.exists()
             and time.time() - note.stat().st_mtime > GRACE_S
         ):
-            process.cancel()
+            this_machine.end(int(process.job_id), signal.SIGTERM)
 
 
 def _stop(jobs: Jobs) -> None:
-    """End all processes, and wait for them: submitit kills a task a second after it asked it to stop."""
-    left = [process for process in jobs.values() if not process.done()]
-    for process in left:
-        process.cancel()
-    end = time.monotonic() + 10
-    while left and time.monotonic() < end:
-        left = [process for process in left if not process.done()]
-        time.sleep(0.1)
+    """End all processes, and wait for them: one that is just starting may not hear the first request."""
+    over = time.monotonic() + STOP_S
+    while left := [process for process in jobs.values() if not process.done()]:
+        late = time.monotonic() > over
+        for process in left:
+            this_machine.end(int(process.job_id), signal.SIGKILL if late else signal.SIGTERM)
+        if late:
+            return
+        time.sleep(0.2)

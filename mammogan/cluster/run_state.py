@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from mammogan import steps
+from mammogan import machine, steps
 from mammogan.cluster import failed_attempts, failure_cause, slurm_commands, submission_ledger
 from mammogan.cluster.live_jobs import UNKNOWN, JobFinder, LiveJob, alive
 from mammogan.cluster.slurm_commands import SlurmSilentError
@@ -269,7 +269,7 @@ def cancel(folder: Path) -> int:
         os.kill(launcher, signal.SIGTERM)
     else:
         for pid in local:
-            os.kill(int(pid), signal.SIGINT)
+            machine.end(int(pid), signal.SIGTERM)
     try:
         slurm_commands.cancel(others)  # as an operator may
     except SlurmSilentError:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
-from mammogan import machine
+from mammogan import interruption, machine
 from mammogan.memory import keep_pages
 
 Task = TypeVar("Task")
@@ -87,6 +87,9 @@ def ordered(
                 _, future = _submitted(pool, function, task, time_limit_s)
             waiting.extend(_submitted(pool, function, task, time_limit_s) for task in islice(todo, 1))
             yield result
+    except KeyboardInterrupt:
+        _end_at_once(pool)
+        raise
     finally:
         pool.stop()  # type: ignore[no-untyped-call]
         pool.join()
@@ -102,10 +105,21 @@ def _started(
     # Its threads and processes start here. Ctrl-C is this thread's: a process that is still importing would
     # answer it by a traceback.
     resource_tracker.ensure_running()  # would unblock the signal, were it started later
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    waiting = deque(_submitted(pool, function, task, time_limit_s) for task in tasks)
-    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    try:
+        with interruption.left_to_parent():
+            waiting = deque(_submitted(pool, function, task, time_limit_s) for task in tasks)
+    except KeyboardInterrupt:
+        _end_at_once(pool)
+        raise
     return pool, waiting
+
+
+def _end_at_once(pool: ProcessPool) -> None:
+    """End a pool and its processes, also one that is only starting, which would miss its parent aloud."""
+    pool.stop()  # type: ignore[no-untyped-call]
+    for process in multiprocessing.active_children():
+        process.kill()
+    pool.join()
 
 
 def _submitted(

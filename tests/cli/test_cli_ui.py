@@ -113,7 +113,7 @@ def test_a_database_file_is_served_to_this_machine_until_it_is_interrupted(launc
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(PATIENCE_S)
-    assert process.returncode == 0
+    assert process.returncode == 130
     for worker in workers.stdout.split():
         with pytest.raises(ProcessLookupError):
             os.killpg(int(worker), 0)

@@ -130,3 +130,31 @@ def test_cancel_ends_a_background_launcher_and_its_processes(stub, tmp_path):
     assert not live_jobs.alive(job_id, RunFolder(tmp_path).logs("shards"))
     assert watcher.read()[0].state == "cancelled"
     assert run_state.cancel(tmp_path) == 0
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_of_the_terminal_ends_all_processes_quietly(stub, tmp_path, number, code):
+    stub.make_run(tmp_path, "local", 'environment.setup=["true"]')  # a shell stands between
+    stub.order(tmp_path, shards="sleep 3600")
+    quiet = "from mammogan import interruption\nwith interruption.quietly():\n" + "".join(
+        f"    {line}\n" for line in LAUNCHER.strip().splitlines()
+    )
+    launcher = subprocess.Popen(
+        [sys.executable, "-c", quiet, str(tmp_path)],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    watcher, end = Watcher(tmp_path), time.monotonic() + PATIENCE_S
+    while not stub.asleep(tmp_path, "shards").exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    job_id = watcher.read()[0].jobs[0]
+    for _ in range(2):
+        os.killpg(launcher.pid, number)
+    _, words = launcher.communicate(timeout=PATIENCE_S)
+    assert (launcher.returncode, words.count("\n")) == (code, 1)
+    assert not live_jobs.alive(job_id, RunFolder(tmp_path).logs("shards"))
+    states = ["ps", "-o", "stat=", "-s", str(launcher.pid)]
+    left = subprocess.run(states, capture_output=True, text=True, check=False).stdout.split()
+    assert [state for state in left if not state.startswith("Z")] == []
+    assert "Traceback" not in log_of(tmp_path, watcher.read()[0]).read_text()

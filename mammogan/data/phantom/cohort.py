@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from pathlib import Path
 from typing import Any
 
 import cv2
 
-from mammogan import machine
+from mammogan import interruption, machine
 from mammogan.data.phantom.defects import DEFECTS, make_defect
 from mammogan.data.phantom.phantom_files import make_patient
 from mammogan.errors import DataError
@@ -183,7 +183,10 @@ def _spread(
         return
     # Each process keeps to one core.
     with ProcessPoolExecutor(workers, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
-        yield from zip(units, pool.map(work, units), strict=True)
+        resource_tracker.ensure_running()  # would unblock the signal, were it started later
+        with interruption.left_to_parent():
+            made = pool.map(work, units)
+        yield from zip(units, made, strict=True)
 
 
 def _table(recipe: Recipe, files: Iterable[dict[str, Any]] | None) -> bytes:
