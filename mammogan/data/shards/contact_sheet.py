@@ -41,6 +41,7 @@ def contact_sheet(shardset: ShardSet, path: Path, split: str, count: int = 16, c
     height, width = max((px for px in rungs_px if px[0] <= TILE_PX[0]), default=min(rungs_px))
     reader = shardset.reader(height, width, split)
     rows, shown = [], 0
+    columns = min(columns, count, max(np.bincount(reader.views_N, minlength=1)))
     for view, name in enumerate(VIEWS):
         positions = np.flatnonzero(reader.views_N == view)
         if not len(positions):
