@@ -101,8 +101,9 @@ golden: $(VENV)/dev ## Rewrite from the code slurm/golden and the drawing of the
 	MAMMOGAN_GOLDEN=1 $(BIN)/pytest -q tests/cluster/test_golden.py
 	$(BIN)/python -m docs.hooks.import_drawing
 
-rules: $(VENV)/dev ## Measure the pixel rules on phantoms with known truth, into docs/screening.md (10 minutes)
+rules: $(VENV)/dev ## Measure the pixel rules on phantoms with known truth, and what becomes of films and crops, into docs/screening.md (15 minutes)
 	$(BIN)/python -m tests.bench.rules
+	$(BIN)/python -m tests.bench.films
 
 bench: $(VENV)/dev ## Measure shards and SWD, into docs/speed.md, and the training step beside its peers, into docs/cost.md (1 hour)
 	$(BIN)/python -m tests.bench.shards --write

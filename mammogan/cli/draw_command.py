@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
     from mammogan.schedule import Stage
 
-SHEET_IMAGES, SHEET_COLUMNS, SHEET_PX = 64, 8, 160
+SHEET_IMAGES, SHEET_PX = 64, 160
+PAIR_GAP_PX = 8
+"""Between the pairs of a sheet: more than within one."""
 TRAINING_FPS, FPS, SECONDS = 10.0, 25.0, 10.0
 
 
@@ -177,14 +179,15 @@ def _caption(stage: Stage, step: int) -> str:
 
 
 def _sheet(tiles: list[list[NDArray[np.uint16]]], pairs: bool) -> NDArray[np.uint16]:
-    """Lay out a row a latent if `pairs`, else whole rows of one view after another."""
+    """Lay out the views of each latent side by side if `pairs`, else whole rows of one view after another."""
     import numpy as np
 
-    from mammogan.pages.image_sheet import WHITE, sheet
+    from mammogan.pages.image_sheet import WHITE, columns_for, sheet, side_by_side
 
     if pairs:
-        return sheet([tile for latent in zip(*tiles, strict=True) for tile in latent], len(tiles))
-    columns = min(SHEET_COLUMNS, len(tiles[0]))
+        latents = [side_by_side(latent) for latent in zip(*tiles, strict=True)]
+        return sheet(latents, columns_for(len(latents), latents[0].shape), gap_px=PAIR_GAP_PX)
+    columns = columns_for(len(tiles[0]), tiles[0][0].shape, blocks=len(tiles))
     blank = [np.full_like(tiles[0][0], WHITE)] * (-len(tiles[0]) % columns)
     return sheet([tile for view in tiles for tile in (*view, *blank)], columns)
 

@@ -123,11 +123,26 @@ def check_truncation(truncation: float) -> None:
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
     """Show a bar on a terminal while the block runs; what is given advances it by one."""
+    done = 0
+
+    def advance() -> None:
+        nonlocal done
+        done += 1
+        update(done, total)
+
+    with progress_of(what) as update:
+        update(0, total)
+        yield advance
+
+
+@contextmanager
+def progress_of(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on a terminal while the block runs; what is given sets what is done, and of how many."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda: bar.advance(task)
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

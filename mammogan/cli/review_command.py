@@ -53,7 +53,7 @@ def new(
     ] = None,
 ) -> None:
     """Fix a review: its pictures, reviewers and kinds of artefacts, before anybody looks."""
-    from mammogan.cli.model_options import check_new, progress
+    from mammogan.cli.model_options import check_new, progress_of
     from mammogan.config.settings import load
     from mammogan.steps.review_images import new_review
     from mammogan.steps.study_images import open_sources
@@ -62,8 +62,8 @@ def new(
     check_new(review)
     sources = open_sources(*asked_sources(run, real, synthetic))
     file = load(ReviewFile, settings) if settings else ReviewFile()
-    with progress("pictures", 4 * file.review.images_per_view) as advance:
-        made = new_review(review, file, sources, lambda done, total: advance())
+    with progress_of("pictures") as on_progress:
+        made = new_review(review, file, sources, on_progress)
     typer.echo(f"{review}: {made.review_id}, {len(made.reviewers)} reviewers, {len(made.artefacts)} kinds")
     typer.echo(f"Next: mammogan review serve {review}")
 

@@ -63,6 +63,7 @@ def plan(
     from mammogan.cli import shards_tables
     from mammogan.config.dataset import Dataset
     from mammogan.config.settings import split_settings
+    from mammogan.data.shards import enough_images
     from mammogan.data.shards.outcomes import Comparison
     from mammogan.data.shards.shard_plan import plan as make_plan
     from mammogan.data.store import private_folder
@@ -86,8 +87,14 @@ def plan(
         shards_tables.print_settings(recipes, tuple(recipe for recipe, _ in pairs))
         shards_tables.print_changes(before.changes(shardset))
     images = sum(shard.samples for shard in planned.shards)
-    typer.echo(f"Planned {images} images (identity {planned.identity[:12]}).")
-    typer.echo("The rules of the pixels are asked when the images are made.")
+    typer.echo(f"Planned at most {images} images (identity {planned.identity[:12]}).")
+    typer.echo("Some may go when they are made: by the rules of the pixels, or as copies of others.")
+    for text in (
+        enough_images.mostly_left_out(shardset, planned),
+        enough_images.empty_later(shardset, planned),
+    ):
+        if text:
+            typer.secho(text, fg="yellow")
     typer.echo(f"Next: mammogan shards build {shardset}")
 
 
@@ -138,6 +145,7 @@ def build(
 
 def _build_here(shardset: Path, planning: bool, workers: int | None) -> None:
     from mammogan.cli import shards_tables
+    from mammogan.data.shards import enough_images
     from mammogan.data.shards.build_set import build as make
     from mammogan.data.shards.build_set import find_built
     from mammogan.data.shards.shard_plan import resume
@@ -153,6 +161,10 @@ def _build_here(shardset: Path, planning: bool, workers: int | None) -> None:
     shards_tables.print_tallies(shardset, load_plan(shardset), made.tallies, made.flags)
     shards_tables.print_findings(shardset, load_plan(shardset), made.joined_patients)
     typer.echo(f"{shardset}: {state}, {made.images} images in every rung.")
+    refused = enough_images.mostly_refused(shardset, load_plan(shardset), made)
+    for text in (refused, enough_images.empty_split(shardset, load_plan(shardset), made)):
+        if text:
+            typer.secho(text, fg="yellow")
 
 
 def _submit(shardset: Path, place: Site, tasks: int | None, wait: bool) -> None:

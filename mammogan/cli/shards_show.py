@@ -22,6 +22,7 @@ def show(
         ),
     ] = False,
     split: Annotated[str, typer.Option(help="Split that the contact sheet shows.")] = "train",
+    images: Annotated[int, typer.Option(min=1, help="Images of each view on the contact sheet.")] = 16,
     against: Annotated[
         Path | None,
         typer.Option(help="Compare with this other set of the same sources, file by file."),
@@ -53,7 +54,7 @@ def show(
     if out:
         from mammogan.data.shards.contact_sheet import contact_sheet
 
-        shown = contact_sheet(found, out, split)
+        shown = contact_sheet(found, out, split, images)
         typer.echo(f"{out}: {shown} images.")
 
 

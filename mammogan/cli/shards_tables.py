@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 KEY_DIGITS = 12
 """Of a key, as it is printed: `explain` takes them for the whole."""
 MOST_CHARACTERS = 160
-NAMELESS = {"view-unknown", "laterality-unknown", "patient-unknown"}
-"""Reasons for which the names of pictures, or a table of them, are to blame."""
 
 
 def print_contents(found: ShardSet) -> None:
@@ -52,8 +50,10 @@ def print_tallies(shardset: Path, plan: Plan, tallies: tuple[Tally, ...], flags:
     """Print what became of every file: by reason, with the threshold and an example's key; then the flags."""
     from rich.table import Table
 
+    from mammogan.data.dicom.file_kinds import NO_IMAGES
     from mammogan.data.shards.outcomes import examples
     from mammogan.data.shards.reasons import meaning
+    from mammogan.data.shards.remedies import again, naming
 
     keys = examples(shardset)
     for number, tally in enumerate(tallies):
@@ -65,17 +65,20 @@ def print_tallies(shardset: Path, plan: Plan, tallies: tuple[Tally, ...], flags:
         table.add_row("accepted", "", str(tally.accepted), "")
         for outcome, reasons in (("refused", tally.refused), ("unreadable", tally.unreadable)):
             for reason, files in reasons.items():
+                if reason in NO_IMAGES:
+                    continue
                 key = keys.get((number, outcome, reason), "")[:KEY_DIGITS]
                 about = (meaning(reason), _thresholds(reason, plan.recipes[number]), key and f"key {key}")
                 table.add_row(outcome, reason, str(files), "\n".join(filter(None, about)))
-        table.add_row("seen", "", str(tally.files), "")
+        beside = {reason: n for reason, n in tally.unreadable.items() if reason in NO_IMAGES}
+        table.add_row("seen", "", str(tally.files - sum(beside.values())), "")
         _print(table)
-        if plan.recipes[number].source.kind == "images" and NAMELESS & {*tally.refused}:
-            typer.echo(
-                "Pictures are expected to be named as P12_L_CC.png (patient, side, view), or their views and "
-                "sides to stand in a table (docs/quickstart.md). `mammogan quickstart FOLDER` works them out."
-            )
-    if any(outcome != "accepted" for _, outcome, _ in keys):
+        if beside:
+            kinds = ", ".join(f"{n} {reason} ({meaning(reason)})" for reason, n in beside.items())
+            typer.echo(f"Beside the images lie files that are none: {kinds}.")
+        for line in naming(tally.refused, plan.recipes[number], again(shardset)):
+            typer.echo(line)
+    if any(outcome != "accepted" and reason not in NO_IMAGES for _, outcome, reason in keys):
         typer.echo(f"Ask about one of them: mammogan shards explain {shardset} KEY")
     for flag, images in flags.items():
         typer.echo(f"{images:9}  accepted with the flag {flag}: {meaning(flag)}")

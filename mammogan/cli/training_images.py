@@ -35,37 +35,55 @@ def print_images(run: Run, console: Console) -> None:
     train = _train_images(plan, made)
     _print_counts(plan, made, train, console)
     enough_images.check(shards, plan, made)
-    if not made and (empty := enough_images.empty_later(plan)):
-        console.print(
-            f"The plan has no images for {' and '.join(empty)}, by which checkpoints are scored: the run "
-            "will stop before it trains. Plan from more patients, or with other splits.",
-            highlight=False,
-        )
+    enough_images.check_left_out(shards, plan)
+    if not made and (empty := enough_images.empty_later(shards, plan)):
+        _say(empty, console)
     if made and (missing := enough_images.missing_views(made)):
-        names = " and no ".join(missing)
-        console.print(f"There is no {names} among the training images: none is drawn.", highlight=False)
+        _say(_missing(missing, run), console)
     times = 1000 * _total_kimg(run) / max(train, 1)
     if times > OFTEN and run.method.augmentation.kind == "none":
-        console.print(
+        _say(
             f"Each of the {train} training images would be shown {times:,.0f} times, until the critic knows "
             "them by heart: give --set augmentation.kind=adaptive (docs/augmentation.md), or more images.",
-            highlight=False,
+            console,
         )
+
+
+def _say(text: str, console: Console) -> None:
+    """Print as it is: a command that is broken into lines can't be copied."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _missing(views: list[str], run: Run) -> str:
+    """Say of which views there is nothing to learn from, and what to set where the method is taught views."""
+    text = f"There is no {' and no '.join(views)} among the training images: none is drawn."
+    supervision = run.method.supervision
+    if supervision.kind == "none" or "view" not in supervision.fields:
+        return text
+    return (
+        f"{text} The method '{run.method.method.name}' is taught views (supervision.fields); without them: "
+        "--set supervision.kind=none; with both, plan from a source that has them."
+    )
 
 
 def _print_counts(plan: Plan, made: Manifest | None, train: int, console: Console) -> None:
+    from mammogan.data.dicom.file_kinds import NO_IMAGES
+
     tallies = (made or plan).tallies
     left_out: Counter[str] = Counter()
     for tally in tallies:
         left_out.update(tally.refused)
         left_out.update(tally.unreadable)
-    files = sum(tally.files for tally in tallies)
-    state = "built" if made else "planned; the rules of the pixels are asked when they are made"
+    for reason in NO_IMAGES:
+        del left_out[reason]
+    seen = sum(tally.accepted for tally in tallies) + sum(left_out.values())
+    few = "" if made else "At most "
+    state = "built" if made else "planned; copies and the rules of the pixels are seen when they are made"
     named = ", ".join(f"{reason} {count}" for reason, count in left_out.most_common(MOST_SHOWN))
     more = len(left_out) - MOST_SHOWN
     others = f" and {more} reasons more" if more > 0 else ""
-    rest = f" Of {files} files {sum(left_out.values())} were left out: {named}{others}." if named else ""
-    console.print(f"{train} training images ({state}).{rest}", highlight=False)
+    rest = f" Of {seen} images {sum(left_out.values())} were left out: {named}{others}." if named else ""
+    _say(f"{few}{train} training images ({state}).{rest}", console)
 
 
 def _train_images(plan: Plan, made: Manifest | None) -> int:

@@ -13,13 +13,14 @@ from mammogan.config.settings import GrownSettings, Settings, nearest
 
 
 def _origin(text: str) -> str:
-    """Allow a DICOM keyword, ``text:<Keyword>``, ``path:<regex>`` and ``table:<column>``."""
+    """Allow a DICOM keyword, ``text:<Keyword>``, ``path:<regex>``, ``table:<column>`` and ``is:<value>``."""
     kind, colon, rest = text.partition(":")
     if kind == "path" and colon:
         _pattern(rest)
-    elif not re.fullmatch(r"(text:)?[A-Z][A-Za-z0-9]+|table:.+", text):
+    elif not re.fullmatch(r"(text:)?[A-Z][A-Za-z0-9]+|(table|is):.+", text):
         raise ValueError(
-            "an origin is a DICOM keyword, text:<DICOM keyword>, path:<regular expression> or table:<column>"
+            "an origin is a DICOM keyword, text:<DICOM keyword>, path:<regular expression>, table:<column> "
+            "or is:<value>"
         )
     return text
 
@@ -261,9 +262,9 @@ class Source(GrownSettings):
             )
         if self.kind == "images":
             for name in ("view", "laterality", "patient"):
-                if bad := [o for o in getattr(self, name) if not o.startswith(("path:", "table:"))]:
+                if bad := [o for o in getattr(self, name) if not o.startswith(("path:", "table:", "is:"))]:
                     raise ValueError(
                         f"'{bad[0]}' stands in '{name}', but image files have no header: use path:<regular "
-                        "expression> or table:<column>"
+                        "expression>, table:<column> or is:<value>"
                     )
         return self

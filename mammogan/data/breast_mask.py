@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 Levels = NDArray[np.uint16]
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Spots = NDArray[np.uint8]
 
 WHITE = np.float32(65535)
 WORKING_PX = 320
@@ -23,22 +24,37 @@ def find_breast(frame_HW: Levels, threshold: float, thin_part: float) -> Mask:
     borders and specks are other components than the largest, once whatever is thinner than the fraction
     `thin_part` of the height is taken away.
     """
+    small = shrunk_to_work(frame_HW)
+    above = (small > background(small) + threshold).astype(np.uint8)
+    return enlarged(outline(above, thin_part), frame_HW.shape)
+
+
+def shrunk_to_work(frame_HW: Levels) -> Image:
+    """Shrink a picture to `WORKING_PX` rows, from 0 (black) to 1, and smooth it."""
     height, width = frame_HW.shape
-    thin = _disc(round(thin_part * WORKING_PX) | 1)
     size = (max(round(width * WORKING_PX / height), 1), WORKING_PX)
     while frame_HW.shape[0] >= 2 * WORKING_PX and frame_HW.shape[1] > 1:
         frame_HW = halve(frame_HW)
     small = cv2.resize(frame_HW, size, interpolation=cv2.INTER_AREA).astype(np.float32) / WHITE
-    small = cv2.GaussianBlur(small, (5, 5), 0)
-    above = (small > background(small) + threshold).astype(np.uint8)
+    return np.asarray(cv2.GaussianBlur(small, (5, 5), 0))
+
+
+def outline(above_HW: Spots, thin_part: float) -> Spots:
+    """Take the largest region of what is above a threshold, without what is thin; its holes are filled."""
+    thin = _disc(round(thin_part * WORKING_PX) | 1)
     # Outside the frame is empty: a scan's border strip along an edge is then as thin as it looks, and goes.
-    opened = cv2.morphologyEx(above, cv2.MORPH_OPEN, thin, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    region = _fill_holes(_largest(opened))
+    opened = cv2.morphologyEx(above_HW, cv2.MORPH_OPEN, thin, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    region = _fill_holes(_largest(np.asarray(opened, np.uint8)))
     # The opening rounded off corners and took haze from the skin: give back what lies close to the region.
-    region = cv2.dilate(region, thin) & cv2.morphologyEx(above | region, cv2.MORPH_CLOSE, _disc(5))
+    close = cv2.morphologyEx(above_HW | region, cv2.MORPH_CLOSE, _disc(5))
+    return _largest(np.asarray(cv2.dilate(region, thin) & close, np.uint8))
+
+
+def enlarged(region_HW: Spots, shape: tuple[int, ...]) -> Mask:
+    """Enlarge a region that was found in a small picture, its outline smoothed."""
     smooth = cv2.resize(
-        cv2.GaussianBlur(_largest(region).astype(np.float32), (5, 5), 0),
-        (width, height),
+        cv2.GaussianBlur(region_HW.astype(np.float32), (5, 5), 0),
+        (shape[1], shape[0]),
         interpolation=cv2.INTER_LINEAR,
     )
     return np.asarray(smooth > 0.25)  # generous by a pixel or two: a ragged mask would cut skin

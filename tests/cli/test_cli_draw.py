@@ -8,11 +8,12 @@ import pytest
 from PIL import Image
 
 from mammogan import steps
+from mammogan.cli.draw_command import PAIR_GAP_PX
 from mammogan.config.run_config import Run
 from mammogan.data.synthetic.synthetic_pool import read_image
 from mammogan.errors import ConfigError, DataError
 from mammogan.files import sha256
-from mammogan.pages.image_sheet import GAP_PX
+from mammogan.pages.image_sheet import GAP_PX, columns_for
 from mammogan.report.video import CAPTION_PX
 from mammogan.steps.licence_notice import TERMS, terms
 from tests.cli.made import BOTH, DENSITIES, ONLY_CC, done, make_run, refused, run
@@ -86,38 +87,37 @@ def test_truncation_reaches_the_images(ended, tmp_path):
     assert 0 < images[0.5].std(axis=0).mean() < images[1].std(axis=0).mean()
 
 
-def tiles(sheet_HW, rows, columns):
-    """Cut a sheet into its tiles, 160 x 128."""
-    assert sheet_HW.shape == (rows * (160 + GAP_PX) - GAP_PX, columns * (128 + GAP_PX) - GAP_PX)
-    return [
-        [
-            sheet_HW[r * (160 + GAP_PX) :, c * (128 + GAP_PX) :][
-                :160:16, :128:16
-            ]  # pixels were doubled 4 times
-            for c in range(columns)
-        ]
-        for r in range(rows)
-    ]
+def tile(sheet_HW, top_px, left_px):
+    """Cut a tile of 160 x 128 out of a sheet; its pixels were doubled four times."""
+    return sheet_HW[top_px : top_px + 160 : 16, left_px : left_px + 128 : 16]
 
 
 def like(tile_HW, path):
     return np.abs(tile_HW.astype(int) - (read_image(path) >> 8)).max() <= 1
 
 
-def test_a_sheet_has_rows_of_a_view_and_with_pairs_a_row_a_latent(ended, tmp_path):
+def test_a_sheet_has_rows_of_a_view_and_with_pairs_both_views_of_a_latent_side_by_side(ended, tmp_path):
     for name, more in {"rows": (), "pairs": ("--pairs",)}.items():
         done("draw", ended, tmp_path / name, "--images", 9, *more)
     rows, pairs = (
         np.asarray(Image.open(tmp_path / name / "sheet.png").convert("L")) for name in ("rows", "pairs")
     )
-    cells = tiles(rows, 4, 8)
-    assert like(cells[0][7], tmp_path / "rows" / "cc-0000007.png")
-    assert like(cells[3][0], tmp_path / "rows" / "mlo-0000008.png")
-    assert (cells[1][1] == 255).all()
-    for number, (cc, mlo) in enumerate(tiles(pairs, 9, 2)):
+    columns = columns_for(9, (160, 128), blocks=2)
+    per_view = -(-9 // columns)
+    for number in range(9):
+        left = number % columns * (128 + GAP_PX)
+        for view, above in (("cc", 0), ("mlo", per_view)):
+            cell = tile(rows, (above + number // columns) * (160 + GAP_PX), left)
+            assert like(cell, tmp_path / "rows" / f"{view}-{number:07d}.png")
+    wide = 2 * 128 + GAP_PX
+    columns = columns_for(9, (160, wide))
+    for number in range(9):
+        top, left = number // columns * (160 + PAIR_GAP_PX), number % columns * (wide + PAIR_GAP_PX)
+        cc, mlo = tile(pairs, top, left), tile(pairs, top, left + 128 + GAP_PX)
         assert like(cc, tmp_path / "pairs" / f"cc-{number:07d}.png")
         assert like(mlo, tmp_path / "pairs" / f"mlo-{number:07d}.png")
     assert not np.array_equal(cc, mlo)
+    assert all(1 < sheet.shape[1] / sheet.shape[0] < 2.6 for sheet in (rows, pairs))
 
 
 def test_labels_change_what_is_drawn_and_stand_in_the_note(dense, tmp_path):

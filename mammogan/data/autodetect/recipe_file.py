@@ -50,6 +50,7 @@ only_flag = [
 
 [pixels]
 fallback = "breast-range"
+background = "film"        # scans and crops, too: base, shading, tape, or none
 chest_wall_trim = 0.1      # what is empty at the chest wall is cut off
 breast_threshold = 0.05
 thin_part = 0.04           # labels, tape and borders thinner than this part of the height are no breast

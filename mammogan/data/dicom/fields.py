@@ -37,6 +37,8 @@ class Origins:
             return text(self._dicom, origin)
         if kind == "path":
             return searched(rest, self._path)
+        if kind == "is":
+            return rest
         return self._columns(rest) if kind == "table" else text(self._dicom, rest)
 
     def first(self, origins: Sequence[str]) -> str:
@@ -116,7 +118,7 @@ def check(source: Source) -> None:
             close = nearest(keyword, keyword_dict).partition(" Valid:")[0]
             raise ConfigError(
                 f"[source]: '{origin}' names no DICOM attribute.{close} Allowed are the keywords of PS3.6, "
-                "as in 'ViewPosition', and text:, path: and table:."
+                "as in 'ViewPosition', and text:, path:, table: and is:."
             )
     for rule in source.refuse:
         for keyword in rule.keyword.split("."):

@@ -8,6 +8,25 @@ from __future__ import annotations
 from pathlib import Path
 
 HEAD_BYTES = 512
+NO_IMAGES = ("own-list", "text-file", "document-file", "system-file")
+"""Reasons for files that nobody takes for images: they lie beside them in any folder."""
+SYSTEM = ("thumbs.db", "desktop.ini", ".ds_store", "ehthumbs.db")
+"""What operating systems leave in folders, in small letters; so is what begins with ``._``."""
+TEXTS = (
+    ".csv",
+    ".tsv",
+    ".txt",
+    ".md",
+    ".json",
+    ".xml",
+    ".html",
+    ".htm",
+    ".ini",
+    ".log",
+    ".toml",
+    ".yaml",
+    ".yml",
+)
 OFFICE = (".docx", ".xlsx", ".pptx", ".odt", ".ods")
 """Zip files that people know as documents."""
 SIGNATURES: tuple[tuple[str, int, bytes], ...] = (
@@ -52,4 +71,9 @@ def kind_of(path: Path, otherwise: str) -> str:
     with path.open("rb") as stream:
         head = stream.read(HEAD_BYTES)
     kind = next((kind for kind, at, bytes_ in SIGNATURES if head.startswith(bytes_, at)), otherwise)
-    return "document-file" if kind == "archive-file" and path.suffix.lower() in OFFICE else kind
+    name, suffix = path.name.lower(), path.suffix.lower()
+    if name in SYSTEM or name.startswith("._"):
+        return "system-file"
+    if kind == otherwise and suffix in TEXTS and b"\0" not in head:
+        return "text-file"
+    return "document-file" if kind == "archive-file" and suffix in OFFICE else kind

@@ -19,6 +19,7 @@ from mammogan.config.pixel_settings import Pixels
 from mammogan.data.breast_mask import Image, Mask, background, find_breast
 from mammogan.data.dicom.decode import decode, has_trailing_bytes
 from mammogan.data.dicom.orientation import Turn, patient_orientation
+from mammogan.data.film_mask import find_breast_on_film, looks_inverted
 from mammogan.data.preprocess.shrinking import shrunk
 from mammogan.data.preprocess.voi_lut import WHITE, grey_table, odd_window, quantised
 from mammogan.data.screening import pixel_rules
@@ -85,7 +86,9 @@ def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple
     right = laterality == "R"  # as hung for reading, its chest wall is on the right
     if right:
         frame = cv2.flip(frame, 1)
-    mask = find_breast(frame, pixels.breast_threshold, pixels.thin_part)
+    find = find_breast_on_film if pixels.background == "film" else find_breast
+    inverted = pixels.background == "film" and looks_inverted(frame)
+    mask = find(frame, pixels.breast_threshold, pixels.thin_part)
     strip_px, widest_px = _empty_strip(frame, mask), round(pixels.chest_wall_trim * frame.shape[1])
     trim_px = strip_px if pixels.chest_wall_trim and (strip_px <= widest_px or _cut_on_the_left(mask)) else 0
     wide_strip = strip_px > max(widest_px, WIDE_STRIP * frame.shape[1])
@@ -107,6 +110,7 @@ def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple
     odd = {
         "chest-wall-strip": wide_strip,
         "enlarged": scale > 1 and dicom.get("SOPClassUID") == SecondaryCaptureImageStorage,
+        "looks-inverted": inverted,
         "odd-window": odd_window(dicom, pixels.voi_index),
         "orientation-unreadable": lying.unreadable,
         "trailing-bytes": has_trailing_bytes(dicom),

@@ -110,13 +110,21 @@ class PixelRule:
 
 
 def _imbalance(pixels: Pixels) -> float:
-    """Compute how much brighter the half away from the chest wall is; above 0 also where both are equal."""
+    """Compute how much brighter the half away from the chest wall is; above 0 also where both are equal.
+
+    A crop that cuts the breast on both sides hasn't two halves to compare.
+    """
+    mask = pixels.shrunk.mask_HW
+    if min(mask[:, 0].mean(), mask[:, -1].mean()) > CUT:
+        return -1.0
     inside = cv2.copyTo(pixels.shrunk.levels_HW, pixels.shrunk.mask_HW.view(np.uint8))
     middle = inside.shape[1] // 2
     inner, outer = cv2.sumElems(inside[:, :middle])[0], cv2.sumElems(inside[:, middle:])[0]
     return float(outer - inner + 0.5)  # both are sums of whole numbers
 
 
+CUT = 0.5
+"""Of an edge's pixels: where more of them are breast, it cuts the breast."""
 SHOWN = (
     "laid by that, the pixels show the chest wall on the right instead of the left",
     "laid by that, the pixels show the chest wall at the top",

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from mammogan.config.label_fields import VIEWS
 from mammogan.data import process_pool
 from mammogan.data.dicom.decode import decode
+from mammogan.data.dicom.file_kinds import NO_IMAGES
 from mammogan.data.dicom.header import reading
 from mammogan.data.preprocess.voi_lut import grey_table
 from mammogan.data.shards import sources
@@ -34,14 +35,18 @@ PAPER = 96
 Tile = NDArray[np.uint8]
 
 
-def contact_sheet(shardset: ShardSet, path: Path, split: str, columns: int = 8) -> int:
-    """Write a PNG of some images of each view, evenly spread over the split; return how many."""
-    height, width = max(size_px for size_px in shardset.manifest.rungs_px if size_px[0] <= TILE_PX[0])
+def contact_sheet(shardset: ShardSet, path: Path, split: str, count: int = 16, columns: int = 8) -> int:
+    """Write a PNG of up to `count` images of each view, evenly spread over the split; return how many."""
+    rungs_px = shardset.manifest.rungs_px
+    height, width = max((px for px in rungs_px if px[0] <= TILE_PX[0]), default=min(rungs_px))
     reader = shardset.reader(height, width, split)
     rows, shown = [], 0
+    columns = min(columns, count, max(np.bincount(reader.views_N, minlength=1)))
     for view, name in enumerate(VIEWS):
         positions = np.flatnonzero(reader.views_N == view)
-        chosen = positions[np.linspace(0, len(positions) - 1, min(columns, len(positions))).astype(int)]
+        if not len(positions):
+            continue
+        chosen = positions[np.linspace(0, len(positions) - 1, min(count, len(positions))).astype(int)]
         rows += _rows(_tiles(reader, chosen), f"{name}   {len(positions)} images, {split}", columns)
         shown += len(chosen)
     _write(path, rows)
@@ -90,7 +95,7 @@ def _choose(ledger: Iterable[Line], most: int) -> tuple[dict[str, list[Line]], d
     kept: dict[str, list[tuple[str, str]]] = defaultdict(list)
     counts: dict[str, int] = defaultdict(int)
     for line in ledger:
-        reasons = [line["reason"]] if line["reason"] else []
+        reasons = [line["reason"]] if line["reason"] and line["reason"] not in NO_IMAGES else []
         for reason in [*reasons, *(f"flag-{flag}" for flag in line.get("flags", ()))]:
             text = json.dumps(line)
             counts[reason] += 1
@@ -133,22 +138,28 @@ def _blank(why: str) -> Tile:
 
 
 def _tiles(reader: ImageReader, positions: NDArray[np.int64]) -> list[Tile]:
+    """Show images by whole pixels, in the tiles' place and in their own shape."""
+    scale = min(
+        side / whole for side, whole in zip(TILE_PX, (reader.height_px, reader.width_px), strict=True)
+    )
+    size_px = (max(round(reader.width_px * scale), 1), max(round(reader.height_px * scale), 1))
     return [
-        np.asarray(cv2.resize((image >> 8).astype(np.uint8), TILE_PX[::-1], interpolation=cv2.INTER_NEAREST))
+        np.asarray(cv2.resize((image >> 8).astype(np.uint8), size_px, interpolation=cv2.INTER_NEAREST))
         for image in reader.read(positions)
     ]
 
 
 def _rows(tiles: Sequence[Tile], caption: str, columns: int) -> list[NDArray[np.uint8]]:
-    width = columns * (TILE_PX[1] + MARGIN_PX) + MARGIN_PX
+    high, wide = tiles[0].shape
+    width = columns * (wide + MARGIN_PX) + MARGIN_PX
     head = np.full((CAPTION_PX, width), PAPER, np.uint8)
     _letter(head, caption, CAPTION_PX - 9)
     rows = [head]
     for first in range(0, len(tiles), columns):
-        row = np.full((TILE_PX[0] + MARGIN_PX, width), PAPER, np.uint8)
+        row = np.full((high + MARGIN_PX, width), PAPER, np.uint8)
         for column, tile in enumerate(tiles[first : first + columns]):
-            left = MARGIN_PX + column * (TILE_PX[1] + MARGIN_PX)
-            row[: TILE_PX[0], left : left + TILE_PX[1]] = tile
+            left = MARGIN_PX + column * (wide + MARGIN_PX)
+            row[:high, left : left + wide] = tile
         rows.append(row)
     return rows
 

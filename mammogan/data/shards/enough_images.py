@@ -1,21 +1,25 @@
-"""Whether a set is fit to train on: images in the splits, of each view, and few that the pixels refused."""
+"""Whether a set is fit to train on: images in the splits, of each view, and few that were refused."""
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections import Counter
 from pathlib import Path
-from typing import get_args
 
 from mammogan.config.label_fields import VIEWS
-from mammogan.config.screening_settings import PixelFlag
+from mammogan.data.dicom.file_kinds import NO_IMAGES
+from mammogan.data.shards import remedies
+from mammogan.data.store import private_folder
 from mammogan.data.store.manifest import Manifest, Plan, Tally
 from mammogan.errors import DataError
+from mammogan.files import write
 
 MOST_REFUSED = 0.5
-"""Of the images that their headers let pass, so many may be refused for their pixels without a halt."""
+"""Of the images that their headers let pass, so many may be refused for their pixels without a halt; and of
+pictures, whose names and tables say what they are, so many in all."""
 SPLITS = ("train", "validation")
+HALTED = "halted"
+"""In the private folder: identity of the plan at which a launch halted because most pictures were refused."""
 
 
 def check(shardset: Path, plan: Plan, made: Manifest | None) -> None:
@@ -28,6 +32,12 @@ def check(shardset: Path, plan: Plan, made: Manifest | None) -> None:
     DataError
         With what became of the others, and what to set.
     """
+    if found := empty_split(shardset, plan, made):
+        raise DataError(found)
+
+
+def empty_split(shardset: Path, plan: Plan, made: Manifest | None) -> str:
+    """Say which split is empty, why, and what to set; nothing where a run finds what it needs."""
     images = _by_split(plan, made)
     refused = _by_pixels(plan, made) if made else Counter()
     there = ", ".join(f"{name} {images[name]}" for name in SPLITS)
@@ -35,23 +45,29 @@ def check(shardset: Path, plan: Plan, made: Manifest | None) -> None:
         if not made and split != SPLITS[0]:
             continue
         if refused:
-            raise DataError(
+            return (
                 f"The set '{shardset}' has no images for {split} ({there}): of {_planned(plan)} planned ones "
                 f"{sum(refused.values())} were refused for their pixels.\n"
                 f"{_remedies(shardset, plan, refused)}"
             )
-        command = f"mammogan shards plan {_shown(shardset)}-2 --like {_shown(shardset)}"
-        raise DataError(
+        return (
             f"The set '{shardset}' has no images for {split} ({there}). `mammogan shards show` says what was "
             "left out. A patient is in one split only, so that a few don't fill all: plan from more, see "
             "that the recipe's source.patient tells them apart, or change the fractions:\n"
-            f"  {command} --set splits.train=0.5 --set splits.validation=0.5"
+            f"{_fuller(shardset, plan)}"
         )
+    return ""
 
 
-def empty_later(plan: Plan) -> list[str]:
-    """Name the splits that a plan leaves empty and a run needs."""
-    return _empty(plan, _by_split(plan, None))
+def empty_later(shardset: Path, plan: Plan) -> str:
+    """Say which splits a plan leaves empty and a run needs, and what to set; nothing where there are none."""
+    empty = _empty(plan, _by_split(plan, None))
+    if not empty:
+        return ""
+    return (
+        f"The plan has no images for {' and '.join(empty)}, by which checkpoints are scored: the run will "
+        f"stop before it trains. Plan from more patients, or with other fractions:\n{_fuller(shardset, plan)}"
+    )
 
 
 def check_refused(shardset: Path, plan: Plan, manifest: Manifest) -> None:
@@ -62,13 +78,58 @@ def check_refused(shardset: Path, plan: Plan, manifest: Manifest) -> None:
     DataError
         With the reasons, and what to set.
     """
+    if found := mostly_refused(shardset, plan, manifest):
+        raise DataError(f"{found}\nTo go on with the {manifest.images} that are left, launch the run again.")
+
+
+def mostly_refused(shardset: Path, plan: Plan, manifest: Manifest) -> str:
+    """Say that most images of a plan were refused when they were made, why, and what to set; else nothing."""
     refused = _by_pixels(plan, manifest)
-    if sum(refused.values()) > MOST_REFUSED * _planned(plan):
-        raise DataError(
-            f"{sum(refused.values())} of the {_planned(plan)} planned images of '{shardset}' were refused "
-            f"for their pixels; {manifest.images} are left.\n{_remedies(shardset, plan, refused)}\n"
-            f"To go on with the {manifest.images} that are left, launch the run again."
-        )
+    if sum(refused.values()) <= MOST_REFUSED * _planned(plan):
+        return ""
+    return (
+        f"{sum(refused.values())} of the {_planned(plan)} planned images of '{shardset}' were refused "
+        f"for their pixels; {manifest.images} are left.\n{_remedies(shardset, plan, refused)}"
+    )
+
+
+def check_left_out(shardset: Path, plan: Plan) -> None:
+    """Halt once where most pictures were left out when they were planned.
+
+    Raises
+    ------
+    DataError
+        With the reasons, and what to set.
+    """
+    found, path = mostly_left_out(shardset, plan), private_folder.folder(shardset) / HALTED
+    if not found or (path.exists() and path.read_text(encoding="utf-8") == plan.identity):
+        return
+    if path.parent.is_dir():
+        write(path, plan.identity, mode=0o600)
+    raise DataError(
+        f"{found}\nTo go on with the {_planned(plan)} that are left, give the same command again."
+    )
+
+
+def mostly_left_out(shardset: Path, plan: Plan) -> str:
+    """Say that most pictures of a source were left out when planned, why, and what to set; else nothing.
+
+    An archive of DICOM files holds much that nobody wants; a folder of pictures is meant to be read.
+    """
+    texts = []
+    for recipe, tally in zip(plan.recipes, plan.tallies, strict=False):
+        left_out = Counter({reason: n for reason, n in _reasons(tally) if reason not in NO_IMAGES})
+        count = sum(left_out.values())
+        if recipe.source.kind != "images" or count <= MOST_REFUSED * (count + tally.accepted):
+            continue
+        command = remedies.again(shardset)
+        lines = [f"{count} of the {count + tally.accepted} pictures of '{tally.recipe}' are left out."]
+        lines += [f"  {n:7}  {reason}{_meaning(reason)}" for reason, n in left_out.most_common()]
+        lines += remedies.naming(left_out, recipe, command)
+        if changes := remedies.settings(left_out, recipe):
+            lines.append(f"To take those whose rules can be set:\n  {command} {remedies.given(changes)}")
+        texts.append("\n".join(lines))
+    return "\n".join(texts)
 
 
 def missing_views(manifest: Manifest) -> list[str]:
@@ -91,13 +152,22 @@ def _by_split(plan: Plan, made: Manifest | None) -> Counter[str]:
 
 
 def _empty(plan: Plan, images: Counter[str]) -> list[str]:
-    """List the empty ones of `SPLITS` that recipes want filled."""
-    wanted = (split for split in SPLITS if any(getattr(each.splits, split) for each in plan.recipes))
+    """List the empty ones of `SPLITS`: nothing is learned without the first, recipes may want no other."""
+    wanted = [SPLITS[0]] + [s for s in SPLITS[1:] if any(getattr(each.splits, s) for each in plan.recipes)]
     return [split for split in wanted if not images[split]]
 
 
-def _shown(shardset: Path) -> str:
-    return shlex.quote(str(shardset))
+def _fuller(shardset: Path, plan: Plan) -> str:
+    """Name the commands that fill training and validation from a few patients, or from one."""
+    command = f"  {remedies.again(shardset)}"
+    halves = ["splits.train=0.5", "splits.validation=0.5"]
+    if any(recipe.splits.test for recipe in plan.recipes):
+        halves.append("splits.test=0.0")
+    lines = [f"{command} {remedies.given(halves)}"]
+    if any(recipe.source.kind == "images" for recipe in plan.recipes):
+        when, setting = remedies.NAMELESS["patient-unknown"]
+        lines += [f"{when}:", f"{command} {remedies.given([setting])}"]
+    return "\n".join(lines)
 
 
 def _by_pixels(plan: Plan, manifest: Manifest) -> Counter[str]:
@@ -117,14 +187,12 @@ def _reasons(tally: Tally) -> list[tuple[str, int]]:
 def _remedies(shardset: Path, plan: Plan, refused: Counter[str]) -> str:
     """Name the reasons, and the command by which rules of the pixels only mark the images."""
     lines = [f"  {files:7}  {reason}{_meaning(reason)}" for reason, files in refused.most_common()]
-    rules = [reason for reason in refused if reason in get_args(PixelFlag)]
-    if rules:
-        flagged = json.dumps(sorted({*plan.recipes[0].screening.only_flag, *rules}))
-        command = f"mammogan shards plan {_shown(shardset)}-2 --like {_shown(shardset)}"
+    if changes := remedies.settings(refused, plan.recipes[0]):
+        shown = shlex.quote(str(shardset))
         lines += [
-            f"Look at them: mammogan shards show {_shown(shardset)} --rejects",
+            f"Look at them: mammogan shards show {shown} --rejects",
             "If they are as you want them, let these rules mark images instead of refusing them:",
-            f"  {command} --set {shlex.quote(f'screening.only_flag={flagged}')}",
+            f"  mammogan shards plan {shown}-2 --like {shown} {remedies.given(changes)}",
         ]
     return "\n".join(lines)
 

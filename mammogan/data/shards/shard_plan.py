@@ -13,7 +13,14 @@ from contextlib import closing
 from pathlib import Path
 
 from mammogan.config.dataset import Dataset, Splits
-from mammogan.data.shards import build_status, catalogue_table, file_listing, header_catalogue, sources
+from mammogan.data.shards import (
+    build_status,
+    catalogue_table,
+    file_listing,
+    header_catalogue,
+    remedies,
+    sources,
+)
 from mammogan.data.shards.patient_splits import assign_splits
 from mammogan.data.store import manifest, private_folder
 from mammogan.data.store.manifest import Plan, PlannedShard, Tally
@@ -220,4 +227,10 @@ def _nothing(shardset: Path, of: sources.Sources, tallies: Sequence[Tally]) -> s
         reasons += [f"{n} unreadable: {r}" for r, n in counts.unreadable.items()]
         found = "; ".join(reasons) or "the folder is empty"
         lines.append(f"'{folder}' as '{counts.recipe}', {counts.files} files: {found}.")
-    return "\n".join([*lines, "Is it the right folder, and the right recipe for it?"])
+    lines.append("Is it the right folder, and the right recipe for it?")
+    for recipe, folder, counts in zip(of.recipes, of.folders, tallies, strict=True):
+        command = remedies.anew(shardset, recipe, folder)
+        lines += remedies.naming(counts.refused, recipe, command)
+        if changes := remedies.settings([*counts.refused, *counts.unreadable], recipe):
+            lines.append(f"To take images that a rule has left out:\n  {command} {remedies.given(changes)}")
+    return "\n".join(lines)

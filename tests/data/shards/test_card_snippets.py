@@ -10,9 +10,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pydicom
 import pytest
 
-from mammogan.config.dataset import load_recipe
+from mammogan.config.dataset import load_recipe, recipes
 from mammogan.data.screening.header_rules import screen_header
 from mammogan.data.shards.archive import Archive, index_tables
 
@@ -78,6 +79,57 @@ def test_mini_mias(screened, tmp_path):
     }
 
 
+def test_your_own_table(screened, tmp_path):
+    text = re.split(r"^## ", CARD.read_text(), flags=re.MULTILINE)
+    [own] = [part for part in text if part.startswith("Your own table")]
+    table, recipe = re.findall(r"(?:^    .*\n|^\n(?=    ))+", own, re.MULTILINE)
+    (tmp_path / "set" / "mine.csv").write_text(textwrap.dedent(table).strip() + "\n")
+    found = screened(textwrap.dedent(recipe), "img_0031.png", "img_0034.png", "img_0099.png")
+    assert found == {
+        "img_0031.png": ("CC", "L", "anna"),
+        "img_0034.png": ("MLO", "R", "berta"),
+        "img_0099.png": "view-unknown",
+    }
+
+
+def test_names_as_the_card_has_them(screened):
+    names = re.findall(r"`(P12\S+\.png)`", CARD.read_text())
+    assert names == ["P12_L_CC.png", "P12_L_CC_2.png"]
+    recipe = (CARD.parent / "recipe.toml").read_text()
+    assert set(screened(recipe, *names).values()) == {("CC", "L", "P12")}
+    constant = re.sub(r"^view = .*$", 'view = ["is:MLO"]', recipe, flags=re.MULTILINE)
+    assert set(screened(constant, "P12_L.png").values()) == {("MLO", "L", "P12")}
+
+
+def test_cmmd_with_its_clinical_table(tmp_path, dicom):
+    """The lines that the card adds to the recipe, on a table with the columns of the publisher's sheet."""
+    root = CARD.parents[1] / "cmmd"
+    [lines] = re.findall(r"(?:^      .*\n|^\n(?=      ))+", (root / "README.md").read_text(), re.MULTILINE)
+    (tmp_path / "own.toml").write_text((root / "recipe.toml").read_text() + "\n" + textwrap.dedent(lines))
+    recipe, folder = load_recipe(tmp_path / "own.toml"), tmp_path / "set"
+    folder.mkdir()
+    head = "ID1,LeftRight,Age,number,abnormality,classification,subtype\n"
+    rows = "D1-0001,L,44,2,mass,Benign,\nD1-0001,R,44,2,mass,Malignant,Luminal A\n"
+    (folder / "CMMD_clinicaldata_revision.csv").write_text(head + rows)
+    found = {}
+    for side in "LR":
+        made = dicom(np.zeros((2294, 1914), np.uint8), PatientID="D1-0001", ImageLaterality=side)
+        made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID
+        made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
+        pydicom.dcmwrite(folder / f"{side}.dcm", made, enforce_file_format=True)
+    index_tables(recipe.source, folder, tmp_path / "index")
+    archive = Archive(recipe.source, folder, tmp_path / "index")
+    for side in "LR":
+        found[side] = screen_header(archive.header(folder / f"{side}.dcm"), recipe.screening)[0]
+    assert found == {"L": "", "R": "malignant"}
+
+
 def test_every_snippet_of_the_card_has_its_test():
-    titles = re.findall(r"^## ([\w-]+)", CARD.read_text(), re.MULTILINE)
-    assert titles == ["CDD-CESM", "mini-MIAS"]
+    titles = re.findall(r"^## ([\w -]+?)(?: \(|$)", CARD.read_text(), re.MULTILINE)
+    assert titles == ["Your own table", "CDD-CESM", "mini-MIAS"]
+
+
+def test_every_recipe_that_comes_with_the_package_is_tried_on_a_miniature():
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    tried = {name for name in recipes() if re.search(rf'"{name}"|test_{name.replace("-", "_")}\b', tests)}
+    assert tried == {*recipes()}

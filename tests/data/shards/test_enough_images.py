@@ -67,7 +67,7 @@ def test_a_split_that_was_empty_from_the_start_is_refused_with_the_fractions():
         enough_images.check(Path("set"), planned(validation=2), None)
     plan = planned(train=8)
     enough_images.check(Path("set"), plan, None)
-    assert enough_images.empty_later(plan) == ["validation"]
+    assert "no images for validation, by which" in enough_images.empty_later(Path("set"), plan)
     with pytest.raises(DataError, match=words.format("validation", 8, 0)):
         enough_images.check(Path("set"), plan, made(plan, {}, train={"CC": 8}))
 

@@ -94,7 +94,7 @@ def test_inbreast(screened):
         ("CC", "R", "6c613a14b80a8591", "", "c"),
         ("MLO", "L", "6c613a14b80a8591", "", ""),
         ("MLO", "L", "6c613a14b80a8592", "", ""),
-        "not-dicom",
+        "text-file",
     ]
 
 
@@ -262,7 +262,7 @@ def test_images(screened):
     )
     assert list(found.values()) == [
         ("CC", "L", "P12", "", ""), ("MLO", "R", "p12", "", ""), ("MLO", "R", "P13", "", ""),
-        "frame-size", "view-unknown", "view-unknown", "not-an-image",
+        "frame-size", "view-unknown", "view-unknown", "text-file",
     ]  # fmt: skip
 
 
