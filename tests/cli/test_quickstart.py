@@ -255,12 +255,10 @@ def test_images_pictures_pace_and_minutes_choose_the_resolution(images, rows, gf
 
 
 def test_a_command_that_stops_stops_it_with_its_exit_code(pictures, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        quickstart_command.subprocess, "run", lambda *a, **k: type("Done", (), {"returncode": 2})
-    )
     monkeypatch.setattr(quickstart_command, "_has_gpu", lambda: False)
     root = pictures("P1_L_CC.png", "P2_L_CC.png")
     (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "shards").write_text("in the way of the shard set")
     calibration(200.0).save(tmp_path / "out" / "calibration.json")
     result, text = invoke(root, "--out", tmp_path / "out")
     assert "`mammogan shards plan` stopped, as it says above." in text
