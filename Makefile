@@ -79,7 +79,7 @@ ui: $(VENV)/run ## Open MLflow's page on what the demo has logged: SITE=devclust
 test: $(VENV)/dev $(VENV)/docs ## All tests that CI runs, with Slurm, Apptainer and other tools where they can be installed
 	@if [[ $$(id -u) == 0 ]] && command -v apt-get >/dev/null; then slurm/devcluster/install && { $(FOREIGN_TOOLS); containers/install-apptainer || true; }; fi
 	@mkdir -p build
-	@# Those on the Slurm wait most of the time; the others run meanwhile, and a few of them on each other Python.
+	@# Those on the Slurm wait most of the time; the others run meanwhile, and a few of them on newer Pythons.
 	@$(BIN)/pytest -m "not slow and slurm" >build/slurm-tests.log 2>&1 & slurm=$$!; trap "kill $$slurm $$others 2>/dev/null" INT TERM; \
 	tests/on-python others >build/python-tests.log 2>&1 & others=$$!; \
 	$(BIN)/pytest -m "not slow and not slurm"; code=$$?; \
