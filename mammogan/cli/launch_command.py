@@ -188,7 +188,7 @@ def _wanted(run: Run, last: str | None) -> tuple[Node, ...]:
 def _show(
     run: Run, folder: Path, wanted: tuple[Node, ...], calibration: Path | None, console: Console
 ) -> None:
-    from mammogan.cli.cost_command import DEVICE, of_set, pace_of, show_cost
+    from mammogan.cli.cost_command import of_set, pace_of, show_cost
     from mammogan.cli.run_tables import stages_table
     from mammogan.data.store.manifest import load_plan
 
@@ -197,8 +197,8 @@ def _show(
     console.print(stages_table(run, train))
     console.print()
     try:
-        shards, pace = of_set(run.method, Path(run.shards)), pace_of(run.method, DEVICE, calibration)
-        show_cost(run.method, run.site, shards, pace, console)
+        shards, assumed = of_set(run.method, Path(run.shards)), pace_of(run.method, run.site, "", calibration)
+        show_cost(run.method, run.site, shards, assumed, console)
     except ConfigError as error:  # a run whose cost nobody can tell can be launched all the same
         console.print(str(error), highlight=False)
     console.print("\nJobs")
