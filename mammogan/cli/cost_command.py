@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 
     from mammogan.config.method import Method
     from mammogan.config.site import Site
+    from mammogan.cost.assumed_device import Assumed
     from mammogan.cost.estimate import Cost, Data, Pace
-
-DEVICE = "A100 80 GB"
 
 
 def cost(
@@ -30,8 +29,11 @@ def cost(
     ] = None,
     site: Annotated[str, typer.Option(help="A site's name, or a TOML file.")] = "local",
     device: Annotated[
-        str, typer.Option(help="The GPU to assume, as 'A100 80 GB, bf16', V100 or H100.")
-    ] = DEVICE,
+        str,
+        typer.Option(
+            help="To reckon with: 'A100 80 GB, bf16', H100, CPU ...; without it what the site's profile says."
+        ),
+    ] = "",
     calibration: Annotated[
         Path | None, typer.Option(help="What --calibrate has written: reckon with that, not a data sheet.")
     ] = None,
@@ -45,8 +47,8 @@ def cost(
 ) -> None:
     """Reckon what a run will cost: time, GPU-hours and storage of each stage, with all that is assumed.
 
-    Without a calibration the time is that of a GPU by its data sheet. To measure where the run will be, run
-    this with --calibrate in a job there, and hand the file that it writes to --calibration.
+    Without a calibration the time is that of the site's CPU or GPU by a table. To measure where the run will
+    be, run this with --calibrate in a job there, and hand the file that it writes to --calibration.
     """
     from rich.console import Console
 
@@ -64,18 +66,19 @@ def cost(
             return
     if (data is None) == (images is None):
         raise ConfigError("Give the images to train on: either --data, a shard set, or --images, a number.")
-    show_cost(learned, place, _data(learned, data, images), pace_of(learned, device, calibration), console)
+    assumed = pace_of(learned, place, device, calibration)
+    show_cost(learned, place, _data(learned, data, images), assumed, console)
 
 
-def pace_of(method: Method, device: str, calibration: Path | None) -> Pace:
-    """Choose how fast training is: as measured, or by a GPU's data sheet."""
-    from mammogan.cost import gpu_datasheets
+def pace_of(method: Method, site: Site, device: str, calibration: Path | None) -> Assumed:
+    """Choose how fast training is: as measured, or as the device that is named, here or by the site."""
+    from mammogan.cost import assumed_device
     from mammogan.cost.calibrate import Calibration
-    from mammogan.cost.estimate import DataSheet, Measurements
+    from mammogan.cost.estimate import Measurements
 
     if calibration is not None:
-        return Measurements(Calibration.load(calibration))
-    return DataSheet(*gpu_datasheets.find(device, method.engine.precision))
+        return assumed_device.Assumed(Measurements(Calibration.load(calibration)), "")
+    return assumed_device.choose(method, site, device)
 
 
 def of_set(method: Method, folder: Path) -> Data:
@@ -133,13 +136,16 @@ def _calibrate(method: Method, path: Path, seconds: float, console: Console) -> 
     )
 
 
-def show_cost(method: Method, site: Site, data: Data, how: Pace, console: Console) -> None:
+def show_cost(method: Method, site: Site, data: Data, assumed: Assumed, console: Console) -> None:
     """Print the table, and below it what it assumes."""
     from mammogan.cost.estimate import cost as reckoned
 
+    how = assumed.pace
     whole = reckoned(method, data, site.resources.gpu_nodes.ranks, how)
     console.print(_table(whole, data, how))
     console.print()
+    if assumed.why:
+        console.print(f"- {how.name}: {assumed.why}.", highlight=False)
     for line in _assumed(method, whole, data, how):
         console.print(f"- {line}", highlight=False)
 
@@ -200,10 +206,10 @@ def _rate(a_second: float) -> str:
 
 
 def _hours(how: Pace) -> str:
-    from mammogan.cost.estimate import Measurements
+    from mammogan.cost.estimate import CpuPace, Measurements
 
-    on_cpu = isinstance(how, Measurements) and how.calibration.kind == "cpu"
-    return "rank-hours" if on_cpu else "GPU-hours"
+    measured = isinstance(how, Measurements) and how.calibration.kind == "cpu"
+    return "rank-hours" if measured or isinstance(how, CpuPace) else "GPU-hours"
 
 
 def _assumed(method: Method, whole: Cost, data: Data, how: Pace) -> Iterator[str]:
@@ -232,6 +238,12 @@ def _assumed(method: Method, whole: Cost, data: Data, how: Pace) -> Iterator[str
         )
     if isinstance(how, estimate.Measurements):
         yield from _measured(whole, how)
+    elif isinstance(how, estimate.CpuPace):
+        yield (
+            f"Assumed, not measured: each core reaches {how.CORE_FLOPS_S / 1e9:g} GFLOP/s in fp32, as one "
+            "thread of AMD EPYC did in training (docs/cost.md), and cores add up. To measure it instead: "
+            "mammogan cost --calibrate"
+        )
     else:
         yield (
             f"Assumed, not measured: each rank is one {how.name}. Of its data sheet "

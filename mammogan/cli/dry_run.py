@@ -34,7 +34,7 @@ def show(
     ConfigError
         If `scripts` holds what no dry run has written.
     """
-    from mammogan.cli.cost_command import DEVICE, of_set, pace_of, show_cost
+    from mammogan.cli.cost_command import of_set, pace_of, show_cost
     from mammogan.cli.run_tables import stages_table
     from mammogan.data.store.manifest import load_plan
 
@@ -43,8 +43,8 @@ def show(
     console.print(stages_table(run, train))
     console.print()
     try:
-        shards, pace = of_set(run.method, Path(run.shards)), pace_of(run.method, DEVICE, calibration)
-        show_cost(run.method, run.site, shards, pace, console)
+        shards, assumed = of_set(run.method, Path(run.shards)), pace_of(run.method, run.site, "", calibration)
+        show_cost(run.method, run.site, shards, assumed, console)
     except ConfigError as error:  # a run whose cost nobody can tell can be launched all the same
         console.print(str(error), highlight=False)
     done = _done(folder)

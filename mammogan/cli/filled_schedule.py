@@ -42,16 +42,18 @@ def filled_time(folder: Path, method: Method, site: Site, calibration: Path | No
 
 
 def _pace(method: Method, site: Site, calibration: Path | None) -> Pace:
-    from mammogan.cli.cost_command import DEVICE, pace_of
+    from mammogan.cli.cost_command import pace_of
     from mammogan.cost.estimate import Measurements
 
     if calibration is not None or site.site.scheduler == "slurm":
+        assumed = pace_of(method, site, "", calibration)
         if calibration is None:
             typer.echo(
-                f"Assumed, not measured: '{DEVICE}'. To fill the time as it is there, run `mammogan cost "
-                f"--method {method.method.name} --calibrate` in a job and give the file to --calibration."
+                f"Assumed, not measured: '{assumed.pace.name}' ({assumed.why}). To fill the time as it is "
+                f"there, run `mammogan cost --method {method.method.name} --calibrate` in a job and give the "
+                "file to --calibration."
             )
-        return pace_of(method, DEVICE, calibration)
+        return assumed.pace
     typer.echo(f"Measuring how fast '{method.method.name}' trains here, for about {CALIBRATION_S:g} s.")
     return Measurements(_measured(method, site))
 

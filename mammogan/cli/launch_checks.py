@@ -23,7 +23,7 @@ def check(run: Run, folder: Path) -> None:
     ConfigError
         With the key and the value that is in the way.
     """
-    for part in (_check_resolutions, _check_batches, _check_networks):
+    for part in (_check_gpus, _check_resolutions, _check_batches, _check_networks):
         part(run)
     _check_trackers(run, folder)
 
@@ -60,6 +60,20 @@ def _check_resolutions(run: Run) -> None:
                 f"Stage {stage.index} of the method '{run.method.method.name}' is "
                 f"'{stage.height_px}x{stage.width_px}', and the shard set '{run.shards}' has {there}. Change "
                 "ladder.base_px or ladder.stages, or plan shards with another packing.base_px or top_px."
+            )
+
+
+def _check_gpus(run: Run) -> None:
+    """See that a class that computes on GPUs asks for some; runs of earlier versions may hold others."""
+    from mammogan.config.resource import Resources
+
+    for name in Resources.model_fields:
+        resource = run.site.resources.of(name)
+        if resource.device == "cuda" and not resource.gpus_per_node:
+            raise ConfigError(
+                f"resources.{name}.device of the site '{run.site.site.name}' is 'cuda', but gpus_per_node is "
+                f"'0': set it to the GPUs of a task (--set resources.{name}.gpus_per_node=1), take --site "
+                "workstation, or set device to 'cpu'."
             )
 
 

@@ -5,27 +5,40 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Collection, Hashable, Mapping
+from itertools import takewhile
 
 from mammogan.config.resource import Resources
 from mammogan.config.run_config import Launched
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-NOWHERE = ("", "-1", "NoDevFiles")
-"""What stands in `VISIBLE` where no GPU shall be used."""
 
 
 def of_this_machine(environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
     """List the GPUs that may be used here, as `VISIBLE` names them: what it allows, else all there are."""
     allowed = (os.environ if environ is None else environ).get(VISIBLE)
     if allowed is not None:
-        words = [word.strip() for word in allowed.split(",")]
-        return tuple(words) if not set(words) & {*NOWHERE} else ()
+        return _allowed(allowed)
     command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return ()
     return tuple(line.strip() for line in answer.splitlines() if line.strip().isdigit())
+
+
+def lendable(most: int) -> tuple[str, ...]:
+    """List the GPUs that tasks may be lent; where nobody lists or hides them, as many as a task asks for."""
+    return of_this_machine() or (() if VISIBLE in os.environ else tuple(map(str, range(most))))
+
+
+def _allowed(text: str) -> tuple[str, ...]:
+    """Read `VISIBLE` as CUDA does: what follows a word that names no GPU is not seen, as ``-1`` or nothing.
+
+    One that stands there twice makes CUDA see none at all.
+    """
+    words = [word.strip() for word in text.split(",")]
+    names = tuple(takewhile(lambda word: word.isdigit() or word.startswith(("GPU-", "MIG-")), words))
+    return names if len({*names}) == len(names) else ()
 
 
 def idle_notice(run: Launched) -> str:

@@ -87,16 +87,22 @@ def preflight(run: Launched, folder: Path, wanted: Sequence[Node]) -> None:
         resource = run.site.resources.of(node.resource)
         if resource.device != "cuda":
             continue
-        there = gpu_slots.of_this_machine()
-        if 0 < len(there) < resource.gpus_per_node:
-            raise ClusterError(
+        there = gpu_slots.lendable(resource.gpus_per_node)
+        if len(there) < resource.gpus_per_node:
+            claim = (
                 f"resources.{node.resource}.gpus_per_node of the site '{run.site.site.name}' is "
-                f"'{resource.gpus_per_node}', and this machine has {len(there)}: ask for no more."
+                f"'{resource.gpus_per_node}', and "
+            )
+            if (visible := os.environ.get(gpu_slots.VISIBLE)) is None:
+                raise ClusterError(f"{claim}this machine has {len(there)}: ask for no more.")
+            raise ClusterError(
+                f"{claim}{gpu_slots.VISIBLE} '{visible}' leaves {len(there)}: name more GPUs in it or unset "
+                f"it, or ask for no more (--set resources.{node.resource}.device=cpu for none)."
             )
         code = "from mammogan.train.device_choice import no_gpu; print('GPU:', no_gpu())"
         command = f"{sbatch_parameters.python(run, folder, node)} -c {shlex.quote(code)}"
         script = "\n".join([*run.site.environment.setup, command])
-        visible = ",".join(there[: resource.gpus_per_node] or map(str, range(resource.gpus_per_node)))
+        visible = ",".join(there[: resource.gpus_per_node])
         environ = os.environ | run.site.environment.variables | {"CUDA_VISIBLE_DEVICES": visible}
         done = subprocess.run(
             ["bash", "-c", script], env=environ, capture_output=True, text=True, check=False
@@ -145,7 +151,7 @@ def _machine_gpus(run: Launched) -> tuple[str, ...]:
     """List the GPUs to lend; where no program lists them, as many as a class asks for."""
     classes = [run.site.resources.of(name) for name in Resources.model_fields]
     most = max(each.gpus_per_node if each.device == "cuda" else 0 for each in classes)
-    return (gpu_slots.of_this_machine() or tuple(map(str, range(most)))) if most else ()
+    return gpu_slots.lendable(most) if most else ()
 
 
 def _gpus(run: Launched, node: Node) -> int:

@@ -79,6 +79,10 @@ class Resource(Settings):
     gpu_type: str = Field(
         default="", description="Slurm's name for the kind of GPU, as in a100; empty takes any."
     )
+    device_name: str = Field(
+        default="",
+        description="Which GPU it is, as mammogan cost --device takes it: A100 80 GB, H100; for estimates.",
+    )
     device: Literal["cpu", "cuda"] = Field(default="cpu", description="Where the arithmetic is done.")
     time_min: Positive = Field(default=60, description="Time limit of a job.")
     array_parallelism: Positive = Field(default=8, description="Most tasks of one array that run at once.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from mammogan import schedule
 from mammogan.config.label_fields import VIEWS
@@ -65,6 +65,31 @@ class DataSheet:
     def drawing_s(self, stage: Stage, work: Work) -> float:
         """Seconds to draw one image, by arithmetic alone."""
         return work.drawing_flops / (self.gpu.flops_s[self.precision] * gpu_datasheets.SUSTAINED)
+
+
+@dataclass(frozen=True)
+class CpuPace:
+    """The pace of a rank on so many cores, if each does as well as one that was measured (docs/cost.md)."""
+
+    cores: int
+
+    CORE_FLOPS_S: ClassVar[float] = 40e9
+    """Of a training step on one thread of AMD EPYC: 0.53 to 0.63 of the 75 GFLOP/s of its convolutions."""
+
+    @property
+    def name(self) -> str:
+        """The device."""
+        return f"CPU, {self.cores} core{'s' if self.cores > 1 else ''} a rank"
+
+    def step_s(self, stage: Stage, work: Work, share: int, ranks: int) -> tuple[float, str]:
+        """Seconds of a step: its arithmetic, and what it takes to call each operator."""
+        reduced = gpu_datasheets.reduction_s(work.gradient_bytes, ranks)
+        called = work.calls * gpu_datasheets.LAUNCH_S
+        return share * work.flops / self.cores / self.CORE_FLOPS_S + called + reduced, "table"
+
+    def drawing_s(self, stage: Stage, work: Work) -> float:
+        """Seconds to draw one image."""
+        return work.drawing_flops / self.cores / self.CORE_FLOPS_S
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ here is measured.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from mammogan.errors import ConfigError
@@ -78,8 +79,20 @@ def reduction_s(gradient_bytes: float, ranks: int) -> float:
     return 2 * (ranks - 1) / ranks * gradient_bytes / LINK_BYTES_S
 
 
+def match(text: str) -> Gpu | None:
+    """Find the GPU that a driver or a scheduler means: ``NVIDIA A100-SXM4-80GB``, ``Tesla V100``, ``h100``.
+
+    Whole words count: an A10 is no A100.
+    """
+    words = re.sub(r"[^a-z0-9]+", " ", text.lower()).split()
+    models = {gpu.name.lower().removesuffix(" 80 gb").removeprefix("rtx "): gpu for gpu in GPUS}
+    return next((models[word] for word in words if word in models), None)
+
+
 def find(name: str, precision: str) -> tuple[Gpu, str]:
     """Find a GPU and its arithmetic by a name as ``A100 80 GB, bf16``; without one, `precision` decides.
+
+    Its model is enough: ``A100``, ``4090``.
 
     Raises
     ------
@@ -88,9 +101,10 @@ def find(name: str, precision: str) -> tuple[Gpu, str]:
     """
     wanted, _, given = (part.strip() for part in name.partition(","))
     known = [f"{gpu.name}, {kind}" for gpu in GPUS for kind in gpu.flops_s]
+    short = match(wanted) if len(wanted.split()) <= 2 else None
     for gpu in GPUS:
         kinds = {kind.lower(): kind for kind in gpu.flops_s}
-        if gpu.name.lower() == wanted.lower():
+        if gpu.name.lower() == wanted.lower() or gpu is short:
             kind = given.lower() if given else "bf16" if precision != "fp32" else ""
             if given and kind not in kinds:
                 break

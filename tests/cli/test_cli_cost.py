@@ -53,6 +53,16 @@ def test_a_calibration_takes_the_place_of_the_data_sheet_and_marks_what_it_extra
     assert "data sheet" not in text
 
 
+def test_a_site_without_gpus_is_reckoned_on_its_cpu_and_that_is_said():
+    text = " ".join(told("--images", "1000", "--site", "devcluster").split())
+    assert "Cost, rank-hours of 2 ranks on: CPU, 1 core a rank" in text
+    assert (
+        "resources.gpu_nodes.device of the site 'devcluster' is 'cpu'; --device reckons with another." in text
+    )
+    assert "each core reaches 40 GFLOP/s in fp32, as one thread of AMD EPYC did" in text
+    assert "A100" not in text
+
+
 def test_the_images_are_asked_for():
     with pytest.raises(ConfigError, match="either --data, a shard set, or --images, a number"):
         told()

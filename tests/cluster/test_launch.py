@@ -69,7 +69,7 @@ def test_dry_run_shows_stages_and_jobs_and_writes_nothing_but_scripts(run, tmp_p
     # stage, size, images, batch, fade, ranks; a rank's steps, images, at once, shards
     assert row == ["0", "5x4", "80", "8", "0%", "2", "10", "40", "4", "x", "1", "3"]
     assert "score-0: 2 x gpu_one, after train-0" in text
-    assert "GPU-hours of 2 ranks on: A100 80 GB, TF32" in text
+    assert "rank-hours of 2 ranks on: CPU, 1 core a rank" in text  # the devcluster's GPUs are names alone
     assert "nothing was submitted, nothing was written but 9 batch scripts into r.dry-run" in text
     assert len(text.splitlines()) < 60
     assert "this machine has no 'sbatch': launch from a login node" in " ".join(text.split())
@@ -163,7 +163,10 @@ def test_minutes_are_filled_once_and_the_run_goes_on_with_that_schedule(run, tmp
 
 def test_on_slurm_minutes_are_those_of_a_data_sheet_which_is_said(run, laptop):
     text = run(*NEW, "--set", "schedule.minutes=2", "--site", "devcluster", "--dry-run").output
-    assert "Assumed, not measured: 'A100 80 GB'." in text and "--calibration" in text
+    assert (
+        "Assumed, not measured: 'CPU, 1 core a rank' (resources.gpu_nodes.device of" in text
+        and "--calibration" in text
+    )
 
 
 @pytest.mark.slow  # half a minute of measuring
@@ -257,6 +260,13 @@ def test_a_machine_without_the_gpu_that_its_profile_claims_is_refused_before_any
     assert no.value.exit_code == 2
     assert not (tmp_path / "r" / "jobs.jsonl").exists()
     assert run(*NEW, *claims, "--until", "finalise").exit_code == 0  # for which no GPU is needed
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_a_class_that_computes_on_no_gpus_is_refused(run, dry):
+    words = r"gpu_one.device of the site 'local' is 'cuda', but gpus_per_node is '0': .*gpus_per_node=1\)"
+    with pytest.raises(ConfigError, match=words):
+        run(*NEW, "--set", "resources.gpu_one.device=cuda", *dry)
 
 
 def test_a_device_that_does_not_exist_is_refused(run):
