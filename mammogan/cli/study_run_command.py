@@ -44,7 +44,7 @@ def new(
     ] = None,
 ) -> None:
     """Fix a study: its pictures, plan, texts and margin, before anybody takes part."""
-    from mammogan.cli.model_options import check_new, progress
+    from mammogan.cli.model_options import check_new, progress_of
     from mammogan.config.settings import load
     from mammogan.steps.study_images import new_study, open_sources, read_accepted
     from mammogan.study.reader.study_settings import StudyFile
@@ -54,8 +54,8 @@ def new(
     file = load(StudyFile, settings) if settings else StudyFile()
     sources = open_sources(shards, pool)
     names = read_accepted(accepted) if accepted else None
-    with progress("pictures", 4 * file.study.images_per_view) as advance:
-        made = new_study(study, file, sources, names, lambda done, total: advance())
+    with progress_of("pictures") as on_progress:
+        made = new_study(study, file, sources, names, on_progress)
     typer.echo(f"{study}: {made.study_id}, {made.pairs} pairs a participant, margin {made.margin:g}")
     if made.consent.is_rehearsal:
         typer.secho(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,11 +80,22 @@ def _print_counts(plan: Plan, made: Manifest | None, train: int, console: Consol
     seen = sum(tally.accepted for tally in tallies) + sum(left_out.values())
     few = "" if made else "At most "
     state = "built" if made else "planned; copies and the rules of the pixels are seen when they are made"
-    named = ", ".join(f"{reason} {count}" for reason, count in left_out.most_common(MOST_SHOWN))
+    shown = left_out.most_common(MOST_SHOWN)
+    named = ", ".join(f"{reason} {count}{_thresholds(reason, plan)}" for reason, count in shown)
     more = len(left_out) - MOST_SHOWN
     others = f" and {more} reasons more" if more > 0 else ""
     rest = f" Of {seen} images {sum(left_out.values())} were left out: {named}{others}." if named else ""
     _say(f"{few}{train} training images ({state}).{rest}", console)
+
+
+def _thresholds(reason: str, plan: Plan) -> str:
+    """Spell what a rule asked for; nothing on a login node without the packages that read images."""
+    try:
+        from mammogan.data.shards.reasons import settings
+    except ModuleNotFoundError:
+        return ""
+    values = [f"{key} = {json.dumps(getattr(plan.recipes[0].screening, key))}" for key in settings(reason)]
+    return f" ({'; '.join(values)})" if values else ""
 
 
 def _train_images(plan: Plan, made: Manifest | None) -> int:

@@ -123,6 +123,7 @@ def test_a_launch_on_a_built_set_with_an_empty_split_stops_and_names_what_fills_
     give("shards", "build", "set")
     text, worked = launch("set")
     assert not worked
+    assert "Of 20 images 18 were left out: too-bright 18 (too_bright = 0.9)." in text
     assert re.search(r"set' has no images for (train|validation) .*18 were refused", text)
     assert follow(text, "screening.only_flag=")[1]
     give("shards", "build", "set-2")

@@ -32,7 +32,7 @@ OTHERS = {
     "several-pages": "several pictures in one file",
     "too-large": "larger than any mammogram",
     "broken-window": "its window or table of greys makes no sense",
-    "chest-wall-strip": "a wide empty strip at the chest wall; pixels.chest_wall_trim above 0 cuts it off",
+    "chest-wall-strip": "a wide empty strip at the chest wall, cut off if pixels.chest_wall_trim is above 0",
     "enlarged": "a picture or scan that is smaller than asked for, and enlarged",
     "looks-inverted": "white where no breast is: set source.images.inverted=true",
     "odd-window": "its window was passed over, or is not as the standard wants it",

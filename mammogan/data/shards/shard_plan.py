@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 from mammogan.config.dataset import Dataset, Splits
+from mammogan.data.dicom.file_kinds import NO_IMAGES
 from mammogan.data.shards import (
     build_status,
     catalogue_table,
@@ -224,9 +225,12 @@ def _nothing(shardset: Path, of: sources.Sources, tallies: Sequence[Tally]) -> s
     lines = ["No mammogram to learn from was found; nothing was written."]
     for folder, counts in zip(of.folders, tallies, strict=True):
         reasons = [f"{n} refused: {r}" for r, n in counts.refused.items()]
-        reasons += [f"{n} unreadable: {r}" for r, n in counts.unreadable.items()]
-        found = "; ".join(reasons) or "the folder is empty"
-        lines.append(f"'{folder}' as '{counts.recipe}', {counts.files} files: {found}.")
+        reasons += [f"{n} unreadable: {r}" for r, n in counts.unreadable.items() if r not in NO_IMAGES]
+        beside = {r: n for r, n in counts.unreadable.items() if r in NO_IMAGES}
+        found = "; ".join(reasons) or "the folder holds none"
+        files = counts.files - sum(beside.values())
+        others = "; beside them " + ", ".join(f"{n} {r}" for r, n in beside.items()) if beside else ""
+        lines.append(f"'{folder}' as '{counts.recipe}', {files} files: {found}{others}.")
     lines.append("Is it the right folder, and the right recipe for it?")
     for recipe, folder, counts in zip(of.recipes, of.folders, tallies, strict=True):
         command = remedies.anew(shardset, recipe, folder)

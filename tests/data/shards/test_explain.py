@@ -179,7 +179,7 @@ def test_a_file_that_came_after_the_plan_is_explained_and_a_strange_one_is_not(s
 
 
 def test_an_unreadable_file_has_a_key_too(shardset):
-    key = examples(shardset)[0, "unreadable", "not-dicom"]
+    key = examples(shardset)[0, "unreadable", "text-file"]
     assert find(shardset, key)[0]["path"].endswith("note.txt")
 
 

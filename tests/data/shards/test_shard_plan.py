@@ -126,13 +126,19 @@ def test_recipes_that_pack_differently_do_not_mix(tmp_path, cohort, recipe):
         plan(tmp_path / "set", [(recipe, cohort), (load_recipe("folder"), cohort)], workers=0)
 
 
-@pytest.mark.parametrize("content", [{}, {"README.txt": b"no mammogram"}])
-def test_a_folder_without_mammograms_is_refused_with_counts_and_writes_nothing(tmp_path, recipe, content):
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({}, "0 files: the folder holds none"),
+        ({"README.txt": b"no mammogram"}, "0 files: the folder holds none; beside them 1 text-file"),
+        ({"README": b"no mammogram"}, "1 files: 1 unreadable: not-dicom"),
+    ],
+)
+def test_a_folder_without_mammograms_is_refused_with_counts(tmp_path, recipe, content, expected):
     source = tmp_path / "files"
     source.mkdir()
     for name, data in content.items():
         (source / name).write_bytes(data)
-    expected = "1 unreadable: not-dicom" if content else "0 files: the folder is empty"
     with pytest.raises(DataError, match=expected) as caught:
         plan(tmp_path / "set", [(recipe, source)], workers=0)
     assert caught.value.exit_code == 2

@@ -50,7 +50,7 @@ def test_the_same_films_are_no_digital_mammograms(tmp_path, films):
 def test_of_the_real_files_one_is_a_mammogram_to_learn_from(tmp_path, real):
     plan(tmp_path / "set", [(load_recipe("folder", SMALL), real)])
     assert ends(tmp_path / "set") == {
-        "README.md": "not-dicom",
+        "README.md": "text-file",
         "GH133_scrubbed.dcm": "",
         "OutOfBoundsOverlay_scrubbed.dcm": "stereo-or-biopsy",
         "jpeg2k_3d.dcm": "tomosynthesis",
