@@ -178,7 +178,7 @@ def test_gpus_that_the_user_hides_are_lent_to_nobody(stub, tmp_path, smi, monkey
         rf"gpu_nodes.gpus_per_node .* is '2', and CUDA_VISIBLE_DEVICES '{hidden}' leaves {left}: name more"
     )
     with pytest.raises(ClusterError, match=words):
-        local_runner.preflight(tmp_path, [node for node in graph(run) if node.step == "train"])
+        local_runner.preflight(run, tmp_path, [node for node in graph(run) if node.step == "train"])
 
 
 def test_gpus_that_a_site_leaves_idle_are_named(stub, tmp_path, smi):
