@@ -58,7 +58,7 @@ def test_a_launch_is_shown_and_costed(shards, tmp_path):
     assert "nothing was submitted" in said and "this machine has no 'sbatch'" in said
     assert "#SBATCH --job-name" in (tmp_path / "run.dry-run" / "01-shards.sbatch").read_text()
     assert "network.kind 'bilinear-noise' is checked by the first job: no PyTorch here" in said
-    assert "GPU-hours" in mammogan("cost", "--method", "tour", "--data", shards, "--site", "devcluster")
+    assert "rank-hours" in mammogan("cost", "--method", "tour", "--data", shards, "--site", "devcluster")
     assert not run.exists()
 
 
