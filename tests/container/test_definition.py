@@ -49,6 +49,8 @@ def test_every_argument_can_be_given_to_make_image():
 def test_what_an_installed_mammogan_needs_is_copied_into_the_image():
     copied = [line.split()[0] for line in section("files").splitlines() if line.strip()]
     assert all((ROOT / path).exists() for path in copied)
+    if (ROOT / "mammogan").is_symlink():
+        pytest.skip("the package is an installed wheel's, which has files in place of the links")
     links = [path for path in (ROOT / "mammogan").iterdir() if path.is_symlink()]
     wanted = [str(path.resolve().relative_to(ROOT)) for path in links]  # each where its link looks for it
     wanted += ["mammogan/__init__.py", *PROJECT["project"]["license-files"], PROJECT["project"]["readme"]]
