@@ -158,7 +158,7 @@ def test_a_table_that_is_corrected_after_the_build_is_not_passed_over(pictures, 
 
 def test_a_command_that_stops_stops_it_with_its_exit_code(pictures, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        quickstart_command.subprocess, "run", lambda *a, **k: type("Done", (), {"returncode": 2})
+        quickstart_command.subprocess, "Popen", lambda *a, **k: type("Ended", (), {"wait": lambda _: 2})()
     )
     result, text = invoke(pictures("P1_L_CC.png"), "--out", tmp_path / "out")
     assert "`mammogan shards plan` stopped, as it says above." in text
