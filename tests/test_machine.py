@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
+import pytest
+
 from mammogan import machine
+from tests.patience import PATIENCE_S
 
 ABSENT = """
 import os, pkgutil, sys
@@ -43,3 +47,12 @@ def test_a_process_is_known_by_its_command_line_with_and_without_proc(monkeypatc
 
 def test_cores_are_those_that_this_process_may_use():
     assert machine.cores() == len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize("path", [os.environ["PATH"], "/nonexistent"])
+def test_a_process_is_ended_with_those_below_it_where_they_can_be_found(monkeypatch, path):
+    command = "import subprocess; subprocess.run(['sleep', '5'])"
+    parent = subprocess.Popen([sys.executable, "-c", command], stdout=subprocess.PIPE)
+    monkeypatch.setenv("PATH", path)
+    machine.end(parent.pid, signal.SIGKILL)
+    assert parent.wait(PATIENCE_S) == -signal.SIGKILL
