@@ -77,9 +77,16 @@ def command_line(pid: str) -> str:
 
 
 def end(pid: int, number: int) -> None:
-    """Send a signal to a process and to all that were started below it, the youngest first."""
-    done = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=False)
-    pairs = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
+    """Send a signal to a process and to all that were started below it, the youngest first.
+
+    Where there is no ``ps``, as in small containers, to that process alone.
+    """
+    try:
+        command = ["ps", "-A", "-o", "pid=,ppid="]
+        listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    except FileNotFoundError:
+        listed = ""
+    pairs = [tuple(map(int, line.split())) for line in listed.splitlines()]
     found = [pid]
     for parent in found:
         found += [child for child, its_parent in pairs if its_parent == parent]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import psutil
 import pytest
 
 from mammogan import machine
+from tests.patience import PATIENCE_S
 
 ABSENT = """
 import builtins, os, select, signal, socket, sys, time
@@ -173,3 +175,12 @@ def test_users_are_known_by_name_or_number(monkeypatch):
     monkeypatch.setattr(machine, "pwd", None)
     monkeypatch.setenv("LOGNAME", "ada")
     assert machine.user_name() == "ada" and not machine.has_user("root")
+
+
+@pytest.mark.parametrize("path", [os.environ["PATH"], "/nonexistent"])
+def test_a_process_is_ended_with_those_below_it_where_they_can_be_found(monkeypatch, path):
+    command = "import subprocess; subprocess.run(['sleep', '5'])"
+    parent = subprocess.Popen([sys.executable, "-c", command], stdout=subprocess.PIPE)
+    monkeypatch.setenv("PATH", path)
+    machine.end(parent.pid, signal.SIGKILL)
+    assert parent.wait(PATIENCE_S) == -signal.SIGKILL

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mammogan.run_records import Choice, TrackingState
     from mammogan.steps import Progress
 
+AT_WORK = ("running", "queued", "unknown")
 OVER = ("done", "failed", "cancelled", "blocked")
 
 
@@ -38,11 +39,12 @@ def standing(
 ) -> RenderableType:
     """Draw a run; `progress` is how far steps are, `gpus` whether GPU-hours count, `wide` shows jobs, too.
 
-    Of one that is over it draws what it has used. Below stand Slurm's `silence`, if it does not answer, and
-    the `choice` of a checkpoint, if there is one, with its reason and its notices. Of a run that goes on no
-    more steps than `rows` are shown.
+    Of one that is over, or of which nothing is launched any more, it draws what it has used. Below stand
+    Slurm's `silence`, if it does not answer, and the `choice` of a checkpoint, if there is one, with its
+    reason and its notices. Of a run that goes on no more steps than `rows` are shown.
     """
-    over = all(state.state in OVER for state in states)
+    live = any(state.state in AT_WORK for state in states)
+    over = not live and total(used).starts > 0
     table = (
         usage_table(states, used, title, gpus=gpus)
         if over

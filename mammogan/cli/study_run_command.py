@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mammogan import interruption
 from mammogan.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -236,4 +237,5 @@ def tell_links(address: Address, links: Mapping[str, tuple[str, str]], root_path
         typer.echo(f"From another computer, first:  {address.tunnel}")
     if root_path:
         typer.echo(f"Behind the proxy put its address and {root_path}/ in front of the '?'.")
+    interruption.explain("No longer served; nothing that was answered is lost.")
     typer.echo("Ctrl-C ends it; nothing that was answered is lost.")

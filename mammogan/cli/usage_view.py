@@ -51,7 +51,8 @@ def usage_lines(used: Mapping[str, Usage], *, gpus: bool) -> list[RenderableType
     if gpus:
         hours.append(f"{_hours(whole.gpu_hours, whole.unknown)} GPU-hours")
     began, ended, took = _times(whole, "%Y-%m-%d %H:%M:%S")
-    lines = [Text(f"Began {began}, ended {ended}: {took}, {' and '.join(hours)}.")]
+    ran = f"Began {began}, ended {ended}: {took}, {' and '.join(hours)}."
+    lines = [] if whole.began is None else [Text(ran)]
     if names := [name for name, each in used.items() if each.unknown]:
         lines.append(
             Text(

@@ -162,6 +162,17 @@ def test_of_a_run_that_is_over_nothing_is_zero_that_nobody_knows():
     assert "Unknown: on how many CPUs train-0 ran" in whole
 
 
+def test_of_a_run_that_was_launched_in_part_what_it_used_is_shown_when_that_is_done():
+    states = (OVER[0], state("train-0", "waiting"))
+    console = Console(width=80, record=True)
+    used = {"shards": Usage(1, 0, 0.0, 0.25, 0.5, began=BEGAN, ended=BEGAN + 900), "train-0": NOTHING}
+    console.print(standing(states, used, {}, "Run 1: m at s", gpus=False, wide=False))
+    text = console.export_text()
+    assert "15 min, 0.50 CPU-hours." in text and "train-0 has not begun." in text
+    console.print(standing(states, dict.fromkeys(used, NOTHING), {}, "Run 1", gpus=False, wide=False))
+    assert "CPU-" not in console.export_text()  # nothing was launched
+
+
 def test_without_gpus_there_are_no_gpu_hours():
     used = Usage(1, 0, 0.0, 0.25, 0.5, began=BEGAN, ended=BEGAN + 900)
     assert "GPU" not in over(gpus=False, shards=used, train_0=used)
