@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammogan.data.breast_mask import (
+    WHITE,
     Image,
     Levels,
     Mask,
@@ -92,6 +93,16 @@ def find_breast_on_film(frame_HW: Levels, threshold: float, thin_part: float) ->
         inside, film.turn, small.shape[::-1], flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
     )
     return enlarged(back, frame_HW.shape)
+
+
+def film_base(frame_HW: Levels, mask_HW: Mask) -> float:
+    """Measure the grey of a film beside the breast, from 0 (black) to 1; of a crop without any, its least."""
+    beside = frame_HW[~mask_HW & (frame_HW > EMPTY * WHITE)]
+    if beside.size >= LEAST_SHARE * mask_HW.size:
+        return float(np.median(beside) / WHITE)
+    if mask_HW.mean() > 1 - LEAST_SHARE:
+        return float(np.percentile(frame_HW, 0.1) / WHITE)
+    return 0.0
 
 
 def looks_inverted(frame_HW: Levels) -> bool:

@@ -11,7 +11,9 @@ from mammogan.config.dataset import load_recipe
 from mammogan.config.pixel_settings import Pixels
 from mammogan.data.preprocess.preprocess import take
 from tests.bench.film_prints import KINDS, film_paths, phantom, print_film
-from tests.bench.films import Counts, breasts, dress, judge, measure
+from tests.bench.films import Counts, breasts, dress, judge, measure, placed
+
+TOP = (320, 256)
 
 BY_NAME = {kind.name: kind for kind in KINDS}
 QUICK = (
@@ -52,6 +54,17 @@ def test_an_inverted_film_is_flagged_and_read_rightly_once_the_recipe_says_so():
         dicom = dress(255 - film if inverted else film, inverted=said)
         flags = take(dicom, "CC", "L", recipe.pixels, (320, 256)).flags
         assert ("looks-inverted" in flags) == flagged
+
+
+@pytest.mark.parametrize("name", ["crop: no background at all", "strip of 20 to 30 %, bright base"])
+def test_the_range_of_the_breast_begins_at_the_films_base_or_at_the_darkest_of_a_crop(name):
+    film, mask = print_film(small("CC"), BY_NAME[name], "L", np.random.default_rng(0))
+    made = take(
+        dress(film), "CC", "L", Pixels(fallback="breast-range", background="film", chest_wall_trim=0.1), TOP
+    )
+    inside = placed(mask, made.placing, TOP, "L")
+    assert (made.image_HW[inside] == 0).mean() < 0.02
+    assert np.median(made.image_HW[inside]) > 0.2 * 65535
 
 
 def test_a_recipe_that_says_nothing_of_films_keeps_its_settings_and_pixels():

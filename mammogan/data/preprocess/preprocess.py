@@ -19,7 +19,7 @@ from mammogan.config.pixel_settings import Pixels
 from mammogan.data.breast_mask import Image, Mask, background, find_breast
 from mammogan.data.dicom.decode import decode, has_trailing_bytes
 from mammogan.data.dicom.orientation import Turn, patient_orientation
-from mammogan.data.film_mask import find_breast_on_film, looks_inverted
+from mammogan.data.film_mask import film_base, find_breast_on_film, looks_inverted
 from mammogan.data.preprocess.shrinking import shrunk
 from mammogan.data.preprocess.voi_lut import WHITE, grey_table, odd_window, quantised
 from mammogan.data.screening import pixel_rules
@@ -94,7 +94,8 @@ def take(dicom: Dicom, view: str, laterality: str, pixels: Pixels, top_px: tuple
     wide_strip = strip_px > max(widest_px, WIDE_STRIP * frame.shape[1])
     frame, mask = frame[:, trim_px:], mask[:, trim_px:]
     if not windowed and pixels.fallback == "breast-range":
-        frame = _stretch(frame, mask, pixels.white_percentile)
+        black = film_base(frame, mask) if pixels.background == "film" else background(_fractions(frame))
+        frame = _stretch(frame, mask, black, pixels.white_percentile)
     measures = pixel_rules.measure(pixel_rules.Pixels(stored, frame, mask, constant, no_window, view, lying))
     image, top, beside, below = _pad(frame, mask, view, top_px)
     placing = Placing(
@@ -160,11 +161,11 @@ def _cut_on_the_left(mask: Mask) -> bool:
     return bool(len(heights) and heights[:third].mean() >= heights[-third:].mean())
 
 
-def _stretch(image_HW: Levels, mask: Mask, percentile: float) -> Levels:
-    """Map the background to black and the breast's `percentile` to white."""
+def _stretch(image_HW: Levels, mask: Mask, background_grey: float, percentile: float) -> Levels:
+    """Map the background, from 0 to 1, to black and the breast's `percentile` to white."""
     if not mask.any():
         return image_HW
-    black = background(_fractions(image_HW)) * WHITE
+    black = background_grey * WHITE
     white = float(np.percentile(image_HW[mask], percentile))
     grey = (np.arange(WHITE + 1, dtype=np.float64) - black) / max(white - black, 0.1)
     return np.asarray(cv2.LUT(image_HW, quantised(grey)))
