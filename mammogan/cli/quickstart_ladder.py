@@ -25,7 +25,9 @@ and `small-160` do, and of the method's own, so as not to be mere noise."""
 OVERHEAD_MIN, START_S = 1.5, 4.0
 """What starting, checkpoints and the report take beside training and drawing, on two cores where a process
 that trains starts within so many seconds; on slower ones it takes longer in proportion."""
-LEAST_MIN = 0.5
+LEAST_MIN, SURE_PART = 0.5, 0.7
+"""Of the time that is left for training so much is planned: how fast it is, is measured once, in the best of
+moments, and a machine that people work at is half as fast in others."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def _filled(stages: int, images: int, pace: Pace, ranks: int, left_min: float, w
     from mammogan.cost.estimate import Data, cost
     from mammogan.cost.time_budget import fill_time
 
-    minutes = left_min
+    minutes = SURE_PART * left_min
     for _ in range(2):  # what scoring draws takes its part, and is known once a schedule is
         ladder = Ladder(stages, max(LEAST_MIN, round(minutes, 1)), 0.0, why)
         try:
@@ -109,7 +111,7 @@ def _filled(stages: int, images: int, pace: Pace, ranks: int, left_min: float, w
             return None
         reckoned = cost(method, Data.expected(max(images, 1), method), ranks, pace)
         drawing_h = reckoned.drawing_hours + sum(stage.scoring_hours for stage in reckoned.stages)
-        minutes = left_min - 60 * drawing_h
+        minutes = SURE_PART * (left_min - 60 * drawing_h)
     kimg = method.schedule.fade_kimg[-1] + method.schedule.stable_kimg[-1]
     return Ladder(stages, ladder.minutes, kimg, why)
 

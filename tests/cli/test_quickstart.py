@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mammogan.cli import app, quickstart_command
-from mammogan.cli.quickstart_ladder import OVERHEAD_MIN, choose
+from mammogan.cli.quickstart_ladder import LEAST_MIN, OVERHEAD_MIN, SURE_PART, choose
 from mammogan.cli.quickstart_sources import Place
 from mammogan.config.dataset import load_recipe
 from mammogan.config.method import load_method
@@ -79,7 +79,8 @@ def test_it_gives_the_ordinary_commands_in_their_order(pictures, commands, tmp_p
     assert planned[3:5] == ["--from", f"{tmp_path / 'out' / 'pictures.toml'}={root}"]
     assert "augmentation.kind=adaptive" in launch and "30 training images are few" in text
     [minutes] = [word.partition("=")[2] for word in launch if word.startswith("schedule.minutes=")]
-    assert 8 < float(minutes) <= 10 - OVERHEAD_MIN
+    assert 5 < float(minutes) <= SURE_PART * (10 - OVERHEAD_MIN)
+    assert any(word.startswith("augmentation.adjust_kimg=") for word in launch)
     assert "3 images are too few for more" in text
     assert sample[3:] == ["--images", "50", "--format", "png"]
     assert "report" in text and text.count("  mammogan ") == 3
@@ -245,7 +246,7 @@ def test_images_pictures_pace_and_minutes_choose_the_resolution(images, rows, gf
     found = Survey(Path(), [ImageFile(str(number), rows, rows, 8) for number in range(images)])
     ladder = choose(found, Measurements(calibration(gflops)), 1, minutes)
     assert (ladder.stages, why in ladder.why) == (stages, True), ladder
-    assert ladder.minutes <= minutes
+    assert ladder.minutes <= max(LEAST_MIN, SURE_PART * minutes)
     method = load_method("quick", tuple(ladder.settings))
     last, own = plan(method)[-1], load_method("quick")
     assert (last.height_px, last.width_px) == ladder.top_px == (5 << (stages - 1), 4 << (stages - 1))
