@@ -99,7 +99,8 @@ def _launched(place: Place, images: int, ladder: Ladder, threads: int) -> None:
     if images < FEW_IMAGES:
         typer.echo(f"{images} training images are few: augmentation is switched on (docs/augmentation.md).")
         # Its probability may rise to 1 within half of the last stage; the default takes more than a short run.
-        settings += ["augmentation.kind=adaptive", f"augmentation.adjust_kimg={max(1, ladder.kimg / 2):.3g}"]
+        rise_kimg = max(1, ladder.kimg / 2)
+        settings += ["augmentation.kind=adaptive", f"augmentation.adjust_kimg={rise_kimg:.3g}"]
     if threads < machine.cores():
         settings.append(f"resources.gpu_nodes.cpus_per_task={threads}")
     given = [word for setting in settings for word in ("--set", setting)]
