@@ -98,7 +98,7 @@ def _launched(place: Place, images: int, ladder: Ladder, threads: int) -> None:
         typer.echo("--minutes leaves no time to train: half a minute is taken all the same.")
     if images < FEW_IMAGES:
         typer.echo(f"{images} training images are few: augmentation is switched on (docs/augmentation.md).")
-        # Its probability may rise to 1 within half of the last stage; the default takes more than a short run.
+        # Its probability may rise to 1 within half of the last stage: the default is for long runs.
         rise_kimg = max(1, ladder.kimg / 2)
         settings += ["augmentation.kind=adaptive", f"augmentation.adjust_kimg={rise_kimg:.3g}"]
     if threads < machine.cores():
