@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from mammogan.config.references import is_reference
 from mammogan.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -78,17 +79,26 @@ def _check_gpus(run: Run) -> None:
 
 
 def _check_networks(run: Run) -> None:
-    """See that the method's pair of networks is there; without PyTorch, as on a login node, jobs see that."""
-    if run.method.network.kind == "pggan":
+    """See that the method's networks and objective are there; without PyTorch, as on a login node, jobs do.
+
+    Somebody else's are tried out.
+    """
+    kind, objective = run.method.network.kind, run.method.loss.objective
+    if kind == "pggan" and not is_reference(objective):
         return
     try:
+        from mammogan.losses import objective_of
         from mammogan.nets.networks import pair_of
+        from mammogan.nets.pair_check import check_pair
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         typer.echo(f"network.kind '{run.method.network.kind}' is checked by the first job: no PyTorch here.")
         return
-    pair_of(run.method)
+    pair = pair_of(run.method)
+    if is_reference(kind):
+        check_pair(pair, run.method)
+    objective_of(run.method.loss)
 
 
 def _check_trackers(plan: Run, folder: Path) -> None:

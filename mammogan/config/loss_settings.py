@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from mammogan.config.label_fields import CLASSES
+from mammogan.config.references import is_reference
 from mammogan.config.settings import GrownSettings, NonNegative, Positive, Settings, nearest
+
+OBJECTIVES = ("wgan-gp", "non-saturating", "hinge", "relativistic")
+"""Names of the product's own; `mammogan.losses.objectives` has a class for each."""
+
+
+def _known(name: str) -> str:
+    if name not in OBJECTIVES and not is_reference(name):
+        raise ValueError(
+            f"there is no objective '{name}'.{nearest(name, OBJECTIVES)} Or package.module:Class"
+        )
+    return name
 
 
 class Loss(GrownSettings):
@@ -30,9 +42,10 @@ class Loss(GrownSettings):
 
     ADDED: ClassVar[frozenset[str]] = frozenset({"penalty"})
 
-    objective: Literal["wgan-gp", "non-saturating", "hinge", "relativistic"] = Field(
+    objective: Annotated[str, AfterValidator(_known)] = Field(
         default="wgan-gp",
-        description="The adversarial loss of critic and generator.",
+        description="The adversarial loss of critic and generator: wgan-gp, non-saturating, hinge, "
+        "relativistic, or your own as package.module:Class.",
     )
     penalty: Literal["two-sided", "zero-centred", "r1", "r2", "r1-r2"] = Field(
         default="two-sided",

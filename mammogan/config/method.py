@@ -65,7 +65,8 @@ class Network(GrownSettings):
     )
 
     kind: str = Field(
-        default="pggan", description="Pair of networks, by its name in `mammogan.nets.networks.NETWORKS`."
+        default="pggan",
+        description="Pair of networks: pggan, bilinear-noise, or your own as package.module:NAME.",
     )
     latent_size: Positive = Field(default=512, description="Length of the latent vector.")
     channels_base: Positive = Field(

@@ -10,12 +10,15 @@ Shape suffixes: N images.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
 from mammogan.config.loss_settings import Loss
+from mammogan.config.references import resolve
+from mammogan.errors import ConfigError
 
 
 class Objective(Protocol):
@@ -120,10 +123,37 @@ class Relativistic:
         return {"adversarial": softplus(real_N - fake_N).mean()}
 
 
+def objective_of(settings: Loss) -> Any:
+    """Return the objective that a method names, of either protocol: of the table, or somebody else's.
+
+    Raises
+    ------
+    ConfigError
+        If somebody else's does not follow a protocol: two scores give scalars by name.
+    """
+    if settings.objective in OBJECTIVES:
+        return OBJECTIVES[settings.objective](settings)
+    made, scores_N = resolve(settings.objective, "loss.objective"), torch.zeros(2)
+    try:
+        found = made(settings)
+        if hasattr(found, "pairs"):
+            terms = [found.pairs(scores_N, scores_N), found.generator_pairs(scores_N, scores_N)]
+        else:
+            terms = [found.real(scores_N), found.fake(scores_N), found.generator(scores_N)]
+        if not all(term.shape == () for part in terms for term in part.values()) or not all(terms):
+            raise ValueError("a method gives no scalars by name")
+    except Exception as error:  # noqa: BLE001 - it is somebody else's code, which may do anything
+        raise ConfigError(
+            f"loss.objective '{settings.objective}' does not follow the protocol of an objective: "
+            f"{type(error).__name__}: {error}. docs/extending.md says what one must do."
+        ) from None
+    return found
+
+
 OBJECTIVES: dict[str, type[Objective] | type[PairedObjective]] = {
     "wgan-gp": Wasserstein,
     "non-saturating": NonSaturating,
     "hinge": Hinge,
     "relativistic": Relativistic,
 }
-"""Objectives by their name in ``loss.objective``; `mammogan.train.gan_step` reads the table."""
+"""Objectives by their name in ``loss.objective``; `objective_of` reads the table."""

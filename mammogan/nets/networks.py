@@ -13,6 +13,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from mammogan.config.method import Method
+from mammogan.config.references import is_reference, resolve
 from mammogan.config.settings import nearest
 from mammogan.errors import ConfigError
 from mammogan.nets.bilinear_noise import BilinearNoiseGenerator
@@ -33,7 +34,7 @@ class NetworkPair(NamedTuple):
 
 
 def pair_of(method: Method) -> NetworkPair:
-    """Return the pair of networks that the method names.
+    """Return the pair of networks that the method names: of the table, or somebody else's.
 
     Raises
     ------
@@ -41,6 +42,13 @@ def pair_of(method: Method) -> NetworkPair:
         If there is no such pair.
     """
     kind = method.network.kind
+    if is_reference(kind):
+        found = resolve(kind, "network.kind")
+        if missing := [name for name in ("generator", "critic") if not callable(getattr(found, name, None))]:
+            raise ConfigError(
+                f"network.kind '{kind}' has no '{missing[0]}' that makes one: it is no NetworkPair."
+            )
+        return NetworkPair(found.generator, found.critic, getattr(found, "upsample", upsample))
     if kind not in NETWORKS:
         raise ConfigError(f"There is no pair of networks '{kind}' (network.kind).{nearest(kind, NETWORKS)}")
     return NETWORKS[kind]

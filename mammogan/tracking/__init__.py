@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import cast
+
+from mammogan.config.references import is_reference, resolve
 from mammogan.errors import ConfigError
 from mammogan.tracking import mlflow_access
 from mammogan.tracking.jsonl_writer import JsonLinesWriter
@@ -30,6 +33,9 @@ TRACKERS: dict[str, type[Tracker]] = {
 """The trackers by the names that ``tracking.trackers`` of a site's profile gives."""
 
 
+METHODS = ("last_sync", "sync")
+
+
 def tracker(name: str) -> type[Tracker]:
     """Return the tracker of a name.
 
@@ -38,6 +44,14 @@ def tracker(name: str) -> type[Tracker]:
     ConfigError
         If there is none.
     """
+    if is_reference(name):
+        found = resolve(name, "tracking.trackers")
+        if missing := [each for each in METHODS if not callable(getattr(found, each, None))]:
+            raise ConfigError(
+                f"tracking.trackers '{name}' has no '{missing[0]}': a tracker follows "
+                "mammogan.tracking.tracker.Tracker (docs/extending.md)."
+            )
+        return cast("type[Tracker]", found)
     if name not in TRACKERS:
         raise ConfigError(
             f"tracking.trackers of the site's profile: there is no tracker '{name}'. Valid: "

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from mammogan import schedule
 from mammogan.config.method import Method
 from mammogan.errors import RunFailedError
-from mammogan.losses import OBJECTIVES, PENALTIES, SUPERVISIONS
+from mammogan.losses import PENALTIES, SUPERVISIONS, objective_of
 from mammogan.schedule import Stage
 from mammogan.train import accelerator, adam, augment
 from mammogan.train.build_networks import Networks
@@ -46,7 +46,7 @@ class CriticLoss(nn.Module):
     def __init__(self, critic: nn.Module, method: Method) -> None:
         super().__init__()
         self.critic = critic
-        self.objective: Any = OBJECTIVES[method.loss.objective](method.loss)  # of either protocol
+        self.objective: Any = objective_of(method.loss)  # of either protocol
         self.penalise = PENALTIES[method.loss.penalty]
         self.supervise = SUPERVISIONS[method.supervision.kind]
         self.supervision, self.loss = method.supervision, method.loss
