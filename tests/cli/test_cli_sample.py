@@ -77,16 +77,16 @@ def test_a_pool_is_the_same_bytes_by_any_number_of_tasks_in_any_order(ended, who
 
 
 def test_a_pool_that_was_killed_goes_on_to_the_same_bytes(ended, tmp_path):
-    options = ("--images", 200, "--images-per-shard", 16, *ALL)
+    options = ("--images", 400, "--images-per-shard", 16, *ALL)
     done("sample", ended, tmp_path / "whole", *options)
     killed = tmp_path / "killed"
     assert kill_after(start("sample", ended, killed, *options), killed, 2)
     assert not (killed / MANIFEST).exists()
     said = done("sample", ended, killed, *options)
     drawn = int(said.split(": ")[1].split(" of ")[0])
-    assert 0 < drawn <= 400 - 2 * 16
+    assert 0 < drawn <= 800 - 2 * 16
     assert content(killed) == content(tmp_path / "whole")
-    assert "0 of 400 images drawn now; the pool is whole" in done("sample", ended, killed, *options)
+    assert "0 of 800 images drawn now; the pool is whole" in done("sample", ended, killed, *options)
 
 
 @pytest.mark.slow

@@ -113,12 +113,14 @@ exit 0
 PROGRAM = """
 import importlib.metadata, os, sys
 uri, cuda, experiment = sys.argv[1:4]
-print("in.python", "%d.%d" % sys.version_info[:2], flush=True)
+def say(*words):  # in one piece: ranks write at the same time
+    os.write(1, (" ".join(map(str, words)) + "\\n").encode())
+say("in.python", "%d.%d" % sys.version_info[:2])
 for name in ("mammogan", "submitit", "torch"):
     try:
-        print("in." + name, importlib.metadata.version(name), flush=True)
+        say("in." + name, importlib.metadata.version(name))
     except importlib.metadata.PackageNotFoundError:
-        print("in." + name, "no", flush=True)
+        say("in." + name, "no")
 if uri.startswith("http"):
     import urllib.request
     try:
@@ -127,20 +129,20 @@ if uri.startswith("http"):
             from mammogan.tracking.mlflow_access import refusal
         except ImportError:  # an older one
             refusal = lambda *_: None
-        print("in.tracking", refusal(uri, experiment) or "yes", flush=True)
+        say("in.tracking", refusal(uri, experiment) or "yes")
     except Exception as error:
-        print("in.tracking", error, flush=True)
+        say("in.tracking", error)
 elif uri.startswith("sqlite:///"):
     folder = os.path.dirname(uri[len("sqlite:///"):]) or "."
-    print("in.tracking", "yes" if os.access(folder, os.W_OK) else f"'{folder}' can't be written", flush=True)
+    say("in.tracking", "yes" if os.access(folder, os.W_OK) else f"'{folder}' can't be written")
 if cuda == "yes":
     import torch
-    print("in.cuda", torch.cuda.device_count(), torch.version.cuda, flush=True)
+    say("in.cuda", torch.cuda.device_count(), torch.version.cuda)
     if not torch.cuda.device_count():
         try:
             torch.cuda.init()
         except Exception as error:
-            print("in.cuda_reason", " ".join(str(error).split()), flush=True)
+            say("in.cuda_reason", " ".join(str(error).split()))
 """
 
 

@@ -95,5 +95,5 @@ def test_the_real_files_pixels_decode_fast(real):
     dicom = pydicom.dcmread(real / GE)
     frame = pydicom.encaps.get_frame(dicom.PixelData, 0, number_of_frames=1)
     syntax = dicom.file_meta.TransferSyntaxUID
-    fast = _fast(syntax, frame, (3062, 2394), np.dtype(np.uint16))
+    fast = _fast(syntax, frame, (3062, 2394), np.dtype(np.uint16), dicom.BitsStored)
     assert np.array_equal(fast, dicom.pixel_array)
