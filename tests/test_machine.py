@@ -109,6 +109,7 @@ def test_every_module_imports_where_nothing_of_linux_is(elsewhere):
     assert int(done.stdout.split()[-1]) == os.cpu_count()
 
 
+@pytest.mark.slow  # five seconds: spawned processes import everything again
 def test_shards_are_built_by_processes_where_nothing_of_linux_is(elsewhere, tmp_path):
     done = elsewhere(BUILDS, tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -29,6 +29,7 @@ def checked(tmp_path_factory):
     return out, result, time.monotonic() - begin
 
 
+@pytest.mark.slow  # half a minute of checks
 def test_all_checks_run_and_none_fails(checked):
     out, result, _ = checked
     assert result.exit_code == 0, result.output
@@ -44,6 +45,7 @@ def test_all_checks_run_and_none_fails(checked):
     assert all(o.found for o in outcomes)
 
 
+@pytest.mark.slow  # half a minute of checks
 def test_every_rung_is_timed_in_both_arithmetics_and_says_how_much_fits(checked):
     paces = device_tables.paces(read(checked[0] / "results.jsonl"))
     rungs = {(p.method, p.precision): [] for p in paces}
@@ -64,6 +66,7 @@ def test_every_rung_is_timed_in_both_arithmetics_and_says_how_much_fits(checked)
         assert [k.ms for k in p.kernels] == sorted((k.ms for k in p.kernels), reverse=True)
 
 
+@pytest.mark.slow  # half a minute of checks
 def test_it_leaves_tables_and_calibrations_that_cost_takes(checked):
     out, result, _ = checked
     page = (out / "results.md").read_text()
@@ -79,6 +82,7 @@ def test_it_leaves_tables_and_calibrations_that_cost_takes(checked):
     assert told.exit_code == 0, told.output
 
 
+@pytest.mark.slow  # half a minute of checks
 def test_what_a_cpu_measured_does_not_get_into_the_docs(checked, tmp_path):
     page = tmp_path / "cost.md"
     page.write_text("before")

@@ -23,6 +23,7 @@ def tables(path):
         return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
+@pytest.mark.slow  # eight seconds
 def test_a_job_killed_amid_the_tables_leaves_no_database_and_the_next_makes_it(tmp_path):
     path = tmp_path / "mlflow.db"
     uri = f"sqlite:///{path}"

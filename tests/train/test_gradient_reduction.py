@@ -51,6 +51,7 @@ print("reduced", len(plain), off, sum(left_early), len(left_early))
 """
 
 
+@pytest.mark.slow  # ten seconds a case
 @pytest.mark.parametrize(
     "overrides",
     [

@@ -66,6 +66,7 @@ def _remove(spaces):
         subprocess.run(["ip", "netns", "del", space], check=False, capture_output=True)
 
 
+@pytest.mark.slow  # six seconds
 def test_two_nodes_whose_own_names_mean_loopback_join(nodes):
     common = {"WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "10.77.0.1", "MASTER_PORT": "12399"}
     ranks = [nodes(name, JOIN, **common, RANK=str(rank)) for rank, name in enumerate("AB")]

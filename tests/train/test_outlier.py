@@ -148,7 +148,7 @@ def test_every_file_has_a_line_by_position_and_only_the_private_index_names_it(r
     told = command(run, folder, tmp_path / "out")
     assert told.exit_code == 0, (told.output, told.exception)
     said = " ".join(told.output.split())
-    assert "not scored: 1 of 5, 'empty-file'." in said and "not scored: 1 of 5, 'not-dicom'." in said
+    assert "not scored: 1 of 5, 'empty-file'." in said and "not scored: 1 of 5, 'text-file'." in said
     assert "not scored: 1 of 5, 'view-unknown'. Say it by --view." in said
     with (tmp_path / "out" / TABLE).open() as stream:
         rows = list(csv.DictReader(stream))
