@@ -157,13 +157,13 @@ def test_every_file_has_a_line_by_position_and_only_the_private_index_names_it(r
     assert [row["position"] for row in rows] == [str(line["position"]) for line in index] == list("01234")
     by_name = {line["path"].rpartition("/")[2]: row for line, row in zip(index, rows, strict=True)}
     assert [by_name[name]["reason"] for name in ("a.dcm", "b.dcm", "c.dcm", "d.dcm", "e.txt")] == [
-        *("", "", "view-unknown", "empty-file", "not-dicom")
+        *("", "", "view-unknown", "empty-file", "text-file")
     ]
     assert all(0 < float(by_name[name]["p"]) <= 1 for name in ("a.dcm", "b.dcm"))
     assert by_name["c.dcm"]["p"] == "" and by_name["c.dcm"]["outcome"] == "not-scored"
     facts = json.loads((tmp_path / "out" / FACTS).read_text())
     assert (facts["files"], facts["scored"]) == (5, 2)
-    assert facts["not_scored"] == {"empty-file": 1, "not-dicom": 1, "view-unknown": 1}
+    assert facts["not_scored"] == {"empty-file": 1, "text-file": 1, "view-unknown": 1}
     written = b"".join(path.read_bytes() for path in (tmp_path / "out").iterdir()) + told.output.encode()
     assert not [word for word in (*names, "jane", "a.dcm", "2.25.") if word.encode() in written]
     assert (tmp_path / "out.private").stat().st_mode & 0o77 == 0
