@@ -102,7 +102,8 @@ def _launched(place: Place, images: int, ladder: Ladder, threads: int) -> None:
         rise_kimg = max(1, ladder.kimg / 2)
         settings += ["augmentation.kind=adaptive", f"augmentation.adjust_kimg={rise_kimg:.3g}"]
     if threads < machine.cores():
-        settings.append(f"resources.gpu_nodes.cpus_per_task={threads}")
+        # Threads that wait for each other spin, and where others run they spin for long.
+        settings += [f"resources.{each}.cpus_per_task={threads}" for each in ("gpu_nodes", "cpu_array")]
     given = [word for setting in settings for word in ("--set", setting)]
     site = ("--site", _site()) if _site() != "local" else ()
     how = ("--method", METHOD, "--data", place.shards, "--calibration", place.calibration)

@@ -22,10 +22,10 @@ ANY_STAGES = 9
 ENOUGH_KIMG, LEAST_KIMG = 20.0, 2.0
 """Thousands of images that the last stage must show: of a higher resolution than the method's own, as `small`
 and `small-160` do, and of the method's own, so as not to be mere noise."""
-OVERHEAD_MIN, START_S = 1.5, 4.0
+OVERHEAD_MIN, START_S = 1.8, 4.0
 """What starting, checkpoints and the report take beside training and drawing, on two cores where a process
 that trains starts within so many seconds; on slower ones it takes longer in proportion."""
-LEAST_MIN, SURE_PART = 0.5, 0.7
+LEAST_MIN, SURE_PART = 0.5, 0.6
 """Of the time that is left for training so much is planned: how fast it is, is measured once, in the best of
 moments, and a machine that people work at is half as fast in others."""
 

@@ -79,7 +79,7 @@ def test_it_gives_the_ordinary_commands_in_their_order(pictures, commands, tmp_p
     assert planned[3:5] == ["--from", f"{tmp_path / 'out' / 'pictures.toml'}={root}"]
     assert "augmentation.kind=adaptive" in launch and "30 training images are few" in text
     [minutes] = [word.partition("=")[2] for word in launch if word.startswith("schedule.minutes=")]
-    assert 5 < float(minutes) <= SURE_PART * (10 - OVERHEAD_MIN)
+    assert 4 < float(minutes) <= SURE_PART * (10 - OVERHEAD_MIN)
     assert any(word.startswith("augmentation.adjust_kimg=") for word in launch)
     assert "3 images are too few for more" in text
     assert sample[3:] == ["--images", "50", "--format", "png"]
