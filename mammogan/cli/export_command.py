@@ -18,7 +18,10 @@ def export(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the export, new or empty.")],
     form: Annotated[
         str,
-        typer.Option("--format", help="huggingface, safetensors, torchscript, pt2 or onnx (docs/export.md)."),
+        typer.Option(
+            "--format",
+            help="huggingface, safetensors, torchscript, pt2, onnx, monai-bundle or medigan: docs/export.md.",
+        ),
     ] = "huggingface",
     review: Annotated[
         Path | None, typer.Option(metavar="REVIEW", help="An artefact review of it, for the card.")

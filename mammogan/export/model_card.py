@@ -109,8 +109,8 @@ def _training(exported: ExportedModel) -> Iterator[str]:
         yield f"- run `{run.run_id}`, launched with MammoGAN {run.mammogan}"
     choice = Choice.read_if_sound(RunFolder(exported.run).choice) if exported.run else None
     if choice:
-        yield f"- chosen by {', '.join(choice.measures)} among {len(choice.rivals)} checkpoints of the last"
-        yield f"  stage: the one after {choice.images / 1000:g} kimg of it; SHA-256 `{choice.checkpoint}`"
+        yield f"- chosen by {', '.join(choice.measures)} from the last stage's checkpoints: the one after"
+        yield f"  {choice.images / 1000:g} kimg of it, SHA-256 `{choice.checkpoint}`"
 
 
 def _measures(exported: ExportedModel) -> Iterator[str]:

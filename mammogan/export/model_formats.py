@@ -15,6 +15,7 @@ from mammogan.export import traced_formats
 from mammogan.export.exported_model import ExportedModel
 from mammogan.export.model_card import card
 from mammogan.export.release_terms import check_release
+from mammogan.export.tool_packages import write_code, write_medigan, write_monai_bundle
 from mammogan.files import replacing_folder, write
 from mammogan.steps.licence_notice import TERMS
 
@@ -70,14 +71,7 @@ def _write_safetensors(exported: ExportedModel, folder: Path) -> None:
 
 def _write_huggingface(exported: ExportedModel, folder: Path) -> None:
     _write_safetensors(exported, folder)
-    _write_code(folder)
-
-
-def _write_code(folder: Path) -> None:
-    """Put the one file beside the weights that draws without this package."""
-    from mammogan.nets import plain_generator
-
-    write(folder / CODE, Path(plain_generator.__file__).read_text(encoding="utf-8"))
+    write_code(folder / CODE)
 
 
 def _with_code(write_graph: Callable[[ExportedModel, Path], None]) -> Callable[[ExportedModel, Path], None]:
@@ -85,7 +79,7 @@ def _with_code(write_graph: Callable[[ExportedModel, Path], None]) -> Callable[[
 
     def write_both(exported: ExportedModel, folder: Path) -> None:
         write_graph(exported, folder)
-        _write_code(folder)
+        write_code(folder / CODE)
 
     return write_both
 
@@ -112,6 +106,16 @@ GRAPH = """Inputs by name, of any number N of images: `latents` (N, Z) float32, 
 ```python
 {code}
 ```"""
+MONAI = """In this folder, with MONAI:
+
+```sh
+PYTHONPATH=. python -m monai.bundle run --config_file configs/inference.json --bundle_root . --images 16
+```
+
+writes `eval/images.npy`, uint16 (N, H, W); `seed`, `first`, `labels` and `truncation` of the configuration
+say which. `monai.bundle.load` with `workflow_type="inference"` gives the network, of latents, labels and noise."""
+MEDIGAN = """`metadata.json` is medigan's entry; the folder beside it is the package: put it into medigan's
+folder `models/MODEL_ID`, or zip it, and let `package_link` name the archive. Its function is `generate`."""
 MODEL_FORMATS: dict[str, ModelFormat] = {
     "huggingface": ModelFormat(_write_huggingface, ALONE),
     "safetensors": ModelFormat(_write_safetensors, WEIGHTS_ALONE),
@@ -131,5 +135,7 @@ MODEL_FORMATS: dict[str, ModelFormat] = {
         ),
         ("onnx", "onnxscript"),
     ),
+    "monai-bundle": ModelFormat(write_monai_bundle, MONAI),
+    "medigan": ModelFormat(write_medigan, MEDIGAN),
 }
 """By the name that `mammogan export --format` takes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -42,6 +43,7 @@ def write_onnx(exported: ExportedModel, folder: Path) -> None:
     import torch
 
     plain = exported.plain()
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it names packages that this needs nothing of
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of torch about itself
         graph = torch.onnx.export(

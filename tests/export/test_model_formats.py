@@ -22,6 +22,7 @@ KINDS = {
     "bilinear-noise": ('network.kind="bilinear-noise"', "network.skip_outputs=true", *DENSITIES),
 }
 SIZES = (1, 3, 16)
+READERS = {"onnx": ("onnxruntime",), "monai-bundle": ("monai",)}
 ALONE = """
 import os, sys
 class NoMammogan:
@@ -42,7 +43,44 @@ for folder in sys.argv[2:]:
         np.save(f"drawn-{size}.npy", draw(session, {name: given[name][:size] for name in given.files}))
 assert "mammogan" not in sys.modules
 """
+BUNDLE = """
+import torch
+from monai.bundle import ConfigParser, verify_net_in_out
+sys.path.insert(0, folder)
+for name in [name for name in sys.modules if name.split(".")[0] == "scripts"]:
+    del sys.modules[name]
+places = {"meta_file": "configs/metadata.json", "config_file": "configs/inference.json"}
+verify_net_in_out("network_def", device="cpu", **places)
+parser = ConfigParser()
+parser.read_config("configs/inference.json")
+parser["device"] = "cpu"
+session = parser.get_parsed_content("network")
+parser.get_parsed_content("initialize")
+parser.get_parsed_content("run")
+assert np.load("eval/images.npy").dtype == np.uint16
+"""
+MEDIGAN = """
+import importlib, json, torch
+(entry,) = json.load(open("metadata.json")).values()
+name = entry["execution"]["package_name"]
+sys.path.insert(0, folder)
+sys.modules.pop(name, None)
+sys.modules.pop(name + ".modeling_mammogan", None)
+package = importlib.import_module(name)
+generate = getattr(package, entry["execution"]["generate_method"]["name"])
+file = f"{name}/{entry['execution']['model_name']}{entry['execution']['extension']}"
+custom = entry["execution"]["generate_method"]["args"]["custom"] | {"seed": 5}
+first = generate(file, 3, "drawn", False, **custom)
+generate(file, 2, "drawn", True, **custom)
+from PIL import Image
+again = [np.asarray(Image.open(f"drawn/synthetic-{number:07d}.png")) for number in (3, 4)]
+whole = generate(file, 5, "drawn", False, **(custom | {"first": 0}))
+assert (np.stack([*first, *again]) == np.stack(whole)).all() and whole[0].dtype == np.uint16
+session = package.MammoganGenerator.from_pretrained(name)
+"""
 OPENED = {
+    "monai-bundle": BUNDLE,
+    "medigan": MEDIGAN,
     "huggingface": "import torch; sys.path.insert(0, folder); "
     "from modeling_mammogan import MammoganGenerator; "
     "session = MammoganGenerator.from_pretrained('.')",
@@ -85,12 +123,14 @@ def exported_with_inputs(run, form, out):
     }
 
 
+SLOW = {"pt2", "onnx", "monai-bundle"}
+
+
 @pytest.mark.parametrize(
-    "form",
-    ["huggingface", "torchscript", *(pytest.param(name, marks=pytest.mark.slow) for name in ("pt2", "onnx"))],
+    "form", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in OPENED]
 )
 def test_an_export_draws_the_same_pixels_without_this_package(runs, form, tmp_path):
-    for package in (*MODEL_FORMATS[form].needs, *(["onnxruntime"] if form == "onnx" else [])):
+    for package in (*MODEL_FORMATS[form].needs, *READERS.get(form, ())):
         pytest.importorskip(package)
     expected = {
         tmp_path / kind: exported_with_inputs(run, form, tmp_path / kind) for kind, run in runs.items()
