@@ -118,6 +118,12 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
             "Write a model for other tools, with its card and terms.",
             "mammogan export runs/first exported --format huggingface",
         ),
+        Entry(
+            "publish",
+            "publish_command:publish",
+            "Push an exported model to the Hugging Face Hub.",
+            "mammogan publish exported my-group/mammograms",
+        ),
     ),
     "Judge": (
         Entry(

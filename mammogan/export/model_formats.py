@@ -113,7 +113,8 @@ PYTHONPATH=. python -m monai.bundle run --config_file configs/inference.json --b
 ```
 
 writes `eval/images.npy`, uint16 (N, H, W); `seed`, `first`, `labels` and `truncation` of the configuration
-say which. `monai.bundle.load` with `workflow_type="inference"` gives the network, of latents, labels and noise."""
+say which. `monai.bundle.load` with `workflow_type="inference"` gives the network, which takes latents,
+labels and noise."""
 MEDIGAN = """`metadata.json` is medigan's entry; the folder beside it is the package: put it into medigan's
 folder `models/MODEL_ID`, or zip it, and let `package_link` name the archive. Its function is `generate`."""
 MODEL_FORMATS: dict[str, ModelFormat] = {
