@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from mammogan import __version__
-from mammogan.errors import MammoganError
+from mammogan.errors import DataError, MammoganError
 from mammogan.export.release_terms import forbidding
+from mammogan.files import sha256
 from mammogan.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -76,6 +77,24 @@ def card(exported: ExportedModel, use: str, permission: str = "", review: Result
         "## Citation\n\n" + "\n".join(_citations(exported)) + PAPERS.rstrip(),
     ]
     return HEAD + "\n\n".join(part.rstrip() for part in parts) + "\n"
+
+
+def check_reviewed(exported: ExportedModel, review: Results | None) -> None:
+    """Refuse a review of another model.
+
+    Raises
+    ------
+    DataError
+        With both, by the start of the SHA-256 of their weights.
+    """
+    from mammogan.train.export_model import weights_of
+
+    digest = sha256(weights_of(exported.folder))
+    if review is not None and not digest.startswith(review.review.model_id):
+        raise DataError(
+            f"The review is of the model '{review.review.model_id}', and '{exported.folder}' is "
+            f"'{digest[:12]}' (the start of the SHA-256 of its weights): give the review of this model."
+        )
 
 
 def _data(exported: ExportedModel) -> Iterator[str]:

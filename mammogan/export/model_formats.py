@@ -13,7 +13,7 @@ from mammogan.config.settings import nearest
 from mammogan.errors import ConfigError
 from mammogan.export import traced_formats
 from mammogan.export.exported_model import ExportedModel
-from mammogan.export.model_card import card
+from mammogan.export.model_card import card, check_reviewed
 from mammogan.export.release_terms import check_release
 from mammogan.export.tool_packages import write_code, write_medigan, write_monai_bundle
 from mammogan.files import replacing_folder, write
@@ -45,6 +45,8 @@ def export(
     ------
     ConfigError
         If there is no such format, a package is missing, or terms forbid to pass the model on.
+    DataError
+        If the review is of another model.
     """
     if name not in MODEL_FORMATS:
         raise ConfigError(f"--format '{name}': there is no such format.{nearest(name, MODEL_FORMATS)}")
@@ -55,6 +57,7 @@ def export(
             "pip install 'mammogan[export]'."
         )
     check_release(exported.terms, permission, str(exported.run or exported.folder))
+    check_reviewed(exported, review)
     config = exported.config | ({PERMISSION: permission} if permission else {})
     with replacing_folder(out) as folder:
         write(folder / CONFIG, json.dumps(config, indent=1) + "\n")
