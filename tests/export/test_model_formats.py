@@ -1,5 +1,6 @@
 """Exports: opened again without this package, with the same pixels, a card, and the terms."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -35,10 +36,10 @@ def draw(session, inputs):
     if hasattr(session, "run"):
         return session.run(None, inputs)[0]
     return session(**{name: torch.from_numpy(value) for name, value in inputs.items()}).detach().numpy()
-for folder in sys.argv[2:]:
+for folder, code in zip(sys.argv[1::2], sys.argv[2::2]):
     os.chdir(folder)
     given = np.load("inputs.npz")
-    exec(sys.argv[1])
+    exec(code)
     for size in (1, 3, 16):
         np.save(f"drawn-{size}.npy", draw(session, {name: given[name][:size] for name in given.files}))
 assert "mammogan" not in sys.modules
@@ -81,7 +82,7 @@ session = package.MammoganGenerator.from_pretrained(name)
 OPENED = {
     "monai-bundle": BUNDLE,
     "medigan": MEDIGAN,
-    "huggingface": "import torch; sys.path.insert(0, folder); "
+    "huggingface": "import torch; sys.path.insert(0, folder); sys.modules.pop('modeling_mammogan', None); "
     "from modeling_mammogan import MammoganGenerator; "
     "session = MammoganGenerator.from_pretrained('.')",
     "torchscript": "import torch; session = torch.jit.load('model.ts')",
@@ -123,20 +124,27 @@ def exported_with_inputs(run, form, out):
     }
 
 
-SLOW = {"pt2", "onnx", "monai-bundle"}
+SLOW = ("pt2", "onnx", "monai-bundle")
+QUICK = tuple(name for name in OPENED if name not in SLOW)
 
 
 @pytest.mark.parametrize(
-    "form", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in OPENED]
+    "forms",
+    [
+        tuple(name for name in OPENED if name not in SLOW),
+        *(pytest.param((name,), marks=pytest.mark.slow) for name in SLOW),
+    ],
+    ids="-".join,
 )
-def test_an_export_draws_the_same_pixels_without_this_package(runs, form, tmp_path):
-    for package in (*MODEL_FORMATS[form].needs, *READERS.get(form, ())):
-        pytest.importorskip(package)
-    expected = {
-        tmp_path / kind: exported_with_inputs(run, form, tmp_path / kind) for kind, run in runs.items()
-    }
-    code = [sys.executable, "-c", ALONE, OPENED[form], *map(str, expected)]
-    subprocess.run(code, cwd=tmp_path, check=True, timeout=PATIENCE_S)
+def test_an_export_draws_the_same_pixels_without_this_package(runs, forms, tmp_path):
+    expected, arguments = {}, []
+    for form, (kind, run) in itertools.product(forms, runs.items()):
+        for package in (*MODEL_FORMATS[form].needs, *READERS.get(form, ())):
+            pytest.importorskip(package)
+        out = tmp_path / form / kind
+        expected[out] = exported_with_inputs(run, form, out)
+        arguments += [str(out), OPENED[form]]
+    subprocess.run([sys.executable, "-c", ALONE, *arguments], cwd=tmp_path, check=True, timeout=PATIENCE_S)
     for out, by_size in expected.items():
         for size, images_NCHW in by_size.items():
             np.testing.assert_allclose(np.load(out / f"drawn-{size}.npy"), images_NCHW, rtol=0, atol=1e-5)
