@@ -5,7 +5,7 @@ It says what is known, and of the rest that it is not. Its head is what the Hugg
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from mammogan import __version__
@@ -148,14 +148,20 @@ def _measures(exported: ExportedModel) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|"
     for measure in headlines(tree["measures"]):
         of = labels.quantities.get(measure["of"], measure["of"])
-        spans = [
-            f"{format_number(span['low'])} to {format_number(span['high'])}" if span else ""
-            for span in (measure["ci"], measure["null"])
-        ]
+        spans = [_span(measure["ci"]), _span(measure["null"])]
         cells = [measure["view"], labels.of(measure).name, of, format_number(measure["value"]), *spans]
         yield f"| {' | '.join(cells)} | {measure['images']}, {measure['reals']} |"
     for reason in tree["skipped"]:
         yield f"\nNot measured: {reason}"
+
+
+def _span(span: Mapping[str, float | None] | None) -> str:
+    """Spell an interval; where there was too little to draw from, it has no ends."""
+    from mammogan.report.interval_plot import format_number
+
+    if span is None or span["low"] is None or span["high"] is None:
+        return ""
+    return f"{format_number(span['low'])} to {format_number(span['high'])}"
 
 
 def _artefacts(review: Results | None) -> Iterator[str]:

@@ -29,7 +29,8 @@ def test_measures_of_the_report_stand_with_interval_and_what_reals_are_to_each_o
     measure = Measure(
         "joint", "c2st_auc", "features", "CC", 0.75, Interval(0.74, 0.71, 0.79), Interval(0.5, 0.45, 0.56)
     )
-    other = Measure("joint", "unheard_of", "", "CC", 0.125)
+    nan = float("nan")
+    other = Measure("swd", "swd_image", "mean", "MLO", 120.0, Interval(nan, nan, nan))
     about = {"held_out": "test"}
     Report(about, [measure, other], skipped=["MLO: too few images"]).write(RunFolder(run).report)
     card = card_of(run, tmp_path / "out")
@@ -38,6 +39,7 @@ def test_measures_of_the_report_stand_with_interval_and_what_reals_are_to_each_o
     assert [cell.strip() for cell in row.split("|")][1:-1] == [
         "CC", "classifier's area (C2ST)", "all features", "0.75", "0.71 to 0.79", "0.45 to 0.56", "0, 0",
     ]  # fmt: skip
+    assert "| MLO | SWD, whole image | mean | 120 |  |  |" in card
 
 
 def test_rates_of_artefacts_come_from_a_finished_review_of_this_very_model(run, tmp_path):
