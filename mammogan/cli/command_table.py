@@ -112,6 +112,18 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
             "Find the latent that draws a real image best.",
             "mammogan project runs/first real.dcm projected --view CC",
         ),
+        Entry(
+            "export",
+            "export_command:export",
+            "Write a model for other tools, with its card and terms.",
+            "mammogan export runs/first exported --format huggingface",
+        ),
+        Entry(
+            "publish",
+            "publish_command:publish",
+            "Push an exported model to the Hugging Face Hub.",
+            "mammogan publish exported my-group/mammograms",
+        ),
     ),
     "Judge": (
         Entry(

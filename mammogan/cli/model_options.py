@@ -40,7 +40,7 @@ def open_model(source: Path) -> tuple[Model, str, dict[str, Any]]:
     from mammogan.files import sha256
     from mammogan.steps.licence_notice import TERMS
     from mammogan.train import accelerator
-    from mammogan.train.export_model import WEIGHTS, load
+    from mammogan.train.export_model import WEIGHTS, load, weights_of
 
     folder = source
     if RunFolder(source).settings.exists():
@@ -60,7 +60,7 @@ def open_model(source: Path) -> tuple[Model, str, dict[str, Any]]:
             f"'{folder / TERMS}' is missing: it tells on what terms the images came that this model learned "
             "from, and goes with what is drawn. Copy it from where the run left the model."
         ) from None
-    return model, terms, {"method": model.method.method.name, WEIGHTS: sha256(folder / WEIGHTS)}
+    return model, terms, {"method": model.method.method.name, WEIGHTS: sha256(weights_of(folder))}
 
 
 def check_new(out: Path) -> None:

@@ -115,7 +115,7 @@ def report(
     from mammogan.study.review.review_page import PAGE, PRINT, write_folder
     from mammogan.study.web.image_store import ImageStore
 
-    found = _unblinded(review, early)
+    found = unblinded(review, early)
     write_folder(found, ImageStore(review), out)
     Console().print(_summary(found))
     typer.echo(f"{out / PAGE} shows everything, {out / PRINT} is to print.")
@@ -166,7 +166,7 @@ def _results(review: Path) -> Results:
     return results(fixed, index, fixed.plan(index), peek(review, TABLES))
 
 
-def _unblinded(review: Path, early: bool) -> Results:
+def unblinded(review: Path, early: bool) -> Results:
     """Give what was found, if everybody has ended or it is asked for nevertheless."""
     found = _results(review)
     if not found.is_complete and not early:
@@ -190,7 +190,7 @@ def _accepted(review: Path, rule: str, early: bool) -> tuple[list[str], int, str
     chosen = next((known for known in RULES if known == rule), None)
     if chosen is None:
         raise ConfigError(f"--rule '{rule}': there is no such rule.{nearest(rule, RULES)}")
-    found, index = _unblinded(review, early), load_index(review)
+    found, index = unblinded(review, early), load_index(review)
     names = accept(index, found.review.plan(index), peek(review, TABLES), chosen)
     return names, found.views[0].synthetic.of, found.review.model_id
 

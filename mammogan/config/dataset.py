@@ -13,6 +13,9 @@ from mammogan.config.screening_settings import Screening
 from mammogan.config.settings import Fraction, Positive, Settings, load_named, packaged
 from mammogan.config.source_settings import Source
 
+NO_RELEASE = "Models learned from these images must not be released."
+"""Stands in the terms of a model whose images came with that condition; exports go by it."""
+
 
 class About(Settings):
     """Where the images come from and their licence terms, repeated in every manifest and release."""
@@ -30,8 +33,7 @@ class About(Settings):
     def terms(self) -> str:
         """Say in one line on what terms the images came, for whoever gets what was made of them."""
         line = f"{self.name}: {self.title}. Licence: {self.licence}. {self.conditions}".strip()
-        forbidden = "" if self.release_models else " Models learned from these images must not be released."
-        return line + forbidden
+        return line if self.release_models else f"{line} {NO_RELEASE}"
 
 
 class Splits(Settings):

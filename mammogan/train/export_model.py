@@ -19,6 +19,8 @@ from mammogan.train.draw_images import Model
 from mammogan.train.label_encoding import LabelTable
 
 WEIGHTS, LABELS, FACTS = "generator.safetensors", "labels.safetensors", "generator.json"
+WEIGHTS_ELSEWHERE = "model.safetensors"
+"""The weights' name on the Hugging Face Hub."""
 
 
 def export(source: Checkpoint, method: Method, folder: Path) -> list[Path]:
@@ -33,8 +35,23 @@ def export(source: Checkpoint, method: Method, folder: Path) -> list[Path]:
     return [folder / WEIGHTS, folder / LABELS, folder / FACTS]
 
 
+def copy(source: Path, folder: Path) -> None:
+    """Copy a model into `folder`, with its weights under the name that the Hugging Face Hub knows."""
+    facts = json.loads((source / FACTS).read_text(encoding="utf-8"))
+    (folder / WEIGHTS_ELSEWHERE).write_bytes(weights_of(source).read_bytes())
+    (folder / LABELS).write_bytes((source / LABELS).read_bytes())
+    facts["files"] = {name: sha256(folder / name) for name in (WEIGHTS_ELSEWHERE, LABELS)}
+    (folder / FACTS).write_text(json.dumps(facts, indent=1), encoding="utf-8")
+
+
+def weights_of(folder: Path) -> Path:
+    """Find the weights of a model in `folder`, under either name."""
+    elsewhere = folder / WEIGHTS_ELSEWHERE
+    return elsewhere if elsewhere.exists() else folder / WEIGHTS
+
+
 def load(folder: Path) -> Model:
-    """Read what `export` wrote, ready to draw.
+    """Read what `export` or `copy` wrote, ready to draw.
 
     Raises
     ------
@@ -48,7 +65,7 @@ def load(folder: Path) -> Model:
                 raise ValueError(f"{name} is damaged: its SHA-256 is not the recorded one")
         method = validate(Method, facts["method"], str(folder / FACTS))
         generator = build_generator(method, facts["stage"])
-        generator.load_state_dict(load_file(folder / WEIGHTS))
+        generator.load_state_dict(load_file(weights_of(folder)))
         table = LabelTable.load(load_file(folder / LABELS))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         raise DataError(

@@ -21,6 +21,7 @@ AT_IMPORT = {
     "cli": {"typer", "rich"},
     "api": {"numpy", "torch"},
     "datasets": {"numpy", "torch"},
+    "export": set(),
     "cluster": {"submitit"},
     "train": {"torch", "numpy", "safetensors"},
     "nets": {"torch"},
