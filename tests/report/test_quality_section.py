@@ -131,6 +131,17 @@ def test_unknown_patients_are_said_and_a_measure_without_a_label_keeps_its_name(
     assert "new_thing" in text and "odd" in text and "0.31" in text
 
 
+def test_a_pair_whose_numbers_nobody_could_compute_is_shown_without_them():
+    image_HW = np.zeros((10, 8), np.uint16)
+    same = quality()
+    (pair, *_), *_ = same.closest
+    bare = Quality(
+        same.tree, same.images, [(pair | {"ratio": None, "correlation": None}, image_HW, image_HW)]
+    )
+    html = next(section for section in groups(bare) if section.anchor == "copies").html
+    assert "correlation &ndash;" in html and "ratio &ndash;" in html
+
+
 def test_a_pair_that_is_mirrored_is_shown_so():
     image_HW = np.zeros((10, 8), np.uint16)
     image_HW[:, 0] = 0xFFFF

@@ -297,6 +297,15 @@ def test_a_handful_of_images_gives_what_it_can_and_says_what_it_can_not(tmp_path
         assert report["measures"] and "view_told_right" in report["skipped"][0]
 
 
+def test_held_out_images_of_one_woman_have_no_halves_and_all_else_is_measured(tmp_path):
+    shards = assessed.make_shards(
+        tmp_path / "set", {"train": images(1, 6), "validation": images(2, 2)}, a_patient=2
+    )
+    report = measured(tmp_path / "run", shards, images(3, 6))
+    names = {entry["name"] for entry in report["measures"]}
+    assert {"band_power", "tissue_contrast", "background"} <= names
+
+
 def test_flat_and_empty_images_are_counted_and_left_out(tmp_path, shard_set):
     pool = images(3, 12)
     pool["CC"][0], pool["CC"][1] = 0, 30000

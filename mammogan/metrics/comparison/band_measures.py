@@ -94,7 +94,8 @@ def _numbers(source: Looks, weights_BN: Weights, sets: ViewSets) -> Values:
     totals_B1 = weights_BN.sum(axis=1, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
         pooled_BK = (weights_BN @ of_images_NK[known_N]) / totals_B1
-    power_BO2 = pooled_BK[:, :-1].reshape(len(pooled_BK), -1, 2)
+    # Of the reals of one woman there are no halves, and B is 0.
+    power_BO2 = pooled_BK[:, :-1].reshape(len(pooled_BK), (of_images_NK.shape[1] - 1) // 2, 2)
     return np.column_stack(
         [
             band_power.octave_power(power_BO2, _side(sets)),
