@@ -79,6 +79,7 @@ def reports(tmp_path_factory, shard_set):
     return {name: measured(folder / name, shard_set, pool) for name, pool in pools.items()}
 
 
+@pytest.mark.slow  # a minute of comparisons
 def test_identical_sets_score_as_identical(reports):
     report = reports["identical"]
     for view in ("CC", "MLO"):
@@ -94,6 +95,7 @@ def test_identical_sets_score_as_identical(reports):
         assert report["spectra"][view]["ratio"] == pytest.approx([0] * 4, abs=1e-12)
 
 
+@pytest.mark.slow  # a minute of comparisons
 def test_a_fair_set_lies_where_halves_of_the_reals_lie(reports):
     report = reports["fair"]
     inside = []
@@ -110,6 +112,7 @@ def test_a_fair_set_lies_where_halves_of_the_reals_lie(reports):
     assert found(report, name="called_copies", of="thumbnail")["value"] < 0.1
 
 
+@pytest.mark.slow  # a minute of comparisons
 def test_planted_copies_are_found_with_a_stated_recall(reports):
     report = reports["fair"]
     recall = {
@@ -120,6 +123,7 @@ def test_planted_copies_are_found_with_a_stated_recall(reports):
     assert "60 held-out reals, of which 0.00% are called copies" in recall["noise"]["note"]
 
 
+@pytest.mark.slow  # a minute of comparisons
 def test_a_generator_that_copies_is_caught_and_its_originals_are_listed(reports):
     fair, copied = reports["fair"], reports["copied"]
     for view in ("CC", "MLO"):
@@ -134,6 +138,7 @@ def test_a_generator_that_copies_is_caught_and_its_originals_are_listed(reports)
     assert min(pair["ratio"] for pair in fair["gallery"]["closest"]) > 0.5
 
 
+@pytest.mark.slow  # a minute of comparisons
 def test_a_shifted_mean_is_seen_by_moments(reports):
     for view in ("CC", "MLO"):
         mean = found(reports["brighter"], view, name="w1", of="breast_mean")
@@ -145,6 +150,7 @@ def test_a_shifted_mean_is_seen_by_moments(reports):
         assert beta["value"] == pytest.approx(fair["value"], rel=0.02)
 
 
+@pytest.mark.slow  # a minute of comparisons
 def test_a_dropped_mode_is_seen_by_coverage_recall_and_overlap_and_repeats_as_duplicates(reports):
     for view in ("CC", "MLO"):
         narrow, fair = reports["narrow"], reports["fair"]
@@ -161,6 +167,7 @@ def test_a_dropped_mode_is_seen_by_coverage_recall_and_overlap_and_repeats_as_du
     assert {pair["distance"] for pair in narrow["gallery"]["duplicates"]} == {0.0}
 
 
+@pytest.mark.slow  # a minute of comparisons
 def test_a_wrong_view_is_seen(reports):
     for view in ("CC", "MLO"):
         assert found(reports["fair"], view, name="view_told_right")["value"] > 0.95
@@ -168,6 +175,7 @@ def test_a_wrong_view_is_seen(reports):
         assert swapped["value"] < 0.05 and swapped["real"] > 0.95
 
 
+@pytest.mark.slow  # a minute of comparisons
 def test_every_measure_says_what_it_is_taken_from_and_the_csv_says_the_same(reports, tmp_path):
     report = reports["fair"]
     assert (report["held_out"], report["patients"], report["spacing_mm"]) == ("validation", "known", 0.2)

@@ -76,6 +76,7 @@ def test_accumulated_micro_batches_end_in_the_weights_of_whole_batches(undisturb
     assert_same(undisturbed, run, 1, rtol=1e-3, atol=2e-5)
 
 
+@pytest.mark.slow  # ten seconds; DeepSpeed alone
 @pytest.mark.parametrize("zero_stage", [1, 2])
 def test_zero_goes_on_from_plain_adams_checkpoint_to_the_same_weights(undisturbed, make_run, zero_stage):
     """Resumed in mid-stage from plain Adam's checkpoint, so that the moments cross both ways."""
