@@ -58,6 +58,8 @@ def show(
         scripts = scripts or folder.with_name(f"{folder.name}.dry-run")
         _write_scripts(run, folder, wanted, scripts)
         written = f" but {len(wanted)} batch scripts into {scripts}"
+    elif scripts is not None:
+        console.print(f"No batch scripts: the site '{run.site.site.name}' has no scheduler.", highlight=False)
     console.print(
         f"\nA dry run: nothing was submitted, nothing was written{written}.", highlight=False, soft_wrap=True
     )

@@ -56,6 +56,8 @@ def launch(
 
     To go on with a run as it is, its folder alone is enough.
     """
+    if scripts is not None and not dry_run:
+        raise ConfigError(f"--scripts '{scripts}' is for a dry run's batch scripts: give --dry-run, too.")
     plan = merged(run, method, data, site, tuple(settings or ()), calibration)
     wanted = _wanted(plan, until)
     launch_checks.check(plan, run)

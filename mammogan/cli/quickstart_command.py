@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 FEW_IMAGES = 2000
 """Below so many training images the critic begins to know them by heart: augmentation is switched on."""
 IMAGES, CALIBRATION_S = 100, 20
-SPLITS = ("train", "validation")
 
 
 def quickstart(
@@ -56,17 +55,17 @@ def quickstart(
         views = _contents(place)[1]
         _run("launch", place.run, "--wait")
     else:
-        threads = _free_cores()
-        ladder = _ladder(place, found, minutes - (time.monotonic() - began) / 60, threads)
+        threads, site = _free_cores(), "workstation" if _has_gpu() else "local"
+        ladder = _ladder(place, found, site, minutes - (time.monotonic() - began) / 60, threads)
         sources = [*dicom_source(found, dicoms), *picture_source(found, pictures, place, ladder.top_px)]
         _built(place, sources, ladder.top_px)
         images, views = _contents(place)
-        _launched(place, images, ladder, threads)
+        _launched(place, site, images, ladder, threads)
     _run("sample", place.run, place.images, "--images", str(IMAGES // len(views)), "--format", "png")
     _end(place, minutes, time.monotonic() - began)
 
 
-def _ladder(place: Place, found: Survey, left_min: float, threads: int) -> Ladder:
+def _ladder(place: Place, found: Survey, site: str, left_min: float, threads: int) -> Ladder:
     """Measure this device, unless that was done, and choose the resolution by it."""
     from mammogan.config.site import load_site
     from mammogan.cost.calibrate import Calibration
@@ -81,8 +80,7 @@ def _ladder(place: Place, found: Survey, left_min: float, threads: int) -> Ladde
         seconds = time.monotonic() - began
         left_min, start_s = left_min - seconds / 60, seconds - CALIBRATION_S
     pace = Measurements(Calibration.load(place.calibration))
-    site = load_site(_site())
-    ladder = choose(found, pace, site.resources.gpu_nodes.ranks, left_min, start_s)
+    ladder = choose(found, pace, load_site(site).resources.gpu_nodes.ranks, left_min, start_s)
     height, width = ladder.top_px
     typer.echo(
         f"{height} x {width} pixels, {ladder.minutes:g} minutes of training, in them {ladder.kimg:.3g} "
@@ -91,7 +89,7 @@ def _ladder(place: Place, found: Survey, left_min: float, threads: int) -> Ladde
     return ladder
 
 
-def _launched(place: Place, images: int, ladder: Ladder, threads: int) -> None:
+def _launched(place: Place, site: str, images: int, ladder: Ladder, threads: int) -> None:
     """Launch a new run that trains for what is left of the time."""
     settings = ladder.settings
     if ladder.minutes <= LEAST_MIN:
@@ -105,9 +103,8 @@ def _launched(place: Place, images: int, ladder: Ladder, threads: int) -> None:
         # Threads that wait for each other spin, and where others run they spin for long.
         settings += [f"resources.{each}.cpus_per_task={threads}" for each in ("gpu_nodes", "cpu_array")]
     given = [word for setting in settings for word in ("--set", setting)]
-    site = ("--site", _site()) if _site() != "local" else ()
-    how = ("--method", METHOD, "--data", place.shards, "--calibration", place.calibration)
-    _run("launch", place.run, *how, *site, "--wait", *given)
+    how = ("--method", METHOD, "--data", place.shards, "--site", site, "--calibration", place.calibration)
+    _run("launch", place.run, *how, "--wait", *given)
 
 
 def _check(folder: Path, out: Path, view: str | None, side: str | None, csv: Path | None) -> None:
@@ -204,6 +201,7 @@ def _contents(place: Place) -> tuple[int, tuple[str, ...]]:
     DataError
         If nothing is left to train on, or to judge checkpoints by.
     """
+    from mammogan.data.shards.enough_images import SPLITS
     from mammogan.data.store.manifest import find_manifest, load_plan
 
     made = find_manifest(place.shards, load_plan(place.shards))
@@ -233,10 +231,6 @@ def _has_gpu() -> bool:
     from mammogan.train.device_choice import no_gpu
 
     return bool(gpu_slots.of_this_machine()) and not no_gpu()
-
-
-def _site() -> str:
-    return "workstation" if _has_gpu() else "local"
 
 
 def _run(*words: object, variables: Mapping[str, str] | None = None) -> None:

@@ -97,6 +97,13 @@ def test_the_scripts_of_a_dry_run_go_where_nothing_else_is(run, tmp_path, laptop
         run(*slurm, "--scripts", "set")
 
 
+def test_scripts_of_nothing_are_refused_or_it_is_said_that_there_are_none(run):
+    with pytest.raises(ConfigError, match="--scripts 'mine' is for a dry run's batch scripts"):
+        run(*NEW, "--scripts", "mine")
+    text = run(*NEW, "--dry-run", "--scripts", "mine").output
+    assert "No batch scripts: the site 'local' has no scheduler." in text
+
+
 def test_a_dry_run_refuses_what_the_launch_would(run, tmp_path):
     with pytest.raises(ConfigError, match=r"--no-wait needs a scheduler, and the site 'local' has none"):
         run(*NEW, "--dry-run", "--no-wait")
