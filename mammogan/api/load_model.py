@@ -10,8 +10,7 @@ import torch
 
 from mammogan.api.model import Model
 from mammogan.errors import DataError
-from mammogan.run_folder import RunFolder
-from mammogan.steps.licence_notice import TERMS
+from mammogan.steps.model_folder import model_folder, read_terms, run_of
 from mammogan.train import accelerator
 from mammogan.train.export_model import FACTS
 from mammogan.train.export_model import load as load_folder
@@ -43,26 +42,13 @@ def load(source: str | PathLike[str], device: str | None = None) -> Model:
     accelerator.prepare(chosen)
     model = load_folder(folder)
     model.generator.to(chosen)
-    try:
-        terms = (folder / TERMS).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DataError(
-            f"'{folder / TERMS}' is missing: it tells on what terms the images came that this model learned "
-            "from, and goes with what is drawn. Copy it from where the run left the model."
-        ) from None
-    return Model(model, terms, folder)
+    return Model(model, read_terms(folder), folder, run_of(Path(source)))
 
 
 def _folder(source: str | PathLike[str]) -> Path:
     path, text = Path(source), str(source)
-    if RunFolder(path).settings.exists():
-        folder = RunFolder(path).model
-        if not folder.exists():
-            raise DataError(
-                f"The run '{source}' has no model yet: it exports one once it has chosen a checkpoint. "
-                f"`mammogan status {source}` tells how far it is, `mammogan video --training` shows it."
-            )
-        return folder
+    if run_of(path):
+        return model_folder(path)
     if path.exists():
         return _with_facts(path, text)
     if MLFLOW.match(text):

@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 
 from mammogan.config.label_fields import VIEWS
 from mammogan.errors import ConfigError, DataError
+from mammogan.export.exported_model import ExportedModel
+from mammogan.export.model_card import CARD, card
 from mammogan.train import draw_images
 from mammogan.train.dataloader import to_uint16
 from mammogan.train.gan_inversion import Search, invert
-from mammogan.train.taught_labels import class_numbers, view_number
+from mammogan.train.taught_labels import check_truncation, class_names, class_numbers, view_number
 
 Images = NDArray[np.uint16]
 
@@ -37,7 +39,7 @@ class Projection:
     error
         Root of the mean squared difference over several scales; from black to white is 1.
     labels
-        The labels that it was drawn with.
+        The labels that it was drawn with; what is unknown is empty.
     """
 
     latent_Z: NDArray[np.float32]
@@ -53,8 +55,8 @@ class Model:
     in whatever company. Images are uint16, 0 black to 65535 white, the chest wall on the left.
     """
 
-    def __init__(self, model: draw_images.Model, terms: str, folder: Path) -> None:
-        self._model, self._folder = model, folder
+    def __init__(self, model: draw_images.Model, terms: str, folder: Path, run: Path | None = None) -> None:
+        self._model, self._folder, self._run = model, folder, run
         self.terms = terms
         """On what terms the images came that it learned from; they go with what it draws."""
 
@@ -75,17 +77,12 @@ class Model:
 
     @property
     def card(self) -> str:
-        """What it is, in Markdown: the card that came with it, or else what its own files say."""
+        """What it is, in Markdown: the card that came with it, or else one of what its run and files say."""
         try:
-            return (self._folder / "README.md").read_text(encoding="utf-8")
+            return (self._folder / CARD).read_text(encoding="utf-8")
         except FileNotFoundError:
-            pass
-        height, width = self.size_px
-        taught = [f"- {name}: {', '.join(classes)}" for name, classes in self.labels.items()]
-        about = self._model.method.method
-        lines = [f"# {about.name}", "", about.summary, "", f"Images of {height} x {width} pixels.", ""]
-        lines += ["Labels:", "", *taught, ""] if taught else []
-        return "\n".join([*lines, "Terms:", "", self.terms])
+            known = ExportedModel(self._model, self.terms, self._folder, self._run)
+            return card(known, f"## Use\n\n`mammogan.load('{self._run or self._folder}').draw(4)`")
 
     @overload
     def draw(
@@ -155,7 +152,7 @@ class Model:
         """
         if n < 0 or first < 0:
             raise ConfigError(f"n '{n}' and first '{first}' count images: neither is below 0.")
-        _check_truncation(truncation)
+        check_truncation(truncation)
         number = None if view is None else view_number(self._model, view)
         others = class_numbers(self._model, labels or {})
         numbers = range(first, first + n)
@@ -214,7 +211,7 @@ class Model:
         """
         if steps < 2:
             raise ConfigError(f"steps '{steps}': the way between two images has at least both.")
-        _check_truncation(truncation)
+        check_truncation(truncation)
         model, key = self._model, self._seed(seed)
         number = None if view is None else view_number(model, view)
         ends_2Z = torch.cat([model.latents(key, range(i, i + 1)) for i in (start, end)])
@@ -261,13 +258,9 @@ class Model:
         image_HW = _as_uint16(image_HW, self.size_px)
         number = view_number(self._model, view) if "view" in self.labels else 0
         found = invert(self._model, image_HW, number, Search(seed, starts, steps))
-        return Projection(found.latent_Z, found.image_HW, found.error, self._named(found.labels_F))
-
-    def _named(self, labels_F: NDArray[np.int64]) -> dict[str, str]:
-        from mammogan.config.label_fields import CLASSES, UNKNOWN
-
-        pairs = zip(self._model.method.supervision.fields, labels_F.tolist(), strict=True)
-        return {name: CLASSES[name][number] for name, number in pairs if number != UNKNOWN}
+        return Projection(
+            found.latent_Z, found.image_HW, found.error, class_names(self._model, found.labels_F)
+        )
 
     def _seed(self, seed: int | None) -> int:
         return self.seed if seed is None else seed
@@ -275,11 +268,6 @@ class Model:
     def __repr__(self) -> str:
         height, width = self.size_px
         return f"Model('{self._model.method.method.name}', {height} x {width} pixels, {self._folder})"
-
-
-def _check_truncation(truncation: float) -> None:
-    if not 0 <= truncation <= 1:
-        raise ConfigError(f"truncation '{truncation:g}' is not from 0, the mean image, to 1, all variety.")
 
 
 def _as_uint16(image_HW: NDArray[np.generic], size_px: tuple[int, int]) -> Images:

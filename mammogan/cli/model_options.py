@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mammogan.errors import ConfigError, DataError
-from mammogan.run_folder import RunFolder
+from mammogan.errors import ConfigError
 
 if TYPE_CHECKING:
     from mammogan.train.draw_images import Model
@@ -38,28 +37,15 @@ Labels = Annotated[
 def open_model(source: Path) -> tuple[Model, str, dict[str, Any]]:
     """Load a model onto this machine's device; give it with its terms, and what identifies it."""
     from mammogan.files import sha256
-    from mammogan.steps.licence_notice import TERMS
+    from mammogan.steps.model_folder import model_folder, read_terms
     from mammogan.train import accelerator
     from mammogan.train.export_model import WEIGHTS, load, weights_of
 
-    folder = source
-    if RunFolder(source).settings.exists():
-        folder = RunFolder(source).model
-        if not folder.exists():
-            raise DataError(
-                f"The run '{source}' has no model yet: it exports one once it has chosen a checkpoint. "
-                f"`mammogan status {source}` tells how far it is, `mammogan video --training` shows it."
-            )
+    folder = model_folder(source)
     accelerator.prepare(device := accelerator.local_device())
     model = load(folder)
     model.generator.to(device)
-    try:
-        terms = (folder / TERMS).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DataError(
-            f"'{folder / TERMS}' is missing: it tells on what terms the images came that this model learned "
-            "from, and goes with what is drawn. Copy it from where the run left the model."
-        ) from None
+    terms = read_terms(folder)
     return model, terms, {"method": model.method.method.name, WEIGHTS: sha256(weights_of(folder))}
 
 
@@ -114,12 +100,6 @@ def asked_labels(model: Model, texts: Sequence[str]) -> dict[str, int]:
     return class_numbers(model, wanted)
 
 
-def check_truncation(truncation: float) -> None:
-    """Refuse a truncation outside 0 to 1."""
-    if not 0 <= truncation <= 1:
-        raise ConfigError(f"--truncation '{truncation:g}' is not from 0, the mean image, to 1, all variety.")
-
-
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
     """Show a bar on a terminal while the block runs; what is given advances it by one."""
@@ -133,6 +113,13 @@ def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
     with progress_of(what) as update:
         update(0, total)
         yield advance
+
+
+def check_truncation(truncation: float) -> None:
+    """Refuse a truncation outside 0 to 1."""
+    from mammogan.train import taught_labels
+
+    taught_labels.check_truncation(truncation, "--truncation")
 
 
 @contextmanager

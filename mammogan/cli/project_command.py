@@ -14,8 +14,6 @@ from mammogan.config.label_fields import VIEWS
 from mammogan.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -43,6 +41,7 @@ def project(
     from mammogan.pages.image_sheet import png
     from mammogan.steps.licence_notice import TERMS
     from mammogan.train.gan_inversion import Search, invert
+    from mammogan.train.taught_labels import class_names
 
     view, laterality = placed(view, laterality)
     check_new(out)
@@ -69,7 +68,7 @@ def project(
         "steps": steps,
         "best_start": found.best,
         "error": found.error,
-        "labels": _named(model.method.supervision.fields, found.labels_F.tolist()),
+        "labels": class_names(model, found.labels_F),
         "latent": found.latent_Z.tolist(),
         "losses": found.losses_TS.T.tolist(),
     }
@@ -80,13 +79,6 @@ def project(
         write(folder / "projected.json", json.dumps(facts, indent=1))
         write(folder / TERMS, terms)
     typer.echo(f"{out}: {fresh.view}, error {found.error:.4f} of black to white; sheet.png shows it")
-
-
-def _named(fields: Sequence[str], numbers: Sequence[int]) -> dict[str, str]:
-    from mammogan.config.label_fields import CLASSES, UNKNOWN
-
-    pairs = zip(fields, numbers, strict=True)
-    return {name: "" if number == UNKNOWN else CLASSES[name][number] for name, number in pairs}
 
 
 def _beside(original_HW: NDArray[np.uint16], drawn_HW: NDArray[np.uint16]) -> NDArray[np.uint16]:

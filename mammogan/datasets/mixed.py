@@ -1,7 +1,4 @@
-"""Real and synthetic images in one training set, for the loaders of ``torch.utils.data``.
-
-Shape suffixes: N images, H x W pixels.
-"""
+"""Real and synthetic images in one training set, for the loaders of ``torch.utils.data``."""
 
 from __future__ import annotations
 
@@ -9,17 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch.utils.data import Dataset
 
-from mammogan.data.shards.shard_reader import ImageReader, ShardSet
 from mammogan.data.shards.shuffle_order import positions
-from mammogan.data.synthetic.synthetic_pool import Pool, load_manifest
-from mammogan.datasets.pool_dataset import accepted_places
-from mammogan.datasets.shard_dataset import as_training
+from mammogan.datasets.pool_dataset import Synthetic
+from mammogan.datasets.reader_dataset import REAL, SYNTHETIC
+from mammogan.datasets.shard_dataset import Shards
 from mammogan.errors import ConfigError
-
-REAL, SYNTHETIC = 0, 1
 
 
 class Mixed(Dataset[dict[str, Any]]):
@@ -60,12 +53,10 @@ class Mixed(Dataset[dict[str, Any]]):
     ) -> None:
         if not 0 <= share < 1:
             raise ConfigError(f"The share '{share:g}' of synthetic images is not from 0 to below 1.")
-        self._paths, self._seed = (Path(shardset), Path(pool)), seed
-        self._readers = self._opened()
-        self._places_N = accepted_places(self._readers[SYNTHETIC], self._paths[1], accepted)
-        self.epoch = 0
-        reals = len(self._readers[REAL])
-        self._lengths = reals, round(reals * share / (1 - share))
+        self._synthetics = Synthetic(pool, accepted)
+        self._reals = Shards(shardset, self._synthetics.size_px, "train")
+        self._seed, self.epoch = seed, 0
+        self._lengths = len(self._reals), round(len(self._reals) * share / (1 - share))
 
     def set_epoch(self, epoch: int) -> None:
         """Take other synthetic images, those of `epoch`; to be called before a loader's workers start."""
@@ -90,32 +81,10 @@ class Mixed(Dataset[dict[str, Any]]):
         """
         if not 0 <= index < len(self):
             raise IndexError(index)
-        kind = SYNTHETIC if index >= self._lengths[REAL] else REAL
-        reader = self._readers[kind]
-        place = self._synthetic(index - self._lengths[REAL]) if kind == SYNTHETIC else index
-        image = as_training(reader.read(np.array([place]))[0])
-        return {"image": image, "view": int(reader.views_N[place]), "synthetic": kind}
+        number = index - self._lengths[REAL]
+        item = self._reals[index] if number < 0 else self._synthetics[self._place(number)]
+        return {name: item[name] for name in ("image", "view", "synthetic")}
 
-    def _synthetic(self, number: int) -> int:
+    def _place(self, number: int) -> int:
         shown = self.epoch * self._lengths[SYNTHETIC] + number
-        return int(self._places_N[positions(len(self._places_N), shown, 1, (self._seed,))[0]])
-
-    def _opened(self) -> tuple[ImageReader, ImageReader]:
-        shardset, pool = self._paths
-        manifest = load_manifest(pool)
-        files = [part.shard for part in manifest.parts if part.shard is not None]
-        if not files:
-            raise ConfigError(f"The pool '{pool}' has {_formats(manifest.pool)} only: sample it as shards.")
-        return ShardSet(shardset).reader(*manifest.pool.size_px, "train"), ImageReader(pool, files)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the open files behind: a spawned worker opens its own."""
-        return {key: value for key, value in self.__dict__.items() if key != "_readers"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._readers = self._opened()
-
-
-def _formats(pool: Pool) -> str:
-    return " and ".join(pool.formats)
+        return int(positions(len(self._synthetics), shown, 1, (self._seed,))[0])

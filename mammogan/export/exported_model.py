@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammogan import __version__
-from mammogan.errors import ConfigError, DataError
-from mammogan.run_folder import RunFolder
-from mammogan.steps.licence_notice import TERMS
+from mammogan.errors import ConfigError
+from mammogan.steps.model_folder import model_folder, read_terms, run_of
 
 if TYPE_CHECKING:
     from mammogan.nets.plain_generator import MammoganGenerator
@@ -94,24 +93,11 @@ def open_exported(source: Path) -> ExportedModel:
     """
     from mammogan.train.export_model import load
 
-    is_run = RunFolder(source).settings.exists()
-    folder = RunFolder(source).model if is_run else source
-    if is_run and not folder.exists():
-        raise DataError(
-            f"The run '{source}' has no model yet: it exports one once it has chosen a checkpoint. "
-            f"`mammogan status {source}` tells how far it is."
-        )
+    folder = model_folder(source)
     model = load(folder)
     if model.method.network.kind not in KINDS:
         raise ConfigError(
             f"network.kind '{model.method.network.kind}' of '{source}' is a network of your own, "
             f"and MammoGAN exports those that it knows: {' and '.join(KINDS)}. Export yours by its module."
         )
-    try:
-        terms = (folder / TERMS).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DataError(
-            f"'{folder / TERMS}' is missing: it tells on what terms the images came that this model learned "
-            "from, and goes with every export. Copy it from where the run left the model."
-        ) from None
-    return ExportedModel(model, terms, folder, source if is_run else None)
+    return ExportedModel(model, read_terms(folder), folder, run_of(source))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from mammogan.study.review.artefact_rates import Rate
     from mammogan.study.review.review_results import Results
 
+CARD = "README.md"
+"""The file that it stands in."""
 HEAD = """---
 license: other
 license_name: see-terms

@@ -13,7 +13,7 @@ from mammogan.config.settings import nearest
 from mammogan.errors import ConfigError
 from mammogan.export import traced_formats
 from mammogan.export.exported_model import ExportedModel
-from mammogan.export.model_card import card, check_reviewed
+from mammogan.export.model_card import CARD, card, check_reviewed
 from mammogan.export.release_terms import check_release
 from mammogan.export.tool_packages import write_code, write_medigan, write_monai_bundle
 from mammogan.files import replacing_folder, write
@@ -22,7 +22,7 @@ from mammogan.steps.licence_notice import TERMS
 if TYPE_CHECKING:
     from mammogan.study.review.review_results import Results
 
-CODE, CONFIG, CARD = "modeling_mammogan.py", "config.json", "README.md"
+CODE, CONFIG = "modeling_mammogan.py", "config.json"
 PERMISSION = "permission"
 """Key of ``config.json``: who permitted to pass on what the terms forbid to."""
 

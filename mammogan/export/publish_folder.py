@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 
 from mammogan.errors import ConfigError, DataError
-from mammogan.export.model_formats import CARD, CONFIG, PERMISSION
+from mammogan.export.model_card import CARD
+from mammogan.export.model_formats import CONFIG, PERMISSION
 from mammogan.export.release_terms import check_release
 from mammogan.steps.licence_notice import TERMS
 

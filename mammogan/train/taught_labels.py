@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from mammogan.config.label_fields import CLASSES, VIEWS
+from mammogan.config.label_fields import CLASSES, UNKNOWN, VIEWS
 from mammogan.config.settings import nearest
 from mammogan.errors import ConfigError
-from mammogan.train.draw_images import Model
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mammogan.train.draw_images import Model
 
 
 def view_number(model: Model, name: str) -> int:
@@ -51,3 +57,21 @@ def class_numbers(model: Model, wanted: Mapping[str, str]) -> dict[str, int]:
             )
         numbers[name] = CLASSES[name].index(value)
     return numbers
+
+
+def class_names(model: Model, labels_F: NDArray[np.int64]) -> dict[str, str]:
+    """Name the classes of an image's label numbers (F,), of each field; what is unknown is empty."""
+    pairs = zip(model.method.supervision.fields, labels_F.tolist(), strict=True)
+    return {name: "" if number == UNKNOWN else CLASSES[name][number] for name, number in pairs}
+
+
+def check_truncation(truncation: float, name: str = "truncation") -> None:
+    """Refuse a truncation outside 0 to 1; `name` is what the user calls it.
+
+    Raises
+    ------
+    ConfigError
+        With what the ends mean.
+    """
+    if not 0 <= truncation <= 1:
+        raise ConfigError(f"{name} '{truncation:g}' is not from 0, the mean image, to 1, all variety.")

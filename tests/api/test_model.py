@@ -11,11 +11,9 @@ import numpy as np
 import pytest
 
 import mammogan
-from mammogan import steps
-from mammogan.config.run_config import Run
 from mammogan.data.synthetic.synthetic_pool import read_image
 from mammogan.errors import ConfigError, DataError
-from tests.cli.made import BOTH, DENSITIES, ONLY_CC, make_run
+from tests.cli.made import BOTH, DENSITIES, ONLY_CC, make_run, make_sampled_run
 
 NAMES = {
     "mammogan": ["Model", "Projection", "__version__", "datasets", "load", "metrics"],
@@ -36,11 +34,7 @@ PARAMETERS = {
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory):
-    run = make_run(tmp_path_factory.mktemp("ended") / "run")
-    for node in steps.graph(Run.load(run)):
-        for task in range(node.tasks) if node.step == "sample" else ():
-            steps.run(run, node.name, task)
-    return run
+    return make_sampled_run(tmp_path_factory.mktemp("ended") / "run")
 
 
 @pytest.fixture(scope="module")
@@ -160,9 +154,9 @@ def test_an_image_of_another_size_or_type_is_refused(model):
             model.project(image)
 
 
-def test_the_card_tells_size_labels_and_terms(ended, model, tmp_path):
+def test_the_card_is_that_which_came_with_it_or_says_what_is_known(ended, model):
     assert f"{model.size_px[0]} x {model.size_px[1]} pixels" in model.card
-    assert "- view: CC, MLO" in model.card and model.terms in model.card
+    assert f"mammogan.load('{ended}').draw(4)" in model.card and model.terms.strip() in model.card
     assert repr(model).startswith("Model('tour', ")
     (ended / "model" / "README.md").write_text("# A card\n")
     try:

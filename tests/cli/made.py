@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from typer.testing import CliRunner
 
-from mammogan import schedule
+from mammogan import schedule, steps
 from mammogan.cli import app
 from mammogan.config.dataset import load_recipe
 from mammogan.config.method import load_method
@@ -48,6 +48,15 @@ def make_run(folder, *overrides, labels=((0,), (1,))):
     write(folder / "model" / TERMS, terms(Run.load(folder)))
     scored.choice(scored.score(last.images, 20.0, stage=last.stage)).write(folder / "selection.json")
     return folder
+
+
+def make_sampled_run(folder):
+    """Make a run as `make_run` does, with its pool."""
+    made = make_run(folder)
+    for node in steps.graph(Run.load(made)):
+        for task in range(node.tasks) if node.step == "sample" else ():
+            steps.run(made, node.name, task)
+    return made
 
 
 def run(*arguments):

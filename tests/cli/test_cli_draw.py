@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mammogan import steps
 from mammogan.cli.draw_command import PAIR_GAP_PX
 from mammogan.config.run_config import Run
 from mammogan.data.synthetic.synthetic_pool import read_image
@@ -16,16 +15,12 @@ from mammogan.files import sha256
 from mammogan.pages.image_sheet import GAP_PX, columns_for
 from mammogan.report.video import CAPTION_PX
 from mammogan.steps.licence_notice import TERMS, terms
-from tests.cli.made import BOTH, DENSITIES, ONLY_CC, done, make_run, refused, run
+from tests.cli.made import BOTH, DENSITIES, ONLY_CC, done, make_run, make_sampled_run, refused, run
 
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory):
-    run = make_run(tmp_path_factory.mktemp("ended") / "run")
-    for node in steps.graph(Run.load(run)):
-        for task in range(node.tasks) if node.step == "sample" else ():
-            steps.run(run, node.name, task)
-    return run
+    return make_sampled_run(tmp_path_factory.mktemp("ended") / "run")
 
 
 @pytest.fixture(scope="module")
