@@ -64,6 +64,16 @@ def test_a_lossy_jpeg_of_8_bits_is_the_same_whatever_is_installed(dicom, by_defa
     assert np.abs(decode(made).astype(int) - pixels).max() < 20
 
 
+@pytest.mark.parametrize("level", [60, 75, 90, 98])
+def test_a_lossy_jpeg_of_8_bits_is_within_1_of_what_the_decoder_of_before_gave(level):
+    libjpeg = pytest.importorskip("libjpeg", reason="needs the extra libjpeg, of the developers' lock")
+    frame = imagecodecs.jpeg8_encode(values(8, 8, 0), level=level)
+    now, before = imagecodecs.jpeg8_decode(frame), libjpeg.decode(frame)
+    off = np.abs(now.astype(int) - before.reshape(now.shape))
+    assert off.max() <= 1
+    assert 0 < (off > 0).mean() < 0.1
+
+
 def hierarchical(made):
     """Call a lossless JPEG a differential one, of T.81's hierarchical mode."""
     frame = get_frame(made.PixelData, 0, number_of_frames=1)
