@@ -27,6 +27,7 @@ EXTRAS = {
     "train": "`train`",
     "video": "`video`",
     "libjpeg": "`libjpeg`",
+    "export": "`export`",
     "dev": "tests",
     "docs": "this site",
 }
@@ -36,6 +37,7 @@ SPDX = {
     "Apache Software License": "Apache-2.0",
     "Apache Software License 2.0": "Apache-2.0",
     "Apache 2.0": "Apache-2.0",
+    "Apache License 2.0": "Apache-2.0",
     "BSD": "BSD-3-Clause",
     "BSD License": "BSD-3-Clause",
     "BSD 2-Clause License": "BSD-2-Clause",
