@@ -80,10 +80,9 @@ def described(
             added = _guessed(new, "", "", None)
             typer.echo(f"{len(added)} pictures are not in it yet, and are added.")
             guesses += added
-            guess.save(guesses, place.table)
     else:
         guesses = guess.apart(_guessed(found, view or "", side or "", csv))
-        guess.save(guesses, place.table)
+    guess.save(guesses, place.table)  # as recipes read it, whatever program it was corrected with
     _print_guesses(guesses)
     guess.sheet(found, guesses, place.sheet)
     if unknown := guess.unknown(guesses):

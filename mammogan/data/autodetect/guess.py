@@ -147,21 +147,21 @@ def load(path: Path) -> list[Guess]:
     DataError
         If it has other columns, or a cell that is neither a view nor a side.
     """
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream)
-        if missing := [name for name in COLUMNS[:4] if name not in (reader.fieldnames or ())]:
-            raise DataError(
-                f"'{path}' has no column '{missing[0]}': it needs {', '.join(COLUMNS[:4])}. Remove it to "
-                "have it made anew."
-            )
-        guesses = []
-        for number, row in enumerate(reader, 2):
-            view, side = tables.view_of(row["view"] or ""), tables.side_of(row["side"] or "")
-            for name, read, allowed in (("view", view, "CC or MLO"), ("side", side, "L or R")):
-                if row[name] and not read:
-                    raise DataError(f"'{path}', line {number}: {name} is '{row[name]}': write {allowed}.")
-            by = (row.get(name) or "you" for name in COLUMNS[4:])
-            guesses.append(Guess(row["file"], view, side, row["patient"] or "", *by))
+    _, _, rows = tables.decoded(path)
+    there = rows[0] if rows else {}
+    if missing := [name for name in COLUMNS[:4] if name not in there]:
+        raise DataError(
+            f"'{path}' has no column '{missing[0]}': it needs {', '.join(COLUMNS[:4])}. Remove it to "
+            "have it made anew."
+        )
+    guesses = []
+    for number, row in enumerate(rows, 2):
+        view, side = tables.view_of(row["view"]), tables.side_of(row["side"])
+        for name, read, allowed in (("view", view, "CC or MLO"), ("side", side, "L or R")):
+            if row[name] and not read:
+                raise DataError(f"'{path}', line {number}: {name} is '{row[name]}': write {allowed}.")
+        by = (row.get(name) or "you" for name in COLUMNS[4:])
+        guesses.append(Guess(row["file"], view, side, row["patient"], *by))
     return guesses
 
 

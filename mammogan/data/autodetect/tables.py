@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,19 +41,7 @@ def find(path: Path, names: Mapping[str, str]) -> Columns | None:
 
     `names` maps each way in which a cell may name a file, as `spellings` gives them, to its path.
     """
-    for encoding in ENCODINGS:
-        try:
-            with path.open(encoding=encoding, newline="") as stream:
-                head = stream.read(1 << 16)
-            delimiter = _delimiter(head)
-            rows = list(_rows(path, encoding, delimiter, SAMPLE_ROWS))
-            break
-        except (UnicodeError, csv.Error):
-            continue
-        except OSError:
-            return None
-    else:
-        return None
+    encoding, delimiter, rows = decoded(path, SAMPLE_ROWS)
     if not rows:
         return None
     found = {column: [row[column] for row in rows if row[column]] for column in rows[0]}
@@ -73,6 +62,35 @@ def find(path: Path, names: Mapping[str, str]) -> Columns | None:
         file,
         *(next(iter(columns), "") for columns in (views, sides, patients)),
     )
+
+
+def decoded(path: Path, most: int = MOST_ROWS) -> tuple[str, str, list[Row]]:
+    """Read a table in whichever encoding and with whichever delimiter it has; no rows if it is none.
+
+    Returns
+    -------
+    tuple
+        Encoding, delimiter, and up to `most` rows by column.
+    """
+    for encoding in _encodings(path):
+        try:
+            with path.open(encoding=encoding, newline="") as stream:
+                delimiter = _delimiter(stream.read(1 << 16))
+            return encoding, delimiter, list(_rows(path, encoding, delimiter, most))
+        except (UnicodeError, csv.Error):
+            continue
+        except OSError:
+            break
+    return "", "", []
+
+
+def _encodings(path: Path) -> tuple[str, ...]:
+    """Choose what to try: UTF-16 begins with a mark, and without one would decode nearly anything."""
+    try:
+        with path.open("rb") as stream:
+            return ("utf-16",) if stream.read(2) in (BOM_UTF16_LE, BOM_UTF16_BE) else ENCODINGS
+    except OSError:
+        return ()
 
 
 def read(columns: Columns, names: Mapping[str, str]) -> dict[str, Row]:

@@ -103,6 +103,25 @@ def test_the_patient_of_a_table_is_its_own_column(folder, column):
     assert [each.patient for each in guess.guess(survey(root))] == ["p1", "p1", "p2"]
 
 
+@pytest.mark.parametrize(("encoding", "delimiter"), [("cp1252", ";"), ("utf-8-sig", ","), ("utf-16", "\t")])
+def test_a_table_that_a_spreadsheet_has_saved_is_read_again(tmp_path, encoding, delimiter):
+    saved = guess.Guess("größe.png", "CC", "L", "anna", "name", "name", "name")
+    guess.save([saved], tmp_path / "files.csv")
+    text = (tmp_path / "files.csv").read_text(encoding="utf-8").replace(",CC,", ",MLO,")
+    (tmp_path / "files.csv").write_bytes(text.replace(",", delimiter).encode(encoding))
+    [found] = guess.load(tmp_path / "files.csv")
+    assert (found.path, found.view, found.side, found.patient) == ("größe.png", "MLO", "L", "anna")
+
+
+def test_what_is_no_table_any_more_is_refused(tmp_path):
+    for garbage in (b"x\x00\xff", b"", b"a,b\n1,2\n"):
+        (tmp_path / "files.csv").write_bytes(garbage)
+        with pytest.raises(
+            DataError, match=r"has no column 'file': it needs .* Remove it to have it made anew"
+        ):
+            guess.load(tmp_path / "files.csv")
+
+
 def test_a_table_of_something_else_is_left_alone_and_said_so_if_it_was_given(folder, tmp_path):
     root = folder(["a1.png"])
     (root / "notes.csv").write_text("day,remark\nMonday,L CC looks well\n")
